@@ -1,0 +1,265 @@
+"""Every setting, with its default and meaning; files and --set layered on top; unknown keys are errors.
+
+Precedence: defaults < each --config file in order < named options < --set. YAML files hold values only. `conf/base.yaml` lists every key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from drq_spark.errors import ConfigError
+from drq_spark.tokenizer.keys import check_codebook_sizes
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Items(Section):
+    """Where the items are and what their columns are called."""
+
+    path: str | None = Field(None, description="Path, glob or table name; --items on the command line")
+    id: str = Field("item_id", description="Id column: string or any integer type")
+    embedding: str = Field("embedding", description="array<float>, array<double>, little-endian float32 binary or ml Vector")
+    exposure: str | None = Field(None, description="How often an item is shown; without it the count of its events, else none")
+    name: str | None = Field(None, description="Text shown for an item in the report; the id without it")
+    attributes: tuple[str, ...] = Field((), description="Columns kept for figures by attribute")
+    dim: Positive | None = Field(None, description="Length of an embedding; the most frequent one without it")
+    normalize: Literal["none", "l2"] = Field("none", description="l2: every embedding is divided by its norm (cosine geometry)")
+    max_bad_share: Share = Field(0.5, description="More rows than this without a usable embedding: the input is refused")
+
+
+class Events(Section):
+    """Where the behaviour is and what its columns are called."""
+
+    path: str | None = Field(None, description="Path, glob or table name; --events on the command line")
+    user: str = Field("user_id", description="User, session or basket column")
+    item: str = Field("item_id", description="Item id column, the same ids as in the items table")
+    order: str = Field("timestamp", description="Column that orders the events of a user")
+
+
+class Sample(Section):
+    """Which items train the codebooks."""
+
+    size: Positive = Field(200_000, description="Items in the sample, exactly, or all valid items where there are fewer")
+    exposure_power: Annotated[float, Field(ge=0.0)] = Field(0.0, description="alpha: items are drawn in proportion to exposure^alpha; 0 is uniform")
+    holdout: Annotated[float, Field(ge=0.0, le=0.5)] = Field(0.1, description="Share of the sample kept out of the fit to judge it")
+
+
+class KMeans(Section):
+    """Dataset-level residual k-means, shared by every tokenizer that has its books fitted that way."""
+
+    iterations: Positive = Field(25, description="Lloyd iterations a level")
+    restart_share: Share = Field(0.2, description="A code with at most this share of the mean count starts again elsewhere")
+
+
+class DrqVae(Section):
+    """The continuous VAE of `drq_vae` (DRQ, arXiv 2606.01844): it starts at PCA and is frozen before the books are fitted."""
+
+    latent_dim: Positive = Field(128, description="d; at most the dimension of the embeddings")
+    hidden: Positive = Field(512, description="Width of the hidden layer of encoder and decoder")
+    beta: Annotated[float, Field(ge=0.0)] = Field(0.001, description="Weight of the KL term")
+    epochs: Positive = Field(20, description="Passes over the sample; the best held-out state is kept")
+    batch_size: Positive = Field(512, description="Rows a step")
+    learning_rate: Annotated[float, Field(gt=0.0)] = Field(5e-4, description="Adam's peak learning rate")
+
+
+class Train(Section):
+    """How the driver trains."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the first GPU where there is one")
+    threads: Positive | None = Field(None, description="CPU threads; all cores without it")
+    max_memory_gb: Annotated[float, Field(gt=0.0)] = Field(4.0, description="Training that needs more than this on the driver is refused before the first job")
+    kmeans: KMeans = KMeans()
+    drq_vae: DrqVae = DrqVae()
+
+
+class TokenizerSettings(Section):
+    """Which tokenizer, and the shape of its SIDs."""
+
+    name: Literal["rq_kmeans", "drq_vae"] = Field("rq_kmeans", description="Name in the registry of trainers")
+    levels: Positive = Field(3, description="L, codes in a SID")
+    codes: Positive | tuple[Positive, ...] = Field(256, description="K, codes a level: one number, or one per level")
+
+    @property
+    def codebook_sizes(self) -> tuple[int, ...]:
+        """K per level."""
+        return (self.codes,) * self.levels if isinstance(self.codes, int) else self.codes
+
+    @model_validator(mode="after")
+    def _shape(self) -> TokenizerSettings:
+        if not isinstance(self.codes, int) and len(self.codes) != self.levels:
+            raise ValueError(f"tokenizer.codes lists {len(self.codes)} levels, tokenizer.levels is {self.levels}")
+        check_codebook_sizes(self.codebook_sizes)
+        return self
+
+
+class Measure(Section):
+    """Which figures."""
+
+    etas: tuple[Annotated[float, Field(gt=0.0)], ...] = Field((0.1, 0.2, 0.5, 1.0), description="Perturbation scales of the capacity curve, in RMS per effective coordinate")
+    headline_eta: Annotated[float, Field(gt=0.0)] = Field(0.5, description="The scale of the headline capacity; one of etas")
+    top_buckets: Positive = Field(50, description="Largest buckets kept by name")
+
+    @model_validator(mode="after")
+    def _headline(self) -> Measure:
+        if self.headline_eta not in self.etas:
+            raise ValueError(f"measure.headline_eta {self.headline_eta} is not one of measure.etas {list(self.etas)}")
+        return self
+
+
+class GateRule(Section):
+    """A bound on one figure; without a level it must hold for every row of the metric."""
+
+    metric: str = Field(description="Name in the metrics table")
+    level: int | None = Field(None, description="Level from 1; 0 for whole SIDs; every level without it")
+    weighting: Literal["items", "exposure"] = Field("items", description="Figures by items or by exposure")
+    eta: float | None = Field(None, description="Perturbation scale, for capacity figures; the headline scale without it")
+    minimum: float | None = Field(None, description="Lowest value that passes")
+    maximum: float | None = Field(None, description="Highest value that passes")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> GateRule:
+        if self.minimum is None and self.maximum is None:
+            raise ValueError(f"gate rule on {self.metric!r} needs a minimum or a maximum")
+        return self
+
+
+class Gate(Section):
+    """What a run must reach before readers follow it."""
+
+    rules: tuple[GateRule, ...] = Field(
+        (
+            GateRule(metric="quarantine_rate", maximum=0.1),
+            GateRule(metric="utilization", minimum=0.5),
+            GateRule(metric="relative_mse", level=0, maximum=0.95),
+            GateRule(metric="excess_duplicate_rate", maximum=0.5),
+        ),
+        description="All must hold",
+    )
+
+
+class Store(Section):
+    """Where tables and tokenizers go."""
+
+    out: str | None = Field(None, description="Folder of the run; --out on the command line")
+    schema_name: str | None = Field(None, description="catalog.schema for the tables; without it Delta folders under out/tables")
+
+
+class Config(Section):
+    """All settings of a run."""
+
+    items: Items = Items()
+    events: Events = Events()
+    sample: Sample = Sample()
+    tokenizer: TokenizerSettings = TokenizerSettings()
+    train: Train = Train()
+    measure: Measure = Measure()
+    gate: Gate = Gate()
+    store: Store = Store()
+    seed: int = Field(0, ge=0, lt=2**31, description="Of the sample and of training")
+
+    def fingerprint(self) -> str:
+        """sha256 (16 hex digits) of everything that can change a result; where the run is written is left out."""
+        settings = self.model_dump(mode="json", exclude={"store": True, "items": {"path"}, "events": {"path"}})
+        return hashlib.sha256(canonical_json(settings).encode()).hexdigest()[:16]
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no white space: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def load_config(files: Sequence[Path] = (), options: Mapping[str, Any] | None = None, settings: Sequence[str] = ()) -> Config:
+    """Layer files, named options ("a.b" -> value) and `--set` texts ("a.b=value") over the defaults.
+
+    Raises:
+        ConfigError: a file that cannot be read, an unknown key, or a value out of range; one line, all faults.
+    """
+    layers: dict[str, Any] = {}
+    for file in files:
+        _merge(layers, _read_yaml(file))
+    for key, value in (options or {}).items():
+        _merge(layers, _nested(key, value))
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set takes section.key=value, not {setting!r}")
+        _merge(layers, _nested(key.strip(), _parse_yaml(text, f"--set {setting}")))
+    try:
+        return Config.model_validate(layers)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(fault) for fault in error.errors())) from None
+
+
+def default_run_date() -> str:
+    """Today, for the command line only: inside the package the date is an argument."""
+    return date.today().isoformat()
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config file {file} cannot be read: {error}") from None
+    loaded = _parse_yaml(text, f"config file {file}")
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"config file {file} must hold sections with keys, not {type(loaded).__name__}")
+    return loaded
+
+
+def _parse_yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where} is not YAML: {' '.join(str(error).split())}") from None
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    head, dot, tail = key.partition(".")
+    return {head: _nested(tail, value) if dot else value}
+
+
+def _merge(into: dict[str, Any], layer: Mapping[Any, Any]) -> None:
+    for key, value in layer.items():
+        present = into.get(key)
+        if isinstance(value, dict) and isinstance(present, dict):
+            _merge(present, value)
+        else:
+            into[key] = dict(value) if isinstance(value, dict) else value
+
+
+def _explain(fault: Mapping[str, Any]) -> str:
+    path = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] != "extra_forbidden":
+        message = fault["msg"].removeprefix("Value error, ")
+        return f"{path}: {message}, not {fault['input']!r}" if fault["type"] != "value_error" else f"{path}: {message}"
+    known = _known_keys(fault["loc"][:-1])
+    near = get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.0)
+    return f"unknown setting {path!r}: did you mean {near[0]!r}? Known here: {', '.join(known)}"
+
+
+def _known_keys(location: Sequence[Any]) -> list[str]:
+    section: Any = Config
+    for part in location:
+        if isinstance(part, str):
+            section = section.model_fields[part].annotation
+        else:  # an index into the list of gate rules
+            section = GateRule
+    return sorted(section.model_fields)

@@ -1,0 +1,47 @@
+"""Every error a user can meet, by what the user can do about it.
+
+Each message is one line: the rule, the value that broke it, what to do. The class carries the exit code of the
+command line (see the README): 0 done, 2 bad arguments or config, 3 input refused, 4 gate failed, 1 anything else.
+"""
+
+from __future__ import annotations
+
+
+class DrqError(Exception):
+    """Base of all errors that drq_spark raises on purpose; `exit_code` is what the command line returns."""
+
+    exit_code: int = 1
+
+
+class ConfigError(DrqError):
+    """An argument or a setting is wrong; correct the command or the config file."""
+
+    exit_code = 2
+
+
+class InputRefused(DrqError):
+    """The items or events table, or a tokenizer artifact, cannot be used as it is; correct the data."""
+
+    exit_code = 3
+
+
+class ArtifactRefused(InputRefused):
+    """A tokenizer folder is missing, tampered with, or of a newer format."""
+
+
+class GateFailed(DrqError):
+    """The figures of a finished run break a rule of the gate; data is written, readers stay where they are."""
+
+    exit_code = 4
+
+
+class SetupError(DrqError):
+    """The machine lacks something: Java, the Delta jars, a Python package."""
+
+
+class TrainingFailed(DrqError):
+    """Training diverged or collapsed."""
+
+
+class ConsistencyError(DrqError):
+    """Rows were lost or duplicated on the way: a defect, never a property of the data."""

@@ -1,0 +1,5 @@
+"""The frozen tokenizer: its value, its files, its codes. numpy only; nothing here trains or knows Spark."""
+
+from drq_spark.tokenizer.model import Encoding, Tokenizer
+
+__all__ = ["Encoding", "Tokenizer"]

@@ -1,0 +1,171 @@
+"""The certified nearest codeword: fast float32 scores, decided in float64 wherever float32 cannot tell.
+
+    s = argmin_k ||r - c_k||^2 + b_k, lowest code on ties.
+
+One float32 GEMM ranks all K codewords. Its error is bounded for any order of summation (Higham, Accuracy and Stability
+of Numerical Algorithms, 2nd ed., section 3.1: |fl(x.y) - x.y| <= gamma_n |x|.|y|), so the two best are certain wherever
+the third is further away than twice the bound; elsewhere all candidates within the bound are compared. The order
+of the candidates is always decided on float64 costs computed from differences. So codes and margins do not depend on
+the tile, the BLAS, the processor or the number of threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I32 = NDArray[np.int32]
+Index = NDArray[np.intp]
+
+_UNIT = 2.0**-24  # unit roundoff of float32
+_TINY = 2.0**-125  # twice the smallest normal float32: what flushing to zero can cost a term
+_OVERFLOW = 2.0**126  # float32 scores up to here cannot have overflowed on the way
+_TILE_ELEMENTS = 2**20  # scores, residuals and gathered codewords of one tile stay within the cache
+_PAIR_ELEMENTS = 2**22  # float64 numbers gathered at a time where candidates are compared
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Result of `nearest` for n rows.
+
+    Attributes:
+        code: int32 [n]. margin: float32 [n], (second cost - best cost) / squared distance to the second best; in [0, 1]
+        without prices, 0 on a boundary. residual: float64 [n, d], r - c. uncertain: rows that float32 alone could not decide.
+    """
+
+    code: I32
+    margin: F32
+    residual: F64
+    uncertain: int
+
+
+@dataclass(frozen=True)
+class Level:
+    """One codebook made ready for search: codewords float32 [K, d] and price float32 [K] (zeros where not learned)."""
+
+    codewords: F32
+    price: F32
+    centre: F64
+    gemm: F32
+    offset: F32
+    widest: float
+    highest: float
+
+    @classmethod
+    def prepare(cls, codewords: F32, price: F32 | None = None) -> Level:
+        """Derive what the search needs from a codebook.
+
+        Raises:
+            ValueError: codewords not float32 [K >= 2, d], not finite, or a price of another shape.
+        """
+        if codewords.dtype != np.float32 or codewords.ndim != 2 or len(codewords) < 2:
+            raise ValueError(f"codewords must be float32 [K >= 2, d], not {codewords.dtype} {codewords.shape}")
+        prices = np.zeros(len(codewords), np.float32) if price is None else price
+        if prices.shape != (len(codewords),) or not (np.isfinite(codewords).all() and np.isfinite(prices).all()):
+            raise ValueError("codewords and prices must be finite, one price per codeword")
+        centre = codewords.mean(axis=0, dtype=np.float64)
+        centred = codewords - centre
+        square = (centred * centred).sum(axis=1)
+        offset = square + prices
+        return cls(
+            codewords=codewords,
+            price=prices,
+            centre=centre,
+            gemm=np.ascontiguousarray((-2.0 * centred).T, dtype=np.float32),
+            offset=offset.astype(np.float32),
+            widest=float(np.sqrt(square.max())),
+            highest=float(np.abs(offset).max()),
+        )
+
+    def tile_rows(self) -> int:
+        """Rows to search at a time so that a tile's scores and residuals stay small, whatever K and d."""
+        return max(16, _TILE_ELEMENTS // max(self.codewords.shape))
+
+    def score_error(self, row_norm: F64) -> F64:
+        """Bound on |float32 score - exact score| of a row whose centred norm is given: float64 [n]."""
+        d = self.codewords.shape[1]
+        gamma = (d + 6) * _UNIT / (1 - (d + 6) * _UNIT)
+        underflow = (d + 6) * _TINY * (1 + self.widest + row_norm)
+        error = 2 * gamma * row_norm * self.widest + 4 * _UNIT * self.highest + underflow
+        largest = 2 * row_norm * self.widest + self.highest
+        return np.where(largest < _OVERFLOW, error, np.inf)
+
+
+def nearest(residual: F64, level: Level) -> Nearest:
+    """Certified nearest codeword of every row of `residual` (float64 [n, d])."""
+    rows = len(residual)
+    result = Nearest(np.empty(rows, np.int32), np.empty(rows, np.float32), np.empty_like(residual), 0)
+    uncertain, step = 0, level.tile_rows()
+    for start in range(0, rows, step):
+        tile = slice(start, min(start + step, rows))
+        uncertain += _nearest_tile(residual[tile], level, result.code[tile], result.margin[tile], result.residual[tile])
+    return Nearest(result.code, result.margin, result.residual, uncertain)
+
+
+def _nearest_tile(rows: F64, level: Level, code: I32, margin: F32, residual: F64) -> int:
+    """Search one tile; writes into `code`, `margin`, `residual`; returns how many rows float32 could not decide."""
+    centred = rows - level.centre
+    with np.errstate(over="ignore", invalid="ignore"):  # such rows fail the certificate
+        scores = centred.astype(np.float32) @ level.gemm
+        scores += level.offset
+        pair, limit = _two_best(scores, level.score_error(np.sqrt((centred * centred).sum(axis=1))))
+    undecided = np.flatnonzero(_has_third(scores, pair, limit))
+    best, second, lowest, runner_up = _order(rows, pair, level)
+    if len(undecided):
+        candidates = ~(scores[undecided] > limit[undecided, None])
+        found = _order_among(rows[undecided], candidates, level)
+        for whole, part in zip((best, second, lowest, runner_up), found, strict=True):
+            whole[undecided] = part
+    code[:] = best
+    np.subtract(rows, level.codewords[best], out=residual)
+    to_second = runner_up - level.price[second]
+    margin[:] = np.divide(runner_up - lowest, to_second, out=np.zeros_like(lowest), where=to_second > 0)
+    return len(undecided)
+
+
+def _two_best(scores: F32, error: F64) -> tuple[Index, F64]:
+    """Columns of the two lowest scores [n, 2], and the score [n] up to which a column may be one of the two."""
+    row = np.arange(len(scores))
+    first = scores.argmin(axis=1)
+    lowest = scores[row, first].copy()
+    scores[row, first] = np.inf
+    second = scores.argmin(axis=1)
+    limit = scores[row, second].astype(np.float64) + 2 * error
+    scores[row, first] = lowest
+    return np.stack([first, second], axis=1), limit
+
+
+def _has_third(scores: F32, pair: Index, limit: F64) -> NDArray[np.bool_]:
+    """Rows where more than the two columns of `pair` lie within the limit; NaN counts as within."""
+    return np.asarray((~(scores > limit[:, None])).sum(axis=1) > pair.shape[1]) | ~np.isfinite(limit)
+
+
+def _cost(rows: F64, codes: NDArray[np.integer], level: Level) -> F64:
+    """||r - c||^2 + b in float64, from differences: the cost that decides. [n, d], [n] -> [n]."""
+    gap = rows - level.codewords[codes]
+    return np.asarray(np.multiply(gap, gap, out=gap).sum(axis=1) + level.price[codes])
+
+
+def _order(rows: F64, pair: Index, level: Level) -> tuple[Index, Index, F64, F64]:
+    """Order two codes per row by float64 cost, the lower code first on ties: best, second, and their costs."""
+    low, high = pair.min(axis=1), pair.max(axis=1)
+    cost_low, cost_high = _cost(rows, low, level), _cost(rows, high, level)
+    swap = cost_high < cost_low
+    best, second = np.where(swap, high, low), np.where(swap, low, high)
+    return best, second, np.minimum(cost_low, cost_high), np.maximum(cost_low, cost_high)
+
+
+def _order_among(rows: F64, candidates: NDArray[np.bool_], level: Level) -> tuple[Index, Index, F64, F64]:
+    """As `_order`, for the two cheapest of the candidates of each row (at least two per row)."""
+    row, code = np.nonzero(candidates)
+    step = max(1, _PAIR_ELEMENTS // rows.shape[1])
+    cost = np.concatenate(
+        [_cost(rows[row[i : i + step]], code[i : i + step], level) for i in range(0, len(row), step)]
+    )
+    order = np.lexsort((code, cost, row))
+    first = np.flatnonzero(np.diff(row[order], prepend=-1))
+    return code[order][first], code[order][first + 1], cost[order][first], cost[order][first + 1]

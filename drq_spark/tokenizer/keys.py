@@ -1,0 +1,92 @@
+"""Codes <-> key <-> tokens: the three spellings of one semantic ID (SID).
+
+codes   int array [n, L], 0-based, level 1 first;
+key     one int64 per item, the mixed-radix number of the codes with level 1 as the most significant digit, so that
+        items that share a prefix are a contiguous range of keys;
+tokens  one string per item, `<a_12><b_3><c_7>`: a letter per level and the 0-based code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from math import prod
+from string import ascii_lowercase
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drq_spark.errors import ConfigError
+
+MAX_KEYS = 2**63
+_TOKEN = re.compile(r"<([a-z])_(0|[1-9][0-9]*)>")
+
+
+def check_codebook_sizes(codebook_sizes: Sequence[int]) -> None:
+    """Refuse code spaces that a signed 64-bit key cannot number.
+
+    Raises:
+        ConfigError: no level, more levels than letters, a level with fewer than 2 codes, or prod K_l >= 2^63.
+    """
+    if not 1 <= len(codebook_sizes) <= len(ascii_lowercase):
+        raise ConfigError(f"tokenizer.levels must be 1 to {len(ascii_lowercase)}, not {len(codebook_sizes)}")
+    if min(codebook_sizes) < 2:
+        raise ConfigError(f"tokenizer.codes must be at least 2 at every level, not {list(codebook_sizes)}")
+    if prod(codebook_sizes) >= MAX_KEYS:
+        raise ConfigError(
+            f"tokenizer.codes {list(codebook_sizes)} gives {prod(codebook_sizes):.3g} SIDs, but the sid key holds "
+            f"fewer than 2^63 = {MAX_KEYS:.3g}: use fewer levels or fewer codes"
+        )
+
+
+def place_values(codebook_sizes: Sequence[int]) -> NDArray[np.int64]:
+    """Weight of each level in the key: int64 [L], prod of the sizes of all later levels."""
+    return np.array([prod(codebook_sizes[level + 1 :]) for level in range(len(codebook_sizes))], dtype=np.int64)
+
+
+def codes_to_keys(codes: NDArray[np.integer], codebook_sizes: Sequence[int]) -> NDArray[np.int64]:
+    """Mixed-radix keys int64 [n] of codes [n, L].
+
+    Raises:
+        ValueError: a code outside 0 .. K_l - 1, or another number of levels.
+    """
+    if codes.ndim != 2 or codes.shape[1] != len(codebook_sizes):
+        raise ValueError(f"codes must be [n, {len(codebook_sizes)}], not {codes.shape}")
+    if codes.size and ((codes < 0) | (codes >= np.asarray(codebook_sizes))).any():
+        raise ValueError(f"codes must be from 0 to K - 1 with K = {list(codebook_sizes)}")
+    return codes.astype(np.int64) @ place_values(codebook_sizes)
+
+
+def keys_to_codes(keys: NDArray[np.integer], codebook_sizes: Sequence[int]) -> NDArray[np.int32]:
+    """Codes int32 [n, L] of mixed-radix keys [n]; the inverse of `codes_to_keys`.
+
+    Raises:
+        ValueError: a key outside 0 .. prod K_l - 1.
+    """
+    if keys.size and (keys.min() < 0 or int(keys.max()) >= prod(codebook_sizes)):
+        raise ValueError(f"keys must be from 0 to {prod(codebook_sizes) - 1}")
+    digits = keys[:, None] // place_values(codebook_sizes)
+    return (digits % np.asarray(codebook_sizes, dtype=np.int64)).astype(np.int32)
+
+
+def codes_to_tokens(codes: NDArray[np.integer]) -> list[str]:
+    """Token strings `<a_12><b_3><c_7>` of codes [n, L] (the spelling of LC-Rec, LETTER, MiniOneRec)."""
+    template = "".join(f"<{letter}_{{}}>" for letter in ascii_lowercase[: codes.shape[1]])
+    return [template.format(*row) for row in codes.tolist()]
+
+
+def tokens_to_codes(tokens: Sequence[str], levels: int) -> NDArray[np.int32]:
+    """Codes int32 [n, L] of token strings; the inverse of `codes_to_tokens`.
+
+    Raises:
+        ValueError: a string that is not exactly one token per level, in order.
+    """
+    return np.array([_parse(text, levels) for text in tokens], dtype=np.int32).reshape(len(tokens), levels)
+
+
+def _parse(text: str, levels: int) -> list[int]:
+    found = _TOKEN.findall(text)
+    in_order = [letter for letter, _ in found] == list(ascii_lowercase[:levels])
+    if not in_order or "".join(f"<{letter}_{code}>" for letter, code in found) != text:
+        raise ValueError(f"not a SID of {levels} levels: {text!r}")
+    return [int(code) for _, code in found]

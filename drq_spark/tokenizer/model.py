@@ -1,0 +1,194 @@
+"""The frozen tokenizer: the one value that crosses from training to assignment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drq_spark.tokenizer.kernel import Level, nearest
+from drq_spark.tokenizer.keys import check_codebook_sizes, codes_to_keys
+from drq_spark.tokenizer.network import ResidualMLP
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+Normalize = Literal["none", "l2"]
+
+_BLOCK_ELEMENTS = 2**21  # float64 numbers of one block of rows while encoding
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """SIDs of n items with what is known about each.
+
+    Attributes:
+        codes: int32 [n, L]. margin: float32 [n, L], see `kernel.Nearest`. residual_square: float64 [n, L],
+        ||r^{l+1}||^2, what is left of the latent after each level. uncertain: rows per level, int64 [L], that were
+        decided in float64.
+    """
+
+    codes: NDArray[np.int32]
+    margin: F32
+    residual_square: F64
+    uncertain: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Encoder, codebooks and decoder, never changed after training.
+
+    Residual quantization: z = f(x), r^1 = z, s^l = argmin_k ||r^l - c^l_k||^2 + b^l_k, r^{l+1} = r^l - c^l_{s^l};
+    reconstruction z_q = sum_l t^l_{s^l}, x_hat = g(z_q).
+
+    Attributes:
+        kind: name of the trainer. dim: D. normalize: what happens to x first ("l2": x / ||x||).
+        codebooks: one float32 [K_l, d] per level. prices: one float32 [K_l] per level, or None (b = 0).
+        tables: decode tables t, one float32 [K_l, d] per level, or None (the codebooks themselves).
+        encoder, decoder: f and g, or None for the identity.
+        latent_rms: RMS of the latents per effective coordinate, sqrt(tr S^2 / tr S) with S their covariance over the
+        training sample: the unit of sigma in every capacity figure.
+        training: settings, sample fingerprint, seed, library versions, metrics; plain JSON values.
+    """
+
+    kind: str
+    dim: int
+    normalize: Normalize
+    codebooks: tuple[F32, ...]
+    latent_rms: float
+    prices: tuple[F32, ...] | None = None
+    tables: tuple[F32, ...] | None = None
+    encoder: ResidualMLP | None = None
+    decoder: ResidualMLP | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_codebook_sizes(self.codebook_sizes)
+        if any(book.shape[1] != self.latent_dim for book in self.codebooks):
+            raise ValueError("all codebooks must have the same latent dimension")
+        if self.encoder is None and self.latent_dim != self.dim:
+            raise ValueError(f"without an encoder the latent has {self.dim} dimensions, not {self.latent_dim}")
+
+    @property
+    def levels(self) -> int:
+        """L."""
+        return len(self.codebooks)
+
+    @property
+    def codebook_sizes(self) -> tuple[int, ...]:
+        """K per level."""
+        return tuple(len(book) for book in self.codebooks)
+
+    @property
+    def latent_dim(self) -> int:
+        """d."""
+        return int(self.codebooks[0].shape[1])
+
+    @cached_property
+    def _prepared(self) -> tuple[Level, ...]:
+        prices = self.prices or (None,) * self.levels
+        return tuple(Level.prepare(book, price) for book, price in zip(self.codebooks, prices, strict=True))
+
+    @cached_property
+    def _tables64(self) -> tuple[F64, ...]:
+        return tuple(table.astype(np.float64) for table in (self.tables or self.codebooks))
+
+    def prepare_input(self, x: NDArray[np.floating]) -> F32:
+        """The x that every figure speaks of: float32 [n, D], divided by its norm where `normalize` is "l2".
+
+        Raises:
+            ValueError: another dimension than D, or values that are not finite.
+        """
+        if x.ndim != 2 or x.shape[1] != self.dim:
+            raise ValueError(f"the tokenizer takes rows of {self.dim} numbers, not an array of shape {x.shape}")
+        if not np.isfinite(x).all():
+            raise ValueError("embeddings must be finite")
+        return normalized(x, self.normalize)
+
+    def latent(self, x: F32) -> F32:
+        """z = f(x), float32 [n, d], of prepared rows x; computed in float64."""
+        return x if self.encoder is None else self.encoder(x).astype(np.float32)
+
+    def encode(self, x: NDArray[np.floating]) -> Encoding:
+        """SIDs of raw rows x [n, D].
+
+        Raises:
+            ValueError: see `prepare_input`.
+        """
+        return self.encode_latent(self.latent(self.prepare_input(x)))
+
+    def encode_latent(self, z: F32) -> Encoding:
+        """SIDs of latents z, float32 [n, d]."""
+        rows = len(z)
+        result = Encoding(
+            codes=np.empty((rows, self.levels), np.int32),
+            margin=np.empty((rows, self.levels), np.float32),
+            residual_square=np.empty((rows, self.levels), np.float64),
+            uncertain=np.zeros(self.levels, np.int64),
+        )
+        step = max(1, _BLOCK_ELEMENTS // self.latent_dim)
+        for start in range(0, rows, step):
+            block = slice(start, start + step)
+            residual = z[block].astype(np.float64)
+            for index, level in enumerate(self._prepared):
+                found = nearest(residual, level)
+                residual = found.residual
+                result.codes[block, index] = found.code
+                result.margin[block, index] = found.margin
+                result.residual_square[block, index] = (residual * residual).sum(axis=1)
+                result.uncertain[index] += found.uncertain
+        return result
+
+    def decode_latent(self, codes: NDArray[np.integer]) -> F64:
+        """z_q = sum_l t^l_{s^l}, float64 [n, d]: a function of the SID alone.
+
+        Raises:
+            ValueError: codes that are not [n, L] or out of range.
+        """
+        codes_to_keys(codes, self.codebook_sizes)  # refuses what numpy would wrap around
+        total = np.zeros((len(codes), self.latent_dim))
+        for index, table in enumerate(self._tables64):
+            total += table[codes[:, index]]
+        return total
+
+    def decode(self, codes: NDArray[np.integer]) -> F64:
+        """x_hat = g(z_q), float64 [n, D].
+
+        Raises:
+            ValueError: see `decode_latent`.
+        """
+        latent = self.decode_latent(codes)
+        return latent if self.decoder is None else self.decoder(latent)
+
+    def keys(self, codes: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Mixed-radix keys int64 [n] of codes [n, L]."""
+        return codes_to_keys(codes, self.codebook_sizes)
+
+
+def normalized(x: NDArray[np.floating], normalize: Normalize) -> F32:
+    """float32 rows, divided by their norms (taken in float64) for "l2"; rows of norm zero must be gone by then."""
+    if normalize == "none":
+        return x.astype(np.float32, copy=False)
+    wide = x.astype(np.float64)
+    return np.asarray((wide / np.sqrt((wide * wide).sum(axis=1, keepdims=True))).astype(np.float32))
+
+
+def effective_rms(latents: F32) -> float:
+    """RMS per effective coordinate, sqrt(tr S^2 / tr S), S the covariance (divisor n) of latents float32 [n, d].
+
+    Dimensions without variance and rotations do not change it (design: the unit of sigma); sqrt(tr S / p) with p the participation
+    ratio (tr S)^2 / tr S^2 is the same number. Zero where the latents do not vary.
+    """
+    rows, dim = latents.shape
+    mean = latents.mean(axis=0, dtype=np.float64)
+    covariance = np.zeros((dim, dim))
+    step = max(1, _BLOCK_ELEMENTS // dim)
+    for start in range(0, rows, step):
+        centred = latents[start : start + step] - mean
+        covariance += centred.T @ centred
+    covariance /= rows
+    trace = float(np.trace(covariance))
+    return float(np.sqrt((covariance * covariance).sum() / trace)) if trace > 0 else 0.0

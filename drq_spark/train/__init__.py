@@ -1,0 +1,1 @@
+"""Sample matrix -> frozen tokenizer, on the driver. One file a tokenizer, a registry by name."""
