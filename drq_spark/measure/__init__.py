@@ -1,0 +1,1 @@
+"""Figures of a run: distributed aggregations over the sids table, formulas in numpy."""

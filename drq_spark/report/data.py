@@ -1,0 +1,115 @@
+"""All that the report shows: small values only, already gathered from the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """A row of the metrics table; see `drq_spark.schemas.METRICS`."""
+
+    metric: str
+    level: int
+    weighting: str
+    eta: float | None
+    value: float
+    standard_error: float | None = None
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """One gate rule and what became of it; `rule` is the sentence shown, `value` the worst figure it met (None: no such figure)."""
+
+    rule: str
+    metric: str
+    level: int
+    value: float | None
+    passed: bool
+
+
+@dataclass(frozen=True)
+class LevelUsage:
+    """Use of the codes of one level: items int64 [K]; exposure float64 [K] or None."""
+
+    items: NDArray[np.int64]
+    exposure: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """One of the SIDs with the most items; `names` are up to 5 items, most exposed first."""
+
+    rank: int
+    codes: tuple[int, ...]
+    items: int
+    exposure: float | None
+    distinct_embeddings: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """An item near another in SID space: `shared` is the number of leading levels on which the codes agree."""
+
+    name: str
+    codes: tuple[int, ...]
+    shared: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """An item, its SID, and the items that share the longest prefix with it."""
+
+    name: str
+    codes: tuple[int, ...]
+    exposure: float | None
+    neighbours: tuple[Neighbour, ...]
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything on the page.
+
+    Attributes:
+        run: run_id, run_date, status, package_version, input_fingerprint, config_fingerprint, source (path or table of the items).
+        seconds: step -> wall-clock seconds, in order of the pipeline.
+        tokenizer_id, kind, dim, latent_dim, codebook_sizes, normalize: of the tokenizer. training: its `training` values.
+        sigma_unit: RMS of the latents per effective coordinate; sigma = eta * sigma_unit.
+        headline_eta: the eta of headline figures.
+        previous_run_id: run that churn compares with, None at the first.
+    """
+
+    run: Mapping[str, str]
+    seconds: Mapping[str, float]
+    rows_in: int
+    rows_out: int
+    quarantine: Mapping[str, int]
+    tokenizer_id: str
+    kind: str
+    dim: int
+    latent_dim: int
+    codebook_sizes: tuple[int, ...]
+    normalize: str
+    training: Mapping[str, Any]
+    sigma_unit: float
+    headline_eta: float
+    metrics: tuple[MetricRow, ...]
+    gate: tuple[GateResult, ...]
+    usage: tuple[LevelUsage, ...]
+    buckets: tuple[Bucket, ...]
+    examples: tuple[Example, ...]
+    config: Mapping[str, Any]
+    previous_run_id: str | None
+
+    def value(self, metric: str, level: int = 0, weighting: str = "items", eta: float | None = None) -> float | None:
+        """The figure of that name, or None where the run has none."""
+        for row in self.metrics:
+            if (row.metric, row.level, row.weighting, row.eta) == (metric, level, weighting, eta):
+                return row.value
+        return None

@@ -1,0 +1,236 @@
+"""Every table and column that a run leaves, with types, comments, keys and constraints; and the names of all metrics.
+
+Types are Spark SQL types; `{id}` stands for the type of the user's item ids.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: name, Spark SQL type, comment, and whether NULL is refused."""
+
+    name: str
+    type: str
+    comment: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """One Delta table.
+
+    Attributes:
+        constraints: name -> SQL condition that every row must meet.
+        by_run: partitioned by run_id, so that a rerun replaces its own slice only.
+    """
+
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+    constraints: tuple[tuple[str, str], ...] = ()
+    by_run: bool = True
+
+    def column_names(self) -> list[str]:
+        """Names in table order."""
+        return [column.name for column in self.columns]
+
+    def ddl(self, id_type: str) -> str:
+        """Column list for CREATE TABLE, for item ids of the given Spark SQL type."""
+        return ", ".join(
+            f"`{column.name}` {column.type.format(id=id_type)}{' NOT NULL' if column.required else ''} "
+            f"COMMENT '{column.comment}'"
+            for column in self.columns
+        )
+
+
+class Reason(str, Enum):
+    """Why a row has no SID; the values of sid_quarantine.reason."""
+
+    NULL_ID = "null_id"
+    DUPLICATE_ID = "duplicate_id"
+    NULL = "null"
+    WRONG_DIMENSION = "wrong_dimension"
+    NOT_FINITE = "not_finite"
+    ZERO_NORM = "zero_norm"
+
+
+class Status(str, Enum):
+    """How far a run has come; the values of runs.status."""
+
+    STARTED = "started"
+    PASSED = "passed"
+    GATE_FAILED = "gate_failed"
+    PUBLISHED = "published"
+
+
+_RUN_ID = Column("run_id", "string", "Run that wrote the row", required=True)
+_TOKENIZER_ID = Column("tokenizer_id", "string", "Content hash of the tokenizer", required=True)
+_RUN_DATE = Column("run_date", "date", "Logical date of the run", required=True)
+_ITEM_ID = Column("item_id", "{id}", "Item, in the type of the items table", required=True)
+_LEVEL = Column("level", "int", "Level from 1", required=True)
+_ITEMS = Column("items", "bigint", "Items", required=True)
+_EXPOSURE = Column("exposure", "double", "Sum of the exposure of these items; NULL without exposure")
+
+SAMPLE = Table(
+    "sample",
+    "Items that trained the tokenizer",
+    (
+        _RUN_ID,
+        _ITEM_ID,
+        Column("sample_key", "double", "Exponential variate of (id, seed) divided by the weight; the lowest keys are the sample", True),
+        Column("embedding", "array<float>", "Embedding as float32", True),
+    ),
+)
+SIDS = Table(
+    "sids",
+    "Semantic ID of every valid item",
+    (
+        _ITEM_ID,
+        Column("codes", "array<int>", "Code per level, 0-based", True),
+        Column("sid", "bigint", "Mixed-radix key of the codes, level 1 most significant", True),
+        Column("suffix", "int", "Tells items with the same sid apart: 0, 1, ..; never moves while the tokenizer stays", True),
+        Column("margin", "array<float>", "Per level: (second best - best cost) / squared distance to the second best", True),
+        Column("residual_norm", "float", "Norm of what is left of the latent after the last level", True),
+        Column("exposure", "double", "Exposure of the item; NULL without exposure"),
+        Column("embedding_hash", "bigint", "xxhash64 of the embedding", True),
+        _TOKENIZER_ID,
+        _RUN_ID,
+        _RUN_DATE,
+    ),
+    constraints=(("sid_is_a_key", "sid >= 0"), ("suffix_counts_from_0", "suffix >= 0")),
+)
+SID_QUARANTINE = Table(
+    "sid_quarantine",
+    "Rows of the items table that got no semantic ID",
+    (
+        Column("item_id", "{id}", "Item, NULL where the id is"),
+        Column("reason", "string", f"One of {' '.join(reason.value for reason in Reason)}", True),
+        _RUN_ID,
+    ),
+)
+ASSIGNMENT_TOTALS = Table(
+    "assignment_totals",
+    "Sums over all assigned items, from which the fidelity figures follow",
+    (
+        _RUN_ID,
+        _TOKENIZER_ID,
+        _ITEMS,
+        Column("squared_error", "double", "Sum of ||x - x_hat||^2", True),
+        Column("cosine", "double", "Sum of cos(x, x_hat); 0 where a norm is 0", True),
+        Column("centred_square", "double", "Sum of ||x - m||^2, m the mean", True),
+        Column("latent_centred_square", "double", "Sum of ||z - m_z||^2, m_z the mean latent", True),
+        Column("residual_square", "array<double>", "Per level: sum of the squared residual norm after it", True),
+        Column("margin", "array<double>", "Per level: sum of the margins", True),
+        Column("uncertain", "array<bigint>", "Per level: items decided in float64", True),
+    ),
+)
+CODE_USAGE = Table(
+    "code_usage",
+    "Use of every code, unused ones included",
+    (_RUN_ID, _TOKENIZER_ID, _LEVEL, Column("code", "int", "Code, 0-based", True), _ITEMS, _EXPOSURE),
+    constraints=(("code_from_0", "code >= 0"),),
+)
+PREFIX_USAGE = Table(
+    "prefix_usage",
+    "Use of every occupied prefix shorter than a SID",
+    (_RUN_ID, _TOKENIZER_ID, _LEVEL, Column("prefix", "bigint", "Mixed-radix key of the first codes", True), _ITEMS, _EXPOSURE),
+)
+SID_USAGE = Table(
+    "sid_usage",
+    "SIDs with the most items",
+    (
+        _RUN_ID,
+        _TOKENIZER_ID,
+        Column("rank", "int", "1 is the largest bucket; ties by sid", True),
+        Column("sid", "bigint", "Key of the SID", True),
+        Column("codes", "array<int>", "Code per level, 0-based", True),
+        _ITEMS,
+        _EXPOSURE,
+        Column("distinct_embeddings", "bigint", "Different embeddings among the items; 1 = exact duplicates", True),
+        Column("examples", "array<{id}>", "Up to 5 items, most exposed first", True),
+    ),
+)
+METRICS = Table(
+    "metrics",
+    "Every figure, one row each",
+    (
+        _RUN_ID,
+        _TOKENIZER_ID,
+        Column("metric", "string", "Name, see docs/figures.md", True),
+        Column("level", "int", "Level from 1; 0 for whole SIDs or the whole catalogue", True),
+        Column("weighting", "string", "items or exposure: what a code is weighted by", True),
+        Column("eta", "double", "Perturbation scale in RMS per effective coordinate; NULL where none is involved"),
+        Column("value", "double", "The figure", True),
+        Column("standard_error", "double", "Of an estimate; NULL where the figure is exact"),
+    ),
+)
+RUNS = Table(
+    "runs",
+    "One row per run",
+    (
+        _RUN_ID,
+        _RUN_DATE,
+        Column("status", "string", f"One of {' '.join(status.value for status in Status)}", True),
+        Column("config_fingerprint", "string", "Of every setting that can change a result", True),
+        Column("input_fingerprint", "string", "Of the rows of the items table, whatever their order and files", True),
+        Column("tokenizer_id", "string", "Content hash of the tokenizer; NULL before it is trained"),
+        Column("rows_in", "bigint", "Rows of the items table", True),
+        Column("rows_out", "bigint", "Rows with a SID; NULL before assignment"),
+        Column("rows_quarantined", "bigint", "Rows without; NULL before assignment"),
+        Column("gate", "string", "Result of every gate rule as JSON; NULL before the gate"),
+        Column("seconds", "map<string,double>", "Wall-clock seconds per step", True),
+        Column("table_versions", "map<string,bigint>", "Delta version of every table right after the run wrote it", True),
+        Column("config", "string", "Resolved settings as JSON", True),
+        Column("package_version", "string", "Version of drq_spark", True),
+    ),
+)
+PUBLISHED = Table(
+    "published",
+    "The pointer that readers follow: exactly one row, replaced in one commit",
+    (
+        _RUN_ID,
+        _RUN_DATE,
+        _TOKENIZER_ID,
+        Column("sids_version", "bigint", "Delta version of the sids table that holds the run", True),
+        Column("rows", "bigint", "Rows with a SID", True),
+    ),
+    by_run=False,
+)
+TABLES = (SAMPLE, SIDS, SID_QUARANTINE, ASSIGNMENT_TOTALS, CODE_USAGE, PREFIX_USAGE, SID_USAGE, METRICS, RUNS, PUBLISHED)
+
+
+class Metric(str, Enum):
+    """Names in metrics.metric; the formulas are in `drq_spark.measure.formulas` under the same names."""
+
+    ITEMS = "items"
+    QUARANTINE_RATE = "quarantine_rate"
+    UTILIZATION = "utilization"
+    DEAD_CODES = "dead_codes"
+    PERPLEXITY = "perplexity"
+    INVERSE_SIMPSON = "inverse_simpson"
+    GINI = "gini"
+    EXPECTED_OVERLAP = "expected_overlap"
+    EFFECTIVE_CAPACITY = "effective_capacity"
+    DISTRIBUTION = "distribution"
+    GEOMETRY = "geometry"
+    UNIQUE_SIDS = "unique_sids"
+    DUPLICATE_RATE = "duplicate_rate"
+    SHARED_RATE = "shared_rate"
+    EXACT_DUPLICATE_RATE = "exact_duplicate_rate"
+    EXCESS_DUPLICATE_RATE = "excess_duplicate_rate"
+    LARGEST_BUCKET = "largest_bucket"
+    COLLISION_MASS = "collision_mass"
+    PREFIX_ENTROPY = "prefix_entropy"
+    CONDITIONAL_ENTROPY = "conditional_entropy"
+    OCCUPIED_PREFIXES = "occupied_prefixes"
+    RELATIVE_MSE = "relative_mse"
+    MEAN_COSINE = "mean_cosine"
+    RESIDUAL_SHARE = "residual_share"
+    MEAN_MARGIN = "mean_margin"
+    UNCERTAIN_SHARE = "uncertain_share"
+    CHURN = "churn"
+    CHURN_MATCHED = "churn_matched"
