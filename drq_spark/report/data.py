@@ -6,20 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from drq_spark.measure.values import LevelUsage, MetricRow
 
-
-@dataclass(frozen=True)
-class MetricRow:
-    """A row of the metrics table; see `drq_spark.schemas.METRICS`."""
-
-    metric: str
-    level: int
-    weighting: str
-    eta: float | None
-    value: float
-    standard_error: float | None = None
+__all__ = ["Bucket", "Example", "GateResult", "LevelUsage", "MetricRow", "Neighbour", "ReportData"]
 
 
 @dataclass(frozen=True)
@@ -31,14 +20,6 @@ class GateResult:
     level: int
     value: float | None
     passed: bool
-
-
-@dataclass(frozen=True)
-class LevelUsage:
-    """Use of the codes of one level: items int64 [K]; exposure float64 [K] or None."""
-
-    items: NDArray[np.int64]
-    exposure: NDArray[np.float64] | None
 
 
 @dataclass(frozen=True)

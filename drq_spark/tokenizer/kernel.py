@@ -24,7 +24,7 @@ Index = NDArray[np.intp]
 _UNIT = 2.0**-24  # unit roundoff of float32
 _TINY = 2.0**-125  # twice the smallest normal float32: what flushing to zero can cost a term
 _OVERFLOW = 2.0**126  # float32 scores up to here cannot have overflowed on the way
-_TILE_ELEMENTS = 2**20  # scores, residuals and gathered codewords of one tile stay within the cache
+_TILE_ELEMENTS = 2**18  # scores, residuals and gathered codewords of one tile stay within the cache
 _PAIR_ELEMENTS = 2**22  # float64 numbers gathered at a time where candidates are compared
 
 

@@ -163,6 +163,11 @@ class Tokenizer:
         latent = self.decode_latent(codes)
         return latent if self.decoder is None else self.decoder(latent)
 
+    def anchor(self) -> tuple[F64, F64]:
+        """A point near the mean of x [D] and one near the mean of z [d], about which sums of squares lose no digits."""
+        latent = sum((table.mean(axis=0) for table in self._tables64), np.zeros(self.latent_dim))
+        return (latent if self.decoder is None else self.decoder(latent[None])[0]), latent
+
     def keys(self, codes: NDArray[np.integer]) -> NDArray[np.int64]:
         """Mixed-radix keys int64 [n] of codes [n, L]."""
         return codes_to_keys(codes, self.codebook_sizes)

@@ -1,0 +1,1 @@
+"""Frozen tokenizer x items -> semantic IDs, on the executors."""

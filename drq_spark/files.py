@@ -1,0 +1,72 @@
+"""Files outside of tables: artifacts, staging folders, the report; on any file system that pyarrow knows."""
+
+from __future__ import annotations
+
+from pyarrow import fs
+
+from drq_spark.errors import ConfigError
+
+
+def resolve(path: str) -> tuple[fs.FileSystem, str]:
+    """File system and path on it of a URI (hdfs://, s3://, gs://, abfs://, file:) or a local path.
+
+    Raises:
+        ConfigError: a scheme that pyarrow does not know.
+    """
+    if "://" not in path and not path.startswith("file:"):
+        return fs.LocalFileSystem(), path
+    try:
+        filesystem, inner = fs.FileSystem.from_uri(path)
+    except ValueError as error:
+        raise ConfigError(f"{path!r} is not on a file system that pyarrow knows: {one_line(error)}") from None
+    return filesystem, inner
+
+
+def read_bytes(path: str) -> bytes:
+    """Whole content of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    filesystem, inner = resolve(path)
+    with filesystem.open_input_stream(inner) as stream:
+        return bytes(stream.read())
+
+
+def write_bytes(path: str, content: bytes) -> None:
+    """Write a file and the folders above it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    filesystem, inner = resolve(path)
+    filesystem.create_dir(inner.rsplit("/", 1)[0], recursive=True)
+    with filesystem.open_output_stream(inner) as stream:
+        stream.write(content)
+
+
+def exists(path: str) -> bool:
+    """Whether a file or folder of that name is there."""
+    filesystem, inner = resolve(path)
+    return bool(filesystem.get_file_info(inner).type != fs.FileType.NotFound)
+
+
+def remove_folder(path: str) -> None:
+    """Delete a folder with all in it; nothing happens where there is none."""
+    filesystem, inner = resolve(path)
+    if filesystem.get_file_info(inner).type == fs.FileType.Directory:
+        filesystem.delete_dir(inner)
+
+
+def remove_empty_folder(path: str) -> None:
+    """Delete a folder that holds nothing; one that holds something stays."""
+    filesystem, inner = resolve(path)
+    if filesystem.get_file_info(inner).type == fs.FileType.Directory and not filesystem.get_file_info(
+        fs.FileSelector(inner)
+    ):
+        filesystem.delete_dir(inner)
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error without line breaks."""
+    return " ".join(str(error).split())

@@ -1,0 +1,88 @@
+"""Reading a table by path, glob or name; quoting of names that users chose."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from drq_spark.errors import InputRefused
+from drq_spark.files import one_line
+
+_GLOB = re.compile(r"[*?\[{]")
+_NAME_PART = re.compile(r"`(?:[^`]|``)+`|[^.`]+")
+_MESSAGE_LENGTH = 300
+
+
+def read_table(spark: SparkSession, source: str, what: str) -> DataFrame:
+    """A Delta table or Parquet files by path or glob, or any table by name.
+
+    `source` is a path where it holds a slash, a glob character or ends in .parquet, else a table name (`catalog.schema.table`; parts
+    with special characters in backticks). A folder is Delta where Delta says so, Parquet otherwise. `what` names it in messages.
+
+    Raises:
+        InputRefused: it is not there or not readable.
+    """
+    try:
+        if not is_path(source):
+            return spark.table(quoted_name(source))
+        if not _GLOB.search(source) and _is_delta(spark, source):
+            return spark.read.format("delta").load(source)
+        return spark.read.parquet(source)
+    except PySparkException as error:
+        raise InputRefused(f"{what} {source!r} cannot be read: {_reason(error)}") from None
+
+
+def is_path(source: str) -> bool:
+    """Whether a source is a path or glob rather than a table name."""
+    return "/" in source or bool(_GLOB.search(source)) or source.endswith(".parquet")
+
+
+def quoted_name(name: str) -> str:
+    """A possibly dotted table name with every part quoted.
+
+    Raises:
+        InputRefused: unbalanced backticks or an empty part.
+    """
+    parts = _NAME_PART.findall(name)
+    if not parts or ".".join(parts) != name:
+        raise InputRefused(f"{name!r} is not a table name: quote parts with special characters in backticks")
+    return ".".join(part if part.startswith("`") else quoted(part) for part in parts)
+
+
+def quoted(identifier: str) -> str:
+    """One identifier in backticks, whatever characters it has."""
+    return "`" + identifier.replace("`", "``") + "`"
+
+
+def column(df: DataFrame, name: str, setting: str, what: str) -> Column:
+    """The top-level column of exactly that name.
+
+    Raises:
+        InputRefused: there is none; the message names the setting, the columns there are and the nearest.
+    """
+    if name not in df.columns:
+        near = get_close_matches(name, df.columns, n=1, cutoff=0.0)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise InputRefused(f"{what} has no column {name!r} ({setting}): {hint}It has {', '.join(df.columns)}")
+    return F.col(quoted(name))
+
+
+def _is_delta(spark: SparkSession, path: str) -> bool:
+    try:
+        spark.read.format("delta").load(path).schema  # noqa: B018 - Connect looks at the path only when asked
+    except PySparkException:
+        return False
+    return True
+
+
+def _reason(error: PySparkException) -> str:
+    condition = error.getCondition() or ""
+    if condition.startswith(("PATH_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND")):
+        return "there is nothing of that name; use a path or glob of Parquet files, a Delta folder or a table name"
+    if condition.startswith(("UNABLE_TO_INFER_SCHEMA", "CANNOT_READ_FILE_FOOTER", "FAILED_READ_FILE")):
+        return "it holds no readable Parquet file; items and events are read from Delta or Parquet"
+    return one_line(error)[:_MESSAGE_LENGTH]

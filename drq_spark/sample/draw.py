@@ -1,0 +1,74 @@
+"""Draw the sample on the cluster: exact size, valid rows only, each embedding read once."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from drq_spark.config import Config
+from drq_spark.errors import InputRefused
+from drq_spark.inputs.catalogue import Catalogue
+from drq_spark.inputs.embeddings import checked_rows
+from drq_spark.sample.keys import key_bucket, last_bucket, sample_key
+
+_SPARE = 1.1  # candidates beyond the sample size, so that a few bad rows need no second pass
+
+
+def draw_sample(catalogue: Catalogue, config: Config, staging: str) -> DataFrame:
+    """The `sample.size` valid items with the lowest sample keys: item_id, sample_key, embedding (array<float>).
+
+    Candidates are the ids below a threshold that the key histogram gives; only their embeddings reach Python. `staging`
+    is a folder for them; the result reads from it.
+
+    Raises:
+        InputRefused: too many bad rows, or fewer valid rows than codes.
+    """
+    wanted, share = config.sample.size, 1.0
+    while True:
+        limit = last_bucket(catalogue.profile.key_histogram, ceil(wanted / share * _SPARE))
+        candidates = _candidates(catalogue, config, limit, f"{staging}/candidates")
+        counts = {row.reason: row["count"] for row in candidates.groupBy("reason").count().collect()}
+        valid, seen = counts.pop(None, 0), sum(counts.values())
+        if valid >= wanted or limit == max(catalogue.profile.key_histogram):
+            break
+        share = max(valid, 1) / (valid + seen)
+    _check_enough(valid, counts, config)
+    return _lowest(candidates.where("reason IS NULL").drop("reason"), valid, wanted)
+
+
+def _candidates(catalogue: Catalogue, config: Config, limit: int, folder: str) -> DataFrame:
+    keyed = catalogue.df.withColumn("sample_key", sample_key(config.seed, config.sample.exposure_power))
+    near = keyed.where(key_bucket(F.col("sample_key")) <= limit).select("item_id", "sample_key", "embedding")
+    id_type = catalogue.id_type
+    schema = f"item_id {id_type}, sample_key double, reason string, embedding array<float>"
+    check = checked_rows(catalogue.profile.dim, config.items.normalize)
+    near.mapInArrow(check, schema).write.mode("overwrite").parquet(folder)
+    return catalogue.df.sparkSession.read.parquet(folder)
+
+
+def _check_enough(valid: int, bad: dict[str, int], config: Config) -> None:
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(bad.items())) or "none bad"
+    total = valid + sum(bad.values())
+    if sum(bad.values()) > config.items.max_bad_share * total:
+        raise InputRefused(
+            f"items table: {sum(bad.values()):,} of {total:,} rows looked at have no usable embedding ({reasons}), more than "
+            f"items.max_bad_share = {config.items.max_bad_share:g}; is {config.items.embedding!r} the right column?"
+        )
+    fitted = valid - int(valid * config.sample.holdout)
+    largest = max(config.tokenizer.codebook_sizes)
+    if fitted < largest:
+        raise InputRefused(
+            f"items table: {valid:,} valid rows leave {fitted:,} to fit {largest:,} codes a level ({reasons}): "
+            "lower tokenizer.codes or sample.holdout, or bring more items"
+        )
+
+
+def _lowest(valid_rows: DataFrame, valid: int, wanted: int) -> DataFrame:
+    if valid <= wanted:
+        return valid_rows
+    thin = valid_rows.select("sample_key", "item_id").orderBy("sample_key", "item_id").limit(wanted)
+    last = thin.agg(F.max(F.struct("sample_key", "item_id")).alias("last"))
+    below = F.struct("sample_key", "item_id") <= F.col("last")
+    return valid_rows.crossJoin(F.broadcast(last)).where(below).drop("last")

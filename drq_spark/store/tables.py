@@ -1,0 +1,122 @@
+"""Delta tables of a run: created from `schemas`, written one run's slice at a time, read by run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from drq_spark.errors import ConfigError, InputRefused
+from drq_spark.files import one_line
+from drq_spark.inputs.tables import quoted, quoted_name
+from drq_spark.schemas import RUNS, Table
+
+_MESSAGE_LENGTH = 300
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where a team's tables, tokenizers and reports are.
+
+    Attributes:
+        out: folder (path or URI). schema_name: catalog.schema of the tables, or None for Delta folders in `out`/tables.
+    """
+
+    spark: SparkSession
+    out: str
+    schema_name: str | None = None
+
+    @property
+    def tokenizers(self) -> str:
+        """Folder of the tokenizer artifacts."""
+        return f"{self.out}/tokenizers"
+
+    @property
+    def report(self) -> str:
+        """The report of the latest run."""
+        return f"{self.out}/report.html"
+
+    def staging(self, run_id: str) -> str:
+        """Folder for what a run needs only while it goes on."""
+        return f"{self.out}/staging/{run_id}"
+
+    def location(self, table: Table) -> str:
+        """Path or qualified name of a table, for people."""
+        return f"{self.schema_name}.{table.name}" if self.schema_name else f"{self.out}/tables/{table.name}"
+
+    def exists(self, table: Table) -> bool:
+        """Whether the table has been created."""
+        if self.schema_name:
+            return self.spark.catalog.tableExists(self._identifier(table))
+        try:
+            return bool(self.spark.read.format("delta").load(self.location(table)).columns)
+        except PySparkException:
+            return False
+
+    def read(self, table: Table, run_id: str | None = None) -> DataFrame:
+        """Rows of a table, of one run or of all."""
+        df = (
+            self.spark.table(self._identifier(table))
+            if self.schema_name
+            else self.spark.read.format("delta").load(self.location(table))
+        )
+        return df if run_id is None else df.where(F.col("run_id") == run_id)
+
+    def write(self, table: Table, df: DataFrame, run_id: str, id_type: str = "string") -> int:
+        """Replace the run's slice of a table (all of it where the table is not kept by run) in one commit; the new version.
+
+        Raises:
+            ConfigError: the place cannot be written.
+            InputRefused: the table is there with item ids of another type.
+        """
+        self._ensure(table, id_type)
+        writer = df.select(*table.column_names()).write.format("delta").mode("overwrite").option("userMetadata", run_id)
+        if table.by_run:
+            writer = writer.option("replaceWhere", f"run_id = '{run_id}'")
+        if self.schema_name:
+            writer.saveAsTable(self._identifier(table))
+        else:
+            writer.save(self.location(table))
+        return self.version(table)
+
+    def version(self, table: Table) -> int:
+        """Version of the latest commit of a table."""
+        latest = self.spark.sql(f"DESCRIBE HISTORY {self._identifier(table)} LIMIT 1").first()
+        assert latest is not None  # a Delta table has at least the commit that created it
+        return int(latest.version)
+
+    def save_run(self, run_id: str, row: DataFrame) -> None:
+        """Replace the row of a run in the runs table."""
+        self.write(RUNS, row, run_id)
+
+    def _identifier(self, table: Table) -> str:
+        if self.schema_name:
+            return quoted_name(f"{self.schema_name}.{table.name}")
+        return f"delta.{quoted(self.location(table))}"
+
+    def _ensure(self, table: Table, id_type: str) -> None:
+        if self.exists(table):
+            self._check_id_type(table, id_type)
+            return
+        partitioning = "PARTITIONED BY (run_id)" if table.by_run else ""
+        try:
+            self.spark.sql(
+                f"CREATE TABLE IF NOT EXISTS {self._identifier(table)} ({table.ddl(id_type)}) USING DELTA {partitioning} "
+                f"COMMENT '{table.comment}'"
+            )
+            for name, condition in table.constraints:
+                self.spark.sql(f"ALTER TABLE {self._identifier(table)} ADD CONSTRAINT {name} CHECK ({condition})")
+        except PySparkException as error:
+            raise ConfigError(f"table {self.location(table)} cannot be created: {one_line(error)[:_MESSAGE_LENGTH]}") from None
+
+    def _check_id_type(self, table: Table, id_type: str) -> None:
+        declared = [column for column in table.columns if "{id}" in column.type]
+        present = {name: kind for name, kind in self.read(table).dtypes}
+        for column in declared:
+            if present.get(column.name) != column.type.format(id=id_type):
+                raise InputRefused(
+                    f"table {self.location(table)} has {column.name} as {present.get(column.name)}, this run's ids are "
+                    f"{id_type}: use another --out"
+                )

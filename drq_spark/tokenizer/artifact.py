@@ -1,0 +1,156 @@
+"""Tokenizer files: `tokenizer.json` and `weights.safetensors` in a folder that never changes after it is written.
+
+`docs/artifact-format.md` describes the format for readers in other languages. Nothing in it is executed. Folders may be on any
+file system that pyarrow knows (local, hdfs://, s3://, gs://, abfs://).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from drq_spark.errors import ArtifactRefused, ConfigError
+from drq_spark.files import exists, one_line, read_bytes, write_bytes
+from drq_spark.tokenizer.model import Tokenizer
+from drq_spark.tokenizer.network import ResidualMLP
+
+FORMAT_VERSION = 1
+HEADER_FILE = "tokenizer.json"
+WEIGHTS_FILE = "weights.safetensors"
+
+
+def tokenizer_id(tokenizer: Tokenizer) -> str:
+    """Content hash: first 16 hex digits of sha256(header without its id, then sha256 of the weights file)."""
+    header, weights = _content(tokenizer)
+    return _hash(header, weights)
+
+
+def save_tokenizer(tokenizer: Tokenizer, root: str) -> str:
+    """Write the artifact to `root`/<tokenizer_id> and return that folder; a complete one that is there already stays.
+
+    The header is written last: a folder without it is an unfinished write and is written again.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    header, weights = _content(tokenizer)
+    identity = _hash(header, weights)
+    folder = f"{root.rstrip('/')}/{identity}"
+    try:
+        if not exists(f"{folder}/{HEADER_FILE}"):
+            write_bytes(f"{folder}/{WEIGHTS_FILE}", weights)
+            write_bytes(f"{folder}/{HEADER_FILE}", _pretty({**header, "tokenizer_id": identity}))
+    except OSError as error:
+        raise ConfigError(f"tokenizer folder {folder} cannot be written: {one_line(error)}") from None
+    return folder
+
+
+def load_tokenizer(folder: str) -> Tokenizer:
+    """Read and verify an artifact.
+
+    Raises:
+        ArtifactRefused: missing or unreadable files, a newer format, content that does not match its id, or tensors that
+            do not fit together.
+    """
+    header = _read_header(folder)
+    version = header.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ArtifactRefused(
+            f"tokenizer {folder} has format version {version!r}, this drq_spark reads {FORMAT_VERSION}: update drq_spark"
+        )
+    weights = _read(folder, WEIGHTS_FILE)
+    identity = header.pop("tokenizer_id", None)
+    if _hash(header, weights) != identity:
+        raise ArtifactRefused(f"tokenizer {folder} was changed after it was written: its content is not {identity!r}")
+    try:
+        return _assemble(header, load_tensors(weights))
+    except (KeyError, TypeError, ValueError, SafetensorError, ConfigError) as error:
+        raise ArtifactRefused(f"tokenizer {folder} is not valid: {one_line(error)}") from None
+
+
+def _content(tokenizer: Tokenizer) -> tuple[dict[str, Any], bytes]:
+    tensors = {f"codebook.{level}": book for level, book in enumerate(tokenizer.codebooks)}
+    for name, per_level in (("price", tokenizer.prices), ("table", tokenizer.tables)):
+        tensors |= {f"{name}.{level}": value for level, value in enumerate(per_level or ())}
+    for name, network in (("encoder", tokenizer.encoder), ("decoder", tokenizer.decoder)):
+        tensors |= {f"{name}.{key}": value for key, value in (network.tensors() if network else {}).items()}
+    header = {
+        "format_version": FORMAT_VERSION,
+        "kind": tokenizer.kind,
+        "dim": tokenizer.dim,
+        "latent_dim": tokenizer.latent_dim,
+        "levels": tokenizer.levels,
+        "codebook_sizes": list(tokenizer.codebook_sizes),
+        "normalize": tokenizer.normalize,
+        "latent_rms": tokenizer.latent_rms,
+        "encoder": "residual_mlp" if tokenizer.encoder else "identity",
+        "decoder": "residual_mlp" if tokenizer.decoder else "identity",
+        "has_prices": tokenizer.prices is not None,
+        "has_tables": tokenizer.tables is not None,
+        "training": dict(tokenizer.training),
+    }
+    return header, save_tensors({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
+
+
+def _assemble(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Tokenizer:
+    if any(tensor.dtype != np.float32 for tensor in tensors.values()):
+        raise ValueError("all tensors must be float32")
+    levels = range(header["levels"])
+    tokenizer = Tokenizer(
+        kind=header["kind"],
+        dim=header["dim"],
+        normalize=header["normalize"],
+        codebooks=tuple(tensors[f"codebook.{level}"] for level in levels),
+        prices=tuple(tensors[f"price.{level}"] for level in levels) if header["has_prices"] else None,
+        tables=tuple(tensors[f"table.{level}"] for level in levels) if header["has_tables"] else None,
+        encoder=_network(header["encoder"], "encoder", tensors),
+        decoder=_network(header["decoder"], "decoder", tensors),
+        latent_rms=header["latent_rms"],
+        training=header["training"],
+    )
+    if (list(tokenizer.codebook_sizes), tokenizer.latent_dim) != (header["codebook_sizes"], header["latent_dim"]):
+        raise ValueError("codebooks do not have the shapes that tokenizer.json names")
+    return tokenizer
+
+
+def _network(form: str, name: str, tensors: Mapping[str, NDArray[Any]]) -> ResidualMLP | None:
+    if form == "identity":
+        return None
+    if form != "residual_mlp":
+        raise ValueError(f"unknown {name} {form!r}")
+    parts = ("shift", "linear", "bias", "scale", "hidden", "hidden_bias", "out")
+    return ResidualMLP(**{part: tensors[f"{name}.{part}"] for part in parts})
+
+
+def _hash(header: Mapping[str, Any], weights: bytes) -> str:
+    canonical = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(canonical.encode() + hashlib.sha256(weights).digest()).hexdigest()[:16]
+
+
+def _pretty(header: Mapping[str, Any]) -> bytes:
+    return (json.dumps(header, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def _read_header(folder: str) -> dict[str, Any]:
+    try:
+        header = json.loads(_read(folder, HEADER_FILE))
+    except ValueError:
+        raise ArtifactRefused(f"tokenizer {folder} is not valid: {HEADER_FILE} is not JSON") from None
+    if not isinstance(header, dict):
+        raise ArtifactRefused(f"tokenizer {folder} is not valid: {HEADER_FILE} must hold one object")
+    return header
+
+
+def _read(folder: str, name: str) -> bytes:
+    try:
+        return read_bytes(f"{folder}/{name}")
+    except OSError as error:
+        raise ArtifactRefused(f"tokenizer {folder} cannot be read: {one_line(error)}") from None
