@@ -1,0 +1,106 @@
+"""Sample matrix -> frozen tokenizer, on the driver. torch is loaded only inside the call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drq_spark.config import Config
+from drq_spark.errors import ConfigError
+from drq_spark.tokenizer import Tokenizer
+from drq_spark.tokenizer.model import normalized
+from drq_spark.train.blocks import row_blocks
+from drq_spark.train.contract import Progress, Trainer, TrainingData, silent
+from drq_spark.train.registry import trainer
+
+F32 = NDArray[np.float32]
+
+_SPLIT_STREAM = 0  # purpose of the permutation that splits the sample
+
+
+def train_tokenizer(sample: F32, fingerprint: str, config: Config, progress: Progress = silent) -> Tokenizer:
+    """Train the tokenizer that `config.tokenizer` describes.
+
+    The same sample, config, device, threads and library versions give the same tokenizer, bit for bit: nothing in it
+    tells when or where it was trained.
+
+    Args:
+        sample: float32 [n, D], raw embeddings, all finite (and none zero where `items.normalize` is "l2").
+        fingerprint: of the sample, kept in `Tokenizer.training`.
+        config: all settings.
+        progress: told what happens.
+
+    Raises:
+        ConfigError: the name is unknown, or training needs more memory than `train.max_memory_gb`.
+        SetupError: torch is missing, or `train.device` asks for a GPU that is not there.
+        InputRefused: fewer items than codes.
+        TrainingFailed: the fit diverged or collapsed.
+    """
+    chosen = trainer(config.tokenizer.name)
+    rows, dim = sample.shape
+    check_memory(chosen, rows, dim, config)
+    from drq_spark.train import runtime
+
+    device = runtime.choose_device(config)
+    data = split(sample, fingerprint, config)
+    with runtime.torch_threads(config.train.threads):
+        tokenizer = chosen.fit(data, config, progress)
+    described: dict[str, Any] = {
+        "settings": _settings(config),
+        "sample": {"fingerprint": fingerprint, "fit": len(data.fit), "held_out": len(data.held_out)},
+        "device": device.type,
+        "versions": runtime.library_versions(),
+    }
+    if len(data.held_out):
+        mean = data.fit.mean(axis=0, dtype=np.float64)
+        described["held_out_relative_mse"] = relative_mse(tokenizer, data.held_out, mean)
+    return replace(tokenizer, training={**tokenizer.training, **described})
+
+
+def check_memory(chosen: Trainer, rows: int, dim: int, config: Config) -> None:
+    """Refuse a sample that would not fit, before anything is done.
+
+    Raises:
+        ConfigError: the estimate is above `train.max_memory_gb`.
+    """
+    needed, limit = chosen.memory_bytes(rows, dim, config) / 1e9, config.train.max_memory_gb
+    if needed > limit:
+        raise ConfigError(
+            f"training {config.tokenizer.name} on {rows} x {dim} needs {needed:.2f} GB on the driver, "
+            f"train.max_memory_gb is {limit:g}: lower sample.size or raise the limit"
+        )
+
+
+def split(sample: F32, fingerprint: str, config: Config) -> TrainingData:
+    """Prepare the rows and part them by a seeded permutation; both parts are views of one new array."""
+    order = np.random.default_rng((config.seed, _SPLIT_STREAM)).permutation(len(sample))
+    prepared = np.empty(sample.shape, np.float32)
+    for block in row_blocks(len(sample), sample.shape[1]):
+        prepared[block] = normalized(sample[order[block]], config.items.normalize)
+    held_out = int(config.sample.holdout * len(sample))
+    return TrainingData(prepared[held_out:], prepared[:held_out], fingerprint)
+
+
+def relative_mse(tokenizer: Tokenizer, prepared: F32, mean: NDArray[np.float64]) -> float:
+    """sum ||x - x_hat||^2 / sum ||x - mean||^2 over prepared rows x, block by block; 0 where the rows do not vary."""
+    lost, total = 0.0, 0.0
+    for block in row_blocks(len(prepared), tokenizer.dim):
+        x = prepared[block]
+        decoded = tokenizer.decode(tokenizer.encode_latent(tokenizer.latent(x)).codes)
+        lost += float(np.square(x - decoded).sum())
+        total += float(np.square(x - mean).sum())
+    return lost / total if total > 0 else 0.0
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """What training read of the settings."""
+    return {
+        "tokenizer": config.tokenizer.model_dump(mode="json"),
+        "normalize": config.items.normalize,
+        "holdout": config.sample.holdout,
+        "train": config.train.model_dump(mode="json", include={"device", "threads", "kmeans", "drq_vae"}),
+        "seed": config.seed,
+    }

@@ -1,0 +1,226 @@
+"""One level of dataset-level k-means: plain Lloyd iterations from a balanced start.
+
+From random rows, Lloyd's algorithm ends with many codes on outliers and most rows on few codes. Two remedies act while
+the codebook is young; neither is left in the result, which is that of plain k-means:
+
+- restarts: a code that few rows use moves half way from the centre of an over-full code to one of its rows;
+- prices: for some iterations rows choose argmin_k ||r - c_k||^2 + b_k, where b_k makes much used codes dear. The step
+  is that of unbalanced entropic transport (Chizat et al. 2018, Scaling algorithms for unbalanced optimal transport
+  problems): with s_k the soft use of a code at temperature T (1 is the mean), b <- w / (w + T) * (b + T ln s), whose
+  fixed point is b = w ln s. The weight w falls to zero, and unpriced iterations end the fit.
+
+Scores are float32 GEMM tiles, sums of rows are float64. Random numbers come from one generator, and no sum depends on
+the order of atomics, so the same data, settings, device and threads give the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import frexp
+
+import torch
+from torch import Tensor
+
+from drq_spark.config import KMeans
+from drq_spark.errors import InputRefused
+from drq_spark.train.blocks import row_blocks
+
+_TILE_ELEMENTS = 2**20  # scores, or numbers of a tile of rows, handled at a time
+_GAP_ROWS = 2048  # rows that measure the unit of price
+_SOFT_ROWS_PER_CODE = 64  # rows that measure soft use; more do not change the prices
+_LAST_TEMPERATURE = 0.2  # of the priced iterations, in units of price; the first is 1
+_LEAST_USE = 1e-3  # keeps ln s finite for a code without any use
+
+Step = Callable[[int, int], None]
+
+
+def require_rows(rows: int, codebook_sizes: Sequence[int]) -> None:
+    """Refuse a fit with fewer rows than codes.
+
+    Raises:
+        InputRefused: rows < K at some level.
+    """
+    if rows < max(codebook_sizes):
+        raise InputRefused(
+            f"{rows} items to fit on are too few for {max(codebook_sizes)} codes: "
+            "lower tokenizer.codes or sample.holdout, or bring more items"
+        )
+
+
+def fit_codebook(rows: Tensor, size: int, settings: KMeans, generator: torch.Generator, step: Step) -> Tensor:
+    """Fit K = `size` codewords to rows.
+
+    Args:
+        rows: float32 [n >= K, d], scratch: centred and scaled in place, because float32 scores of rows far from the
+            origin would lose the differences between them.
+        size: K.
+        settings: iterations, balance and restarts.
+        generator: on the CPU; the only source of randomness.
+        step: called after each iteration with (done, total).
+
+    Returns:
+        float32 [K, d] on the device of `rows`, in the coordinates that the rows had.
+
+    Raises:
+        InputRefused: n < K.
+    """
+    require_rows(len(rows), (size,))
+    shift, scale = _standardize(rows)
+    start = rows[torch.randperm(len(rows), generator=generator)[:size].to(rows.device)]
+    codewords = _Fit(rows, settings, generator, step).run(start)
+    return (codewords.double() * scale + shift).float()
+
+
+class _Fit:
+    """The iterations of one fit on standardized rows."""
+
+    def __init__(self, rows: Tensor, settings: KMeans, generator: torch.Generator, step: Step) -> None:
+        self.rows, self.settings, self.generator, self.step = rows, settings, generator, step
+        self.total = settings.start_iterations + settings.balance_iterations + settings.final_iterations
+
+    def run(self, codewords: Tensor) -> Tensor:
+        """Start, balance, settle: float32 [K, d] -> float32 [K, d]."""
+        for done in range(self.settings.start_iterations):
+            codewords = self._lloyd(codewords, assign(self.rows, codewords), restarts=True)
+            self.step(done + 1, self.total)
+        codewords = self._balance(codewords)
+        for done in range(self.total - self.settings.final_iterations, self.total):
+            codewords = self._lloyd(codewords, assign(self.rows, codewords), restarts=False)
+            self.step(done + 1, self.total)
+        return codewords
+
+    def _balance(self, codewords: Tensor) -> Tensor:
+        """Priced iterations: the temperature falls geometrically, the weight of the prices linearly to zero."""
+        count = self.settings.balance_iterations
+        price = torch.zeros(len(codewords), dtype=torch.float64)
+        for done in range(count):
+            unit = self._price_unit(codewords, price)
+            temperature = unit * _LAST_TEMPERATURE ** (done / max(count - 1, 1))
+            codes, soft_use = assign_softly(self.rows, codewords, price, temperature)
+            price = _next_price(price, soft_use, self.settings.balance * unit * (1 - done / count), temperature)
+            codewords = self._lloyd(codewords, codes, restarts=done < count // 2)
+            self.step(self.settings.start_iterations + done + 1, self.total)
+        return codewords
+
+    def _lloyd(self, codewords: Tensor, codes: Tensor, restarts: bool) -> Tensor:
+        """Means of the assigned rows; a code without rows stays where it is unless it restarts."""
+        sums, counts = sum_by_code(self.rows, codes, len(codewords))
+        means = (sums / counts.clamp(min=1)[:, None]).float()
+        moved = torch.where((counts > 0)[:, None], means, codewords)
+        return self._restart(moved, codes, counts.cpu()) if restarts else moved
+
+    def _restart(self, codewords: Tensor, codes: Tensor, counts: Tensor) -> Tensor:
+        """Move every little used code half way from the centre of an over-full code to one of its rows.
+
+        Rows are drawn in proportion to their code's rows in excess of the mean, times their squared distance to its
+        centre: a code that holds copies of one vector is full for good and needs no second code.
+        """
+        mean = len(self.rows) / len(codewords)
+        poor = torch.nonzero(counts <= self.settings.restart_share * mean).flatten()
+        if not len(poor):
+            return codewords
+        excess = (counts - mean).clamp(min=0)[codes.cpu()]
+        chosen = self._draw(excess * self._square_distance(codewords, codes).cpu(), len(poor))
+        centre = codewords[codes[chosen]]
+        codewords[poor[: len(chosen)].to(codewords.device)] = 0.5 * (self.rows[chosen] + centre)
+        return codewords
+
+    def _draw(self, weight: Tensor, draws: int) -> Tensor:
+        """Row numbers int64 [draws] in proportion to float64 weights [n]; none where every weight is zero."""
+        cumulated = weight.cumsum(0)
+        if cumulated[-1] <= 0:
+            return torch.empty(0, dtype=torch.int64, device=self.rows.device)
+        target = torch.rand(draws, generator=self.generator, dtype=torch.float64) * cumulated[-1]
+        return torch.searchsorted(cumulated, target, right=True).clamp(max=len(weight) - 1).to(self.rows.device)
+
+    def _square_distance(self, codewords: Tensor, codes: Tensor) -> Tensor:
+        """||r - c||^2 of every row and its code, float64 [n], from differences: zero for a row on its codeword."""
+        gaps = (self.rows[tile] - codewords[codes[tile]] for tile in _tiles(self.rows, len(codewords)))
+        return torch.cat([gap.square_().sum(dim=1, dtype=torch.float64) for gap in gaps])
+
+    def _price_unit(self, codewords: Tensor, price: Tensor) -> float:
+        """Mean gap between the best and the second best cost: what a price must weigh to matter."""
+        chosen = torch.randint(len(self.rows), (_GAP_ROWS,), generator=self.generator).to(self.rows.device)
+        two = _scores(self.rows[chosen], codewords, _offset(codewords, price)).topk(2, dim=1, largest=False).values
+        return float((two[:, 1] - two[:, 0]).mean(dtype=torch.float64))
+
+
+def assign(rows: Tensor, codewords: Tensor) -> Tensor:
+    """argmin_k ||r - c_k||^2: float32 [n, d], [K, d] -> int64 [n]."""
+    offset = _offset(codewords)
+    tiles = _tiles(rows, len(codewords))
+    return torch.cat([_scores(rows[tile], codewords, offset).argmin(dim=1) for tile in tiles])
+
+
+def assign_softly(rows: Tensor, codewords: Tensor, price: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Priced codes int64 [n], and soft use float64 [K] with mean 1 of evenly spread rows, on the CPU.
+
+    Soft use is the sum over rows of softmax_k(-(||r - c_k||^2 + b_k) / T). At T = 0 nobody shares: use is 1 everywhere.
+    """
+    size, offset = len(codewords), _offset(codewords, price)
+    stride = max(1, len(rows) // (_SOFT_ROWS_PER_CODE * size))
+    codes, use = [], torch.zeros(size, dtype=torch.float64, device=rows.device)
+    for tile in _tiles(rows, size):
+        scores = _scores(rows[tile], codewords, offset)
+        codes.append(scores.argmin(dim=1))
+        if temperature > 0:
+            use += torch.softmax(scores[::stride] / -temperature, dim=1).sum(dim=0, dtype=torch.float64)
+    use = use.cpu()
+    return torch.cat(codes), use * (size / use.sum()) if temperature > 0 else torch.ones_like(use)
+
+
+def sum_by_code(rows: Tensor, codes: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Sums float64 [K, d] and counts int64 [K] of the rows of each code."""
+    sums = torch.zeros(size, rows.shape[1], dtype=torch.float64, device=rows.device)
+    add = _add_in_order if rows.device.type == "cpu" else _add_by_product
+    for tile in _tiles(rows, size):
+        add(sums, codes[tile], rows[tile].double())
+    return sums, torch.bincount(codes, minlength=size)
+
+
+def _add_in_order(sums: Tensor, codes: Tensor, rows: Tensor) -> None:
+    """Row after row, as the CPU does it."""
+    sums.index_add_(0, codes, rows)
+
+
+def _add_by_product(sums: Tensor, codes: Tensor, rows: Tensor) -> None:
+    """As a product with the one-hot codes: on a GPU the order of index_add_ changes from run to run."""
+    one_hot = torch.zeros(len(rows), len(sums), dtype=rows.dtype, device=rows.device)
+    sums.addmm_(one_hot.scatter_(1, codes[:, None], 1.0).T, rows)
+
+
+def _next_price(price: Tensor, soft_use: Tensor, weight: float, temperature: float) -> Tensor:
+    """One step of unbalanced transport, float64 [K] with mean zero; the module docstring has the formula."""
+    if temperature <= 0:
+        return torch.zeros_like(price)
+    moved = weight / (weight + temperature) * (price + temperature * (soft_use + _LEAST_USE).log())
+    return moved - moved.mean()
+
+
+def _standardize(rows: Tensor) -> tuple[Tensor, float]:
+    """Centre and scale float32 [n, d] in place; returns what undoes it, float32 [d] and a power of two."""
+    total = torch.zeros(rows.shape[1], dtype=torch.float64, device=rows.device)
+    for tile in _tiles(rows, 1):
+        total += rows[tile].sum(dim=0, dtype=torch.float64)
+    shift = (total / len(rows)).float()
+    rows -= shift
+    low, high = torch.aminmax(rows)
+    scale = 2.0 ** frexp(float(torch.maximum(-low, high)))[1]
+    rows /= scale
+    return shift, scale
+
+
+def _tiles(rows: Tensor, size: int) -> Iterator[slice]:
+    """Blocks of rows [n, d] small enough that neither their copy nor their scores against K codes are large."""
+    return row_blocks(len(rows), max(rows.shape[1], size), _TILE_ELEMENTS)
+
+
+def _offset(codewords: Tensor, price: Tensor | None = None) -> Tensor:
+    """||c_k||^2 + b_k, float32 [K]."""
+    square = codewords.double().square().sum(dim=1)
+    return (square if price is None else square + price.to(square.device)).float()
+
+
+def _scores(rows: Tensor, codewords: Tensor, offset: Tensor) -> Tensor:
+    """||c_k||^2 + b_k - 2 r.c_k, float32 [n, K]: the cost without the row's own ||r||^2."""
+    return torch.addmm(offset, rows, codewords.T, alpha=-2)

@@ -1,0 +1,25 @@
+"""How much driver memory training takes, for the check before the first job. Figures are bytes beyond the sample."""
+
+from __future__ import annotations
+
+from drq_spark.config import Config
+
+_FLOAT32, _FLOAT64 = 4, 8
+_TILES = 120 * 2**20  # blocks and tiles in work at a time; measured, does not grow with the sample
+_ROW_OVERHEAD = 40  # per row and level: codes, and the sparse matrix of the refit
+
+
+def prepared_bytes(rows: int, dim: int) -> int:
+    """The prepared copy of the sample that `train_tokenizer` makes, split in two parts."""
+    return rows * dim * _FLOAT32
+
+
+def books_bytes(rows: int, dim: int, config: Config) -> int:
+    """Residual k-means on latents of this dimension, and the refit of the tables.
+
+    The float32 residual of the fit rows lives on the device (counted here even for a GPU); later the latents are
+    gathered once for their RMS, which takes no more than the residual did, the held-out rows aside.
+    """
+    sizes = config.tokenizer.codebook_sizes
+    books = sum(sizes) * dim * (2 * _FLOAT32 + 4 * _FLOAT64)
+    return rows * (dim * _FLOAT32 + len(sizes) * _ROW_OVERHEAD) + books + _TILES

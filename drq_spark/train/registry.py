@@ -1,0 +1,44 @@
+"""Trainers by name. Loads torch only when a trainer is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from drq_spark.errors import ConfigError, SetupError
+from drq_spark.train.contract import Trainer
+
+
+def _rq_kmeans() -> Trainer:
+    from drq_spark.train.rq_kmeans import RqKMeans
+
+    return RqKMeans()
+
+
+def _drq_vae() -> Trainer:
+    from drq_spark.train.drq_vae import DrqVaeTrainer
+
+    return DrqVaeTrainer()
+
+
+_TRAINERS: dict[str, Callable[[], Trainer]] = {"rq_kmeans": _rq_kmeans, "drq_vae": _drq_vae}
+
+NAMES = tuple(_TRAINERS)
+
+
+def trainer(name: str) -> Trainer:
+    """The trainer of a kind of tokenizer.
+
+    Raises:
+        ConfigError: no such name.
+        SetupError: torch is not installed.
+    """
+    if name not in _TRAINERS:
+        near = get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
+        raise ConfigError(f"no tokenizer is called {name!r}: did you mean {near!r}? Known: {', '.join(NAMES)}")
+    try:
+        return _TRAINERS[name]()
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "torch":
+            raise
+        raise SetupError("training needs torch, which is not installed: pip install 'drq-spark[train]'") from error

@@ -1,0 +1,54 @@
+"""Decode tables refitted by joint least squares, codes fixed.
+
+    min over T of sum_i ||z_i - sum_l t^l_{s^l_i}||^2 + ridge * sum ||t - c||^2
+
+Codebooks are means of residuals under the codes of their own level only; items of one code share the codes of later
+levels unevenly, which the joint solution takes into account. The ridge pulls towards the codebooks c, so the row of a
+code that nobody uses is its codeword. Solved by block Gauss-Seidel: given the other levels the rows of one level are
+weighted means. Needs the L*K x d right-hand side and sparse counts of code pairs only, whatever K.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from drq_spark.train.blocks import row_blocks
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I32 = NDArray[np.int32]
+
+_SWEEPS = 20  # changes are below float32 by then
+
+
+def refit_tables(latents: F32, codes: I32, codebooks: Sequence[F32], ridge: float) -> tuple[F32, ...]:
+    """Tables t, one float32 [K_l, d] per level, of latents float32 [n, d] with codes int32 [n, L]."""
+    levels = range(len(codebooks))
+    chosen = [_one_hot(codes[:, level], len(codebooks[level])) for level in levels]
+    together = [[(chosen[a].T @ chosen[b]).tocsr() for b in levels] for a in levels]
+    count = [pairs[level].diagonal()[:, None] for level, pairs in enumerate(together)]
+    target = [_sums(chosen[level], latents) + ridge * codebooks[level] for level in levels]
+    tables = [book.astype(np.float64) for book in codebooks]
+    for _ in range(_SWEEPS):
+        for level in levels:
+            others = sum((together[level][b] @ tables[b] for b in levels if b != level), np.zeros_like(tables[level]))
+            tables[level] = (target[level] - others) / (count[level] + ridge)
+    return tuple(table.astype(np.float32) for table in tables)
+
+
+def _one_hot(codes: I32, size: int) -> sparse.csr_matrix:
+    """Float64 [n, K] with a one at each row's code."""
+    rows = len(codes)
+    return sparse.csr_matrix((np.ones(rows), codes, np.arange(rows + 1)), shape=(rows, size))
+
+
+def _sums(chosen: sparse.csr_matrix, latents: F32) -> F64:
+    """Sums float64 [K, d] of the latents of each code, block by block."""
+    total = np.zeros((chosen.shape[1], latents.shape[1]))
+    for block in row_blocks(len(latents), latents.shape[1]):
+        total += chosen[block].T @ latents[block].astype(np.float64)
+    return total
