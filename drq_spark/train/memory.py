@@ -23,3 +23,12 @@ def books_bytes(rows: int, dim: int, config: Config) -> int:
     sizes = config.tokenizer.codebook_sizes
     books = sum(sizes) * dim * (2 * _FLOAT32 + 4 * _FLOAT64)
     return rows * (dim * _FLOAT32 + len(sizes) * _ROW_OVERHEAD) + books + _TILES
+
+
+def vae_bytes(dim: int, config: Config) -> int:
+    """Weights of the VAE with gradients, Adam's two moments and the kept state, the activations of a batch, and PCA."""
+    settings = config.train.drq_vae
+    latent_dim = min(settings.latent_dim, dim)
+    weights = 2 * dim * latent_dim + settings.hidden * (2 * dim + 3 * latent_dim)
+    activations = settings.batch_size * (6 * dim + 6 * settings.hidden + 8 * latent_dim)
+    return _FLOAT32 * (6 * weights + activations) + 3 * dim * dim * _FLOAT64 + _TILES

@@ -12,8 +12,6 @@ from drq_spark.train.memory import books_bytes, prepared_bytes
 from drq_spark.train.residual import fit_books
 from drq_spark.train.tables import refit_tables
 
-_RIDGE = 3.0  # items' worth of pull towards the codebook; 1 to 6 give the same unseen error
-
 
 class RqKMeans:
     """Trainer of `rq_kmeans`; see `drq_spark.train.contract.Trainer`."""
@@ -30,7 +28,7 @@ class RqKMeans:
             dim=data.fit.shape[1],
             normalize=config.items.normalize,
             codebooks=books.codebooks,
-            tables=refit_tables(data.fit, books.codes, books.codebooks, _RIDGE),
+            tables=refit_tables(data.fit, books.codes, books.codebooks),
             latent_rms=effective_rms(np.concatenate([data.fit, data.held_out])),
             training={"levels": books.described()},
         )

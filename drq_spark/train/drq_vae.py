@@ -1,0 +1,60 @@
+"""DRQ-VAE (DRQ, arXiv 2606.01844): geometry from a continuous VAE, distribution from dataset-level residual k-means.
+
+The VAE is trained first and frozen; the books are fitted to its means mu, so no codebook ever pulls on the encoder.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drq_spark.config import Config
+from drq_spark.tokenizer import Tokenizer
+from drq_spark.tokenizer.model import effective_rms
+from drq_spark.tokenizer.network import ResidualMLP
+from drq_spark.train.blocks import row_blocks
+from drq_spark.train.contract import Progress, TrainingData
+from drq_spark.train.kmeans import require_rows
+from drq_spark.train.memory import books_bytes, prepared_bytes, vae_bytes
+from drq_spark.train.residual import fit_books
+from drq_spark.train.tables import refit_tables
+from drq_spark.train.vae import train_vae
+
+F32 = NDArray[np.float32]
+
+
+class DrqVaeTrainer:
+    """Trainer of `drq_vae`; see `drq_spark.train.contract.Trainer`."""
+
+    def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
+        """The prepared sample, its latents, and the larger of what the VAE and the books need."""
+        latent_dim = min(config.train.drq_vae.latent_dim, dim)
+        latents = prepared_bytes(rows, latent_dim)
+        books = latents + books_bytes(rows, latent_dim, config)
+        return prepared_bytes(rows, dim) + max(books, vae_bytes(dim, config))
+
+    def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
+        """Train and freeze the VAE, then fit books to the latents that the frozen encoder gives in numpy."""
+        require_rows(len(data.fit), config.tokenizer.codebook_sizes)
+        vae = train_vae(data, config, progress)
+        latents = np.concatenate([encode(vae.encoder, part) for part in (data.fit, data.held_out)])
+        fit, held_out = latents[: len(data.fit)], latents[len(data.fit) :]
+        books = fit_books(fit, held_out, config, progress)
+        return Tokenizer(
+            kind="drq_vae",
+            dim=data.fit.shape[1],
+            normalize=config.items.normalize,
+            codebooks=books.codebooks,
+            tables=refit_tables(fit, books.codes, books.codebooks),
+            encoder=vae.encoder,
+            decoder=vae.decoder,
+            latent_rms=effective_rms(latents),
+            training={"levels": books.described(), "vae": vae.figures},
+        )
+
+
+def encode(encoder: ResidualMLP, prepared: F32) -> F32:
+    """Latents float32 [n, d] of prepared rows, as `Tokenizer.latent` gives them, in blocks."""
+    width = max(prepared.shape[1], len(encoder.hidden))
+    parts = [encoder(prepared[block]).astype(np.float32) for block in row_blocks(len(prepared), width)]
+    return np.concatenate([np.empty((0, len(encoder.linear)), np.float32), *parts])
