@@ -1,0 +1,354 @@
+"""The Spark session: the one a cluster already has, or a quiet local one for the command line, the tests and the demo.
+
+A cluster is present when this process already has a session (a notebook), when spark-submit started this process, when
+Spark Connect is asked for, or on a Databricks runtime: `running_session` then hands out that session and changes none
+of its settings. Anywhere else `local_session` starts Spark in this machine's Java, with Delta's two jars, and keeps
+Spark's own messages in a file.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from drq_spark.errors import SetupError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+logger = logging.getLogger(__name__)
+
+DELTA_VERSION = "4.4.0"
+"""One Delta release has a jar for each of SPARK_MINORS, so the installed pyspark decides between jars, not versions."""
+
+SPARK_MINORS = ("4.0", "4.1", "4.2")
+
+OLDEST_JAVA = 17
+
+CLUSTER_VARIABLES = (
+    "PYSPARK_GATEWAY_PORT",  # spark-submit started this Python
+    "SPARK_REMOTE",  # Spark Connect
+    "SPARK_CONNECT_MODE_ENABLED",
+    "DATABRICKS_RUNTIME_VERSION",
+)
+
+_INSTALL_JAVA = (
+    "install Java 17 or 21 (Debian and Ubuntu: apt-get install openjdk-17-jre-headless; macOS: brew install openjdk@17)"
+    " or point JAVA_HOME to one"
+)
+
+
+def session_for_run(progress: Callable[[str], None] | None = None) -> SparkSession:
+    """The cluster's session where there is one, else a new local one; what the command line and the jobs use."""
+    return running_session() or local_session(progress=progress)
+
+
+def running_session() -> SparkSession | None:
+    """The session that a cluster or a notebook has, with its settings untouched; None where there is no cluster.
+
+    Raises:
+        SetupError: pyspark is not installed.
+    """
+    _require_pyspark()
+    from pyspark.sql import SparkSession
+
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return active
+    if any(os.environ.get(name) for name in CLUSTER_VARIABLES):
+        return SparkSession.builder.appName("drq_spark").getOrCreate()
+    return None
+
+
+def local_session(
+    app_name: str = "drq_spark",
+    *,
+    master: str = "local[*]",
+    memory: str | None = None,
+    shuffle_partitions: int = 8,
+    scratch: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> SparkSession:
+    """A local Spark session with Delta, or the session that this process already has.
+
+    Args:
+        app_name: Name of the application.
+        master: `local[2]`, `local[*]` or `local-cluster[workers,cores,MiB]`.
+        memory: Java heap, such as "4g"; a quarter of the machine's memory between 1 and 8 GiB without it.
+        shuffle_partitions: Upper bound of the tasks after a shuffle; small, because every task costs some milliseconds.
+        scratch: Folder for the warehouse, the shuffle files and `spark.log`; without it a temporary folder that goes
+            when the process ends.
+        settings: Spark settings that are laid over the ones made here.
+        progress: Called with one line before anything slow happens (the first download); logged without it.
+
+    Raises:
+        SetupError: pyspark, Java or Delta's jars are missing, or Spark does not start; one line, what to do.
+    """
+    _require_pyspark()
+    from pyspark.sql import SparkSession
+
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return active
+    java = find_java()
+    jars = delta_jars(java, progress or logger.info)
+    folder = scratch or _temporary_folder()
+    for name in ("warehouse", "local"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    _prepare_environment()
+    spark_settings = {
+        **_delta_settings(jars),
+        **_quiet_settings(folder),
+        "spark.driver.memory": memory or _default_memory(),
+        "spark.sql.shuffle.partitions": str(shuffle_partitions),
+        **(settings or {}),
+    }
+    return _start(app_name, master, spark_settings, folder / "spark.log")
+
+
+def spark_minor() -> str:
+    """Major and minor version of the installed pyspark, such as "4.2".
+
+    Raises:
+        SetupError: pyspark is not installed, or it is a version that Delta has no jar for.
+    """
+    _require_pyspark()
+    import pyspark
+
+    minor = ".".join(pyspark.__version__.split(".")[:2])
+    if minor not in SPARK_MINORS:
+        supported = ", ".join(SPARK_MINORS)
+        raise SetupError(f"pyspark {pyspark.__version__} has no matching Delta jar; install one of {supported}")
+    return minor
+
+
+def find_java() -> Path:
+    """The `java` that Spark will start: the one of JAVA_HOME, else the first on PATH.
+
+    Raises:
+        SetupError: there is none, it does not run, or it is older than Java 17.
+    """
+    home = os.environ.get("JAVA_HOME")
+    found = str(Path(home, "bin", "java")) if home else shutil.which("java")
+    if found is None:
+        raise SetupError(f"no java on PATH: {_INSTALL_JAVA}")
+    try:
+        reply = subprocess.run(
+            [found, "-version"], capture_output=True, text=True, errors="replace", timeout=60, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        where = f"JAVA_HOME is {home}, but {found}" if home else found
+        raise SetupError(f"{where} does not run: {_INSTALL_JAVA}") from None
+    major = java_major(reply.stderr + reply.stdout)
+    if major is not None and major < OLDEST_JAVA:
+        raise SetupError(f"{found} is Java {major}, Spark needs {OLDEST_JAVA} or newer: {_INSTALL_JAVA}")
+    return Path(found)
+
+
+def java_major(version_text: str) -> int | None:
+    """Major version in the output of `java -version`; None where it holds none.
+
+    >>> java_major('openjdk version "17.0.15" 2025-04-15'), java_major('java version "1.8.0_402"')
+    (17, 8)
+    """
+    found = re.search(r'version "(?:1\.)?(\d+)', version_text)
+    return int(found.group(1)) if found else None
+
+
+def delta_jars(java: Path, progress: Callable[[str], None]) -> list[Path]:
+    """Delta's jars for the installed pyspark, downloaded once per user and machine.
+
+    DRQ_DELTA_JARS names a folder that already holds them (machines without a network), DRQ_IVY_SETTINGS an Ivy settings
+    file (a mirror inside a company), DRQ_CACHE another cache folder. Of everything that Delta's Maven entry asks for, only
+    these two jars are needed beside what pyspark brings.
+
+    Raises:
+        SetupError: they can neither be found nor downloaded.
+    """
+    names = [f"delta-spark_{spark_minor()}_2.13-{DELTA_VERSION}.jar", f"delta-storage-{DELTA_VERSION}.jar"]
+    given = os.environ.get("DRQ_DELTA_JARS")
+    if given:
+        missing = [name for name in names if not Path(given, name).is_file()]
+        if missing:
+            raise SetupError(f"DRQ_DELTA_JARS is {given}, which lacks {' and '.join(missing)}")
+        return [Path(given, name) for name in names]
+    folder = cache_folder() / "jars"
+    jars = [folder / name for name in names]
+    if not all(jar.is_file() for jar in jars):
+        progress(f"Downloading Delta's jars (10 MB, once) to {folder}")
+        _download(java, folder)
+    return jars
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: DRQ_CACHE, else `drq_spark` in the user's cache folder."""
+    given = os.environ.get("DRQ_CACHE")
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "drq_spark")
+
+
+def _require_pyspark() -> None:
+    try:
+        import pyspark.sql  # noqa: F401
+    except ImportError as error:
+        raise SetupError(f"pyspark cannot be imported ({error}): pip install 'drq-spark[spark,delta]'") from None
+
+
+def _download(java: Path, folder: Path) -> None:
+    """Let Ivy, which comes with pyspark, fetch the jars; they appear under their names only when complete."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=folder, prefix=".download-"))
+    except OSError as error:
+        why = f"the cache folder {folder} cannot be written ({error.strerror})"
+        raise SetupError(f"{why}; set DRQ_CACHE to one that can") from None
+    try:
+        reply = subprocess.run(_ivy_command(java, work), capture_output=True, text=True, errors="replace", check=False)
+        jars = list((work / "jars").glob("*.jar"))
+        if reply.returncode or len(jars) < 2:
+            raise SetupError(
+                f"Delta's jars could not be downloaded from the Maven repository ({_ivy_fault(reply.stdout)}): connect once, set "
+                "DRQ_IVY_SETTINGS to the Ivy settings of a mirror, or DRQ_DELTA_JARS to a folder that holds the jars"
+            )
+        for jar in jars:
+            os.replace(jar, folder / jar.name)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _ivy_command(java: Path, work: Path) -> list[str]:
+    wanted = "".join(
+        f'<dependency org="io.delta" name="{name}" rev="{DELTA_VERSION}" conf="default->master"/>'
+        for name in (f"delta-spark_{spark_minor()}_2.13", "delta-storage")
+    )
+    (work / "ivy.xml").write_text(
+        '<ivy-module version="2.0"><info organisation="drq_spark" module="jars"/>'
+        f'<configurations><conf name="default"/></configurations><dependencies>{wanted}</dependencies></ivy-module>',
+        encoding="utf-8",
+    )
+    settings = os.environ.get("DRQ_IVY_SETTINGS")
+    return [
+        *(str(java), *_java_proxy(os.environ), f"-Divy.default.ivy.user.dir={work / 'ivy'}"),
+        *("-cp", str(_spark_jars() / "*")),
+        *("org.apache.ivy.Main", "-warn", "-ivy", str(work / "ivy.xml"), "-cache", str(work / "cache"), "-confs", "default"),
+        *("-types", "jar", "-retrieve", str(work / "jars" / "[artifact]-[revision].[ext]")),
+        *(("-settings", settings) if settings else ()),
+    ]
+
+
+def _ivy_fault(output: str) -> str:
+    """The line of Ivy's report that says most."""
+    lines = [line.strip(" \t:") for line in output.splitlines()]
+    causes = r"(?i)server access error|unknownhost|refused|timed? ?out|can't be read|does(n't| not) exist"
+    for pattern in (causes, r"(?i)not found|unresolved|exception"):
+        for line in lines:
+            if re.search(pattern, line):
+                return " ".join(line.split())[:200]
+    return "no reason given"
+
+
+def _java_proxy(environment: Mapping[str, str]) -> list[str]:
+    """Java does not read the proxy variables that pip and curl read."""
+    options = []
+    for scheme in ("http", "https"):
+        address = environment.get(f"{scheme}_proxy") or environment.get(f"{scheme.upper()}_PROXY")
+        parts = urlsplit(address or "")
+        if parts.hostname:
+            options += [f"-D{scheme}.proxyHost={parts.hostname}", f"-D{scheme}.proxyPort={parts.port or 80}"]
+    return options
+
+
+def _spark_jars() -> Path:
+    import pyspark
+
+    here = Path(pyspark.__file__).parent / "jars"
+    return here if here.is_dir() else Path(os.environ.get("SPARK_HOME", ""), "jars")
+
+
+def _prepare_environment() -> None:
+    """What Spark reads from the environment only, and what a laptop often has wrong."""
+    import pyspark
+
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # a laptop's host name need not resolve
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    home = Path(pyspark.__file__).parent
+    if (home / "jars").is_dir():  # another Spark in SPARK_HOME would run jars of another version
+        os.environ["SPARK_HOME"] = str(home)
+
+
+def _temporary_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="drq-spark-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _default_memory() -> str:
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return "2g"
+    return f"{min(max(total // 4 // 2**20, 1024), 8192)}m"
+
+
+def _delta_settings(jars: list[Path]) -> dict[str, str]:
+    return {
+        "spark.jars": ",".join(jar.resolve().as_uri() for jar in jars),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.databricks.delta.snapshotPartitions": "2",  # with the default of 50 a count on a new table takes 15 s
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",  # tasks of a VACUUM; 10000 by default
+    }
+
+
+def _quiet_settings(folder: Path) -> dict[str, str]:
+    files = (f"-Dderby.system.home={folder}", f"-XX:ErrorFile={folder / 'java-crash.log'}")
+    return {
+        "spark.driver.extraJavaOptions": " ".join(f'"{option}"' for option in ("-Duser.timezone=UTC", *files)),
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.local.dir": str(folder / "local"),
+        "spark.sql.warehouse.dir": (folder / "warehouse").resolve().as_uri(),
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.python.worker.faulthandler.enabled": "true",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+
+
+def _start(app_name: str, master: str, settings: Mapping[str, str], log_file: Path) -> SparkSession:
+    """Start Java with its output in a file: half of what it prints at the start no setting can silence."""
+    from pyspark import SparkConf, SparkContext
+    from pyspark.errors import PySparkException
+    from pyspark.java_gateway import launch_gateway
+    from pyspark.sql import SparkSession
+
+    conf = SparkConf(loadDefaults=False).setAppName(app_name).setMaster(master).setAll(list(settings.items()))
+    gateway: Any = getattr(SparkContext, "_gateway", None)  # a stopped session leaves its Java behind
+    try:
+        if gateway is None:
+            with log_file.open("ab") as log:
+                gateway = launch_gateway(conf, {"stdout": log, "stderr": log})  # type: ignore[no-untyped-call]
+        return SparkSession(SparkContext(conf=conf, gateway=gateway))
+    except (PySparkException, OSError) as error:
+        raise SetupError(f"Spark does not start: {_first_fault(log_file) or error}") from None
+
+
+def _first_fault(log_file: Path) -> str:
+    lines = log_file.read_text(encoding="utf-8", errors="replace").splitlines() if log_file.exists() else []
+    faults = (line.strip() for line in lines if re.search(r"(?i)error|exception|could not|unrecognized|invalid", line))
+    return next(faults, "")[:200]
