@@ -9,6 +9,7 @@ Spark's own messages in a file.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import re
@@ -107,6 +108,7 @@ def local_session(
     for name in ("warehouse", "local"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     _prepare_environment()
+    logging.getLogger("py4j").setLevel(logging.WARNING)  # it tells of every connection that closes
     spark_settings = {
         **_delta_settings(jars),
         **_quiet_settings(folder),
@@ -169,9 +171,9 @@ def java_major(version_text: str) -> int | None:
 def delta_jars(java: Path, progress: Callable[[str], None]) -> list[Path]:
     """Delta's jars for the installed pyspark, downloaded once per user and machine.
 
-    DRQ_DELTA_JARS names a folder that already holds them (machines without a network), DRQ_IVY_SETTINGS an Ivy settings
-    file (a mirror inside a company), DRQ_CACHE another cache folder. Of everything that Delta's Maven entry asks for, only
-    these two jars are needed beside what pyspark brings.
+    DRQ_DELTA_JARS names a folder that already holds them (machines without a network), DRQ_IVY_SETTINGS an Ivy
+    settings file (a mirror inside a company), DRQ_CACHE another cache folder. Of everything that Delta's Maven entry
+    asks for, only these two jars are needed beside what pyspark brings.
 
     Raises:
         SetupError: they can neither be found nor downloaded.
@@ -219,8 +221,8 @@ def _download(java: Path, folder: Path) -> None:
         jars = list((work / "jars").glob("*.jar"))
         if reply.returncode or len(jars) < 2:
             raise SetupError(
-                f"Delta's jars could not be downloaded from the Maven repository ({_ivy_fault(reply.stdout)}): connect once, set "
-                "DRQ_IVY_SETTINGS to the Ivy settings of a mirror, or DRQ_DELTA_JARS to a folder that holds the jars"
+                f"Delta's jars could not be downloaded from the Maven repository ({_ivy_fault(reply.stdout)}): connect"
+                " once, set DRQ_IVY_SETTINGS to the Ivy settings of a mirror, or DRQ_DELTA_JARS to a folder with the jars"
             )
         for jar in jars:
             os.replace(jar, folder / jar.name)
@@ -239,11 +241,13 @@ def _ivy_command(java: Path, work: Path) -> list[str]:
         encoding="utf-8",
     )
     settings = os.environ.get("DRQ_IVY_SETTINGS")
+    if settings and not Path(settings).is_file():
+        raise SetupError(f"DRQ_IVY_SETTINGS is {settings}, which is not a file")
     return [
         *(str(java), *_java_proxy(os.environ), f"-Divy.default.ivy.user.dir={work / 'ivy'}"),
         *("-cp", str(_spark_jars() / "*")),
-        *("org.apache.ivy.Main", "-warn", "-ivy", str(work / "ivy.xml"), "-cache", str(work / "cache"), "-confs", "default"),
-        *("-types", "jar", "-retrieve", str(work / "jars" / "[artifact]-[revision].[ext]")),
+        *("org.apache.ivy.Main", "-warn", "-ivy", str(work / "ivy.xml"), "-cache", str(work / "cache")),
+        *("-confs", "default", "-types", "jar", "-retrieve", str(work / "jars" / "[artifact]-[revision].[ext]")),
         *(("-settings", settings) if settings else ()),
     ]
 
@@ -255,7 +259,7 @@ def _ivy_fault(output: str) -> str:
     for pattern in (causes, r"(?i)not found|unresolved|exception"):
         for line in lines:
             if re.search(pattern, line):
-                return " ".join(line.split())[:200]
+                return re.sub(r"\s*\S*https?:\S*", "", line).removeprefix("HttpClientHandler: ")[:150]
     return "no reason given"
 
 
@@ -343,9 +347,18 @@ def _start(app_name: str, master: str, settings: Mapping[str, str], log_file: Pa
         if gateway is None:
             with log_file.open("ab") as log:
                 gateway = launch_gateway(conf, {"stdout": log, "stderr": log})  # type: ignore[no-untyped-call]
+            atexit.register(_end_java, gateway.proc)
         return SparkSession(SparkContext(conf=conf, gateway=gateway))
     except (PySparkException, OSError) as error:
         raise SetupError(f"Spark does not start: {_first_fault(log_file) or error}") from None
+
+
+def _end_java(process: subprocess.Popen[bytes]) -> None:
+    """Java ends with its standard input; waiting lets it remove its files before the scratch folder goes."""
+    if process.stdin is not None:
+        process.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=15)
 
 
 def _first_fault(log_file: Path) -> str:
