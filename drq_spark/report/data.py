@@ -6,20 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from drq_spark.gate import GateResult
 from drq_spark.measure.values import LevelUsage, MetricRow
 
 __all__ = ["Bucket", "Example", "GateResult", "LevelUsage", "MetricRow", "Neighbour", "ReportData"]
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """One gate rule and what became of it; `rule` is the sentence shown, `value` the worst figure it met (None: no such figure)."""
-
-    rule: str
-    metric: str
-    level: int
-    value: float | None
-    passed: bool
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from drq_spark.measure import formulas as f
 COUNTS = st.lists(st.integers(0, 1000), min_size=1, max_size=12).filter(any).map(np.array)
 EXPOSURE = st.lists(st.floats(0, 1e6), min_size=1, max_size=12).map(np.array).filter(lambda c: c.sum() > 1e-6)
 SIGMA = st.floats(0, 10)
+TIMELESS = settings(deadline=None)  # the first call of a figure may take long on a busy machine
 
 
 def codebooks(codes: int, dim: int = 3) -> st.SearchStrategy[np.ndarray]:
@@ -65,6 +66,7 @@ def test_refuses_what_is_not_counts(counts):
             figure(counts)
 
 
+@TIMELESS
 @given(COUNTS)
 def test_gini_is_the_mean_difference(counts):
     """Mean |n_i - n_j| over all ordered pairs, over twice the mean."""
@@ -73,6 +75,7 @@ def test_gini_is_the_mean_difference(counts):
     assert 0 <= f.gini(counts) < 1
 
 
+@TIMELESS
 @given(st.one_of(COUNTS, EXPOSURE))
 def test_diversities_are_ordered(counts):
     """Hill numbers fall with their order: 1 <= order 2 <= order 1 <= order 0 = used codes <= K."""
@@ -107,13 +110,14 @@ def test_the_codebook_must_fit_the_counts():
         f.expected_overlap(np.array([1, 1]), np.zeros((3, 2)), 1.0)
 
 
-@settings(max_examples=200)
+@TIMELESS
 @given(st.data(), st.one_of(COUNTS, EXPOSURE), SIGMA)
 def test_expected_overlap_is_the_double_sum(data, counts, sigma):
     codebook = data.draw(codebooks(len(counts)))
     assert f.expected_overlap(counts, codebook, sigma) == pytest.approx(slow_overlap(counts, codebook, sigma), rel=1e-9)
 
 
+@TIMELESS
 @given(st.data(), st.one_of(COUNTS, EXPOSURE), SIGMA)
 def test_capacity_lies_between_one_and_the_inverse_simpson_index(data, counts, sigma):
     overlap = f.expected_overlap(counts, data.draw(codebooks(len(counts))), sigma)
@@ -124,6 +128,7 @@ def test_capacity_lies_between_one_and_the_inverse_simpson_index(data, counts, s
     assert 0 < f.geometry(counts, overlap) <= 1 + 1e-12
 
 
+@TIMELESS
 @given(st.data(), COUNTS, SIGMA)
 def test_capacity_does_not_depend_on_labels_or_unused_codes(data, counts, sigma):
     codebook = data.draw(codebooks(len(counts)))
@@ -134,6 +139,7 @@ def test_capacity_does_not_depend_on_labels_or_unused_codes(data, counts, sigma)
     assert f.expected_overlap(*more, sigma) == pytest.approx(here)
 
 
+@TIMELESS
 @given(st.data(), COUNTS, SIGMA)
 def test_splitting_a_code_into_equal_twins_changes_nothing(data, counts, sigma):
     """Leinster & Cobbold: identical species count as one."""
@@ -186,6 +192,7 @@ def test_entropies():
     assert math.isnan(f.entropy_from_sums(0, 0.0))
 
 
+@TIMELESS
 @given(hnp.arrays(np.int64, (3, 4), elements=st.integers(0, 20)).filter(np.any))
 def test_conditional_entropy_is_the_mean_entropy_inside_a_prefix(table):
     """Rows are first codes, columns second codes."""
@@ -204,6 +211,7 @@ def test_conditional_entropy_is_never_negative_and_keeps_nan():
     assert math.isnan(f.conditional_entropies([math.nan])[0])
 
 
+@TIMELESS
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2)), min_size=1, max_size=30))
 def test_collision_rates_from_a_list_of_items(items):
     """Item = (SID, variant of the embedding): equal pairs are exact duplicates."""
@@ -240,6 +248,7 @@ def test_items_that_do_not_vary_have_no_relative_error():
     assert np.isnan(f.residual_share(np.array([1.0, 0.0]), 0.0)).all()
 
 
+@TIMELESS
 @given(hnp.arrays(np.int64, (4, 4), elements=st.integers(0, 9)).filter(np.any))
 def test_matching_is_the_best_of_all_renamings(confusion):
     best = max(sum(confusion[i, j] for i, j in enumerate(order)) for order in permutations(range(4)))

@@ -1,0 +1,154 @@
+"""What is good or bad about a run, in plain words, by the rules written here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+from typing import Literal
+
+from drq_spark.report.data import ReportData
+from drq_spark.report.numbers import finite, number, percent
+from drq_spark.schemas import Metric, Status
+
+Grade = Literal["good", "fair", "poor"]
+
+# (good up to, fair up to): guides for the eye, from runs on catalogues of text embeddings; the gate decides, not these.
+_CAPACITY_LOST = (0.4, 0.75)
+_EXCESS_DUPLICATES = (0.01, 0.1)
+_RELATIVE_MSE = (0.3, 0.6)
+_QUARANTINED = (0.001, 0.02)
+_MOVED = (0.05, 0.25)
+_EXPOSURE_GAP = 0.5  # capacity by exposure below this part of the capacity by items is worth a word
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence and how good that is."""
+
+    grade: Grade
+    text: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The banner: a word on the state, a sentence, and whether readers may follow the run."""
+
+    passed: bool
+    title: str
+    sentence: str
+
+
+def verdict(data: ReportData) -> Verdict:
+    """State of the run and what it means for readers."""
+    failed = [rule for rule in data.gate if not rule.passed]
+    rules = f"{number(len(data.gate))} gate rule{'s' * (len(data.gate) != 1)}"
+    if failed or data.run.get("status") == Status.GATE_FAILED.value:
+        what = f"{number(len(failed))} of {rules} failed" if failed else "a gate rule failed"
+        return Verdict(False, "Gate failed", f"{what.capitalize()}: the SIDs are written, but readers stay on the last good run.")
+    held = f"all {rules} hold" if data.gate else "no gate rule was set"
+    if data.run.get("status") == Status.PUBLISHED.value:
+        return Verdict(True, "Published", f"{held.capitalize()}: readers follow this run.")
+    title = "Gate passed" if data.run.get("status") == Status.PASSED.value else "Not published"
+    return Verdict(True, title, f"{held.capitalize()}; readers have not been moved to this run yet.")
+
+
+def grade(value: float, bounds: tuple[float, float]) -> Grade:
+    """Good up to the first bound, fair up to the second, poor beyond."""
+    return "good" if value <= bounds[0] else "fair" if value <= bounds[1] else "poor"
+
+
+def findings(data: ReportData) -> list[Finding]:
+    """Everything worth a sentence: first the levels, then the whole SIDs, then what changed."""
+    levels = [_level(data, level) for level in range(1, len(data.codebook_sizes) + 1)]
+    rest = [_exposure(data), _collisions(data), _fidelity(data), _churn(data), _quarantine(data)]
+    return [finding for finding in (*levels, *rest) if finding is not None]
+
+
+def capacity_parts(data: ReportData, level: int, weighting: str = "items") -> tuple[float, float] | None:
+    """(D, G) of a level at the headline eta, None where the run has none."""
+    uneven = finite(data.value(Metric.DISTRIBUTION.value, level, weighting))
+    close = finite(data.value(Metric.GEOMETRY.value, level, weighting, data.headline_eta))
+    return (uneven, close) if uneven and close else None
+
+
+def _level(data: ReportData, level: int) -> Finding | None:
+    parts = capacity_parts(data, level)
+    if parts is None:
+        return None
+    d, g = parts
+    kept, uneven = round(100 * d * g), round(100 * (1 - d))
+    close = max(0, 100 - kept - uneven)  # the three add up to 100 as they are written
+    text = f"Level {level} uses {kept} % of its capacity: {uneven} % lost to imbalance, {close} % to codewords too close."
+    advice = "" if grade(1 - d * g, _CAPACITY_LOST) == "good" else f" {_remedy(d, g)}"
+    return Finding(grade(1 - d * g, _CAPACITY_LOST), text + advice + _dead(data, level))
+
+
+def _remedy(d: float, g: float) -> str:
+    """The larger penalty, -ln D or -ln G, is the one to work on."""
+    if -log(d) > -log(g):
+        return "A few codes hold most items: balance the training sample, or revive unused codes."
+    return "Small changes of an embedding flip these codes: fewer codes here would lose little."
+
+
+def _dead(data: ReportData, level: int) -> str:
+    dead = finite(data.value(Metric.DEAD_CODES.value, level))
+    if not dead:
+        return ""
+    return f" {number(dead)} of {number(data.codebook_sizes[level - 1])} codes {'is' if dead == 1 else 'are'} never used."
+
+
+def _exposure(data: ReportData) -> Finding | None:
+    crowded = []
+    for level in range(1, len(data.codebook_sizes) + 1):
+        items, shown = capacity_parts(data, level), capacity_parts(data, level, "exposure")
+        if items and shown and shown[0] * shown[1] < _EXPOSURE_GAP * items[0] * items[1]:
+            crowded.append(str(level))
+    if not crowded:
+        return None
+    where = f"level{'s' * (len(crowded) > 1)} {', '.join(crowded)}"
+    return Finding("fair", f"Popular items crowd into few codes at {where}: by exposure less than half of that capacity is left.")
+
+
+def _collisions(data: ReportData) -> Finding | None:
+    excess = finite(data.value(Metric.EXCESS_DUPLICATE_RATE.value))
+    if excess is None:
+        return None
+    exact = finite(data.value(Metric.EXACT_DUPLICATE_RATE.value)) or 0.0
+    unavoidable = f"; another {percent(exact)} are exact duplicates, which no tokenizer can tell apart" if exact else ""
+    if excess == 0:
+        return Finding("good", f"Every different embedding has a SID of its own{unavoidable}.")
+    return Finding(
+        grade(excess, _EXCESS_DUPLICATES),
+        f"{percent(excess)} of the items are surplus: different embeddings behind a SID that is taken{unavoidable}.",
+    )
+
+
+def _fidelity(data: ReportData) -> Finding | None:
+    error = finite(data.value(Metric.RELATIVE_MSE.value))
+    if error is None:
+        return None
+    explained = f"The SIDs explain {percent(1 - error)} of the variance of the embeddings."
+    return Finding(
+        grade(error, _RELATIVE_MSE),
+        explained if error < 1 else "The SIDs rebuild embeddings no better than the average item would.",
+    )
+
+
+def _churn(data: ReportData) -> Finding | None:
+    values = [
+        (value, level)
+        for level in range(1, len(data.codebook_sizes) + 1)
+        if (value := finite(data.value(Metric.CHURN_MATCHED.value, level))) is not None
+    ]
+    if not values:
+        return None
+    worst, level = max(values)
+    text = f"Since the previous run at most {percent(worst)} of the items really moved (level {level}, renamed codes apart)."
+    return Finding(grade(worst, _MOVED), text if worst else "No item really moved since the previous run.")
+
+
+def _quarantine(data: ReportData) -> Finding | None:
+    rate = finite(data.value(Metric.QUARANTINE_RATE.value))
+    if not rate:
+        return None
+    return Finding(grade(rate, _QUARANTINED), f"{percent(rate)} of the input rows have no SID; the reasons are below.")

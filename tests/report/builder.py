@@ -1,0 +1,181 @@
+"""Made-up runs that hang together: skewed use of codes, and figures from the same formulas as in a real run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from drq_spark.measure import formulas as f
+from drq_spark.report.data import Bucket, Example, GateResult, LevelUsage, MetricRow, Neighbour, ReportData
+
+ETAS = (0.1, 0.2, 0.5, 1.0)
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '" onmouseover="alert(2)',
+    "' onload='alert(3)",
+    "</svg></style><img src=x onerror=alert(4)>",
+    "&lt;b&gt; {{ 7 * 7 }} ${7*7}",
+    "\u202egnol" + "x" * 500,
+)
+NAMES = (
+    "Trail running shoe, women, blue",
+    "Trail running shoe, men, black",
+    "Espresso machine 15 bar",
+    "Cotton T-shirt, 3 pack",
+    "Phone case for 6.1 inch, clear",
+    "Garden hose 25 m with reel",
+    "Kinderfahrrad 20 Zoll, grün",
+    "有機緑茶 100g",
+)
+
+
+class Run:
+    """Collects metric rows of a made-up run of `items` items, K codes on each of L levels."""
+
+    def __init__(self, codes: int, levels: int, items: int, exposure: bool, seed: int = 3) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.codes, self.levels, self.items, self.exposure = codes, levels, items, exposure
+        self.rows: list[MetricRow] = []
+        self.usage = tuple(self._usage(level) for level in range(1, levels + 1))
+
+    def _usage(self, level: int) -> LevelUsage:
+        shares = self.rng.lognormal(sigma=0.25 + 0.3 * level, size=self.codes)
+        dead = self.rng.random(self.codes) < 0.03 * (level - 1)
+        shares[dead] = 0
+        counts = self.rng.multinomial(self.items, shares / shares.sum())
+        exposure = counts * self.rng.lognormal(sigma=1.4, size=self.codes) if self.exposure else None
+        return LevelUsage(counts.astype(np.int64), exposure)
+
+    def add(self, metric: str, value: float, level: int = 0, weighting: str = "items", eta: float | None = None) -> None:
+        """One row of the metrics table."""
+        self.rows.append(MetricRow(metric, level, weighting, eta, float(value)))
+
+    def level_figures(self) -> None:
+        """Usage and capacity of every level under both weightings."""
+        for level, use in enumerate(self.usage, 1):
+            book = self.rng.normal(size=(self.codes, 8)).astype(np.float32) * np.float32(2.6 / level**0.8)
+            for weighting, counts in (("items", use.items), ("exposure", use.exposure)):
+                if counts is not None:
+                    self._weighted(level, weighting, counts, book)
+
+    def _weighted(self, level: int, weighting: str, counts: np.ndarray, book: np.ndarray) -> None:
+        for metric in ("utilization", "dead_codes", "perplexity", "inverse_simpson", "gini", "distribution"):
+            self.add(metric, getattr(f, metric)(counts), level, weighting)
+        small = self.codes <= 512  # all pairs of a large codebook take too long for a test
+        overlaps = f.expected_overlaps([counts], book, ETAS)[0] if small else np.array(ETAS) ** 2 / 60 * level + 1e-3
+        for eta, overlap in zip(ETAS, overlaps, strict=True):
+            self.add("expected_overlap", overlap, level, weighting, eta)
+            self.add("effective_capacity", f.effective_capacity(overlap), level, weighting, eta)
+            self.add("geometry", min(1.0, f.geometry(counts, overlap)), level, weighting, eta)
+
+    def sid_figures(self, quarantined: int) -> None:
+        """Figures of whole SIDs, fidelity and entropies."""
+        unique, distinct = round(0.93 * self.items), round(0.965 * self.items)
+        shared = round(0.112 * self.items)
+        self.add("items", self.items)
+        self.add("quarantine_rate", f.share(quarantined, self.items + quarantined))
+        self.add("unique_sids", unique)
+        self.add("duplicate_rate", f.duplicate_rate(unique, self.items))
+        self.add("shared_rate", f.shared_rate(shared, self.items))
+        self.add("exact_duplicate_rate", f.exact_duplicate_rate(distinct, self.items))
+        self.add("excess_duplicate_rate", f.excess_duplicate_rate(unique, distinct, self.items))
+        self.add("largest_bucket", 187)
+        self.add("collision_mass", f.collision_mass(1.4 * self.items, self.items))
+        self.add("relative_mse", 0.3142)
+        self.add("mean_cosine", 0.8361)
+        most, entropies = np.log(unique), []
+        for level in range(1, self.levels + 1):
+            entropies.append(most * (1 - 0.35**level) / (1 - 0.35**self.levels))
+            self.add("prefix_entropy", entropies[-1], level)
+            self.add("occupied_prefixes", min(unique, 0.97 * float(self.codes) ** level) // 1, level)
+            self.add("residual_share", 0.68**level, level)
+            self.add("mean_margin", 0.21 / level, level)
+            self.add("uncertain_share", 3e-6 * level, level)
+        for level, value in enumerate(f.conditional_entropies(entropies), 1):
+            self.add("conditional_entropy", value, level)
+
+    def churn_figures(self) -> None:
+        """Churn since the run before."""
+        for level in range(1, self.levels + 1):
+            self.add("churn", 1 - 0.6**level, level)
+            self.add("churn_matched", 1 - 0.9**level, level)
+
+
+def gate_rules(failed: bool) -> tuple[GateResult, ...]:
+    """The default rules and what became of them."""
+    return (
+        GateResult("quarantine_rate is at most 10 %", "quarantine_rate", 0, 0.0023, True),
+        GateResult("utilization is at least 50 % at every level", "utilization", 3, 0.4414 if failed else 0.941, not failed),
+        GateResult("relative_mse is at most 0.95", "relative_mse", 0, 0.3142, True),
+        GateResult("excess_duplicate_rate is at most 50 %", "excess_duplicate_rate", 0, 0.035, True),
+        GateResult("churn_matched is at most 20 %", "churn_matched", 1, None, True),
+    )
+
+
+def build(
+    codes: int = 256,
+    levels: int = 3,
+    items: int = 1_284_407,
+    *,
+    exposure: bool = True,
+    churn: bool = True,
+    failed: bool = False,
+    names: tuple[str, ...] = NAMES,
+) -> ReportData:
+    """A whole made-up run."""
+    run = Run(codes, levels, items, exposure)
+    quarantine = {"null": 1203, "wrong_dimension": 1411, "duplicate_id": 318, "not_finite": 9}
+    run.level_figures()
+    run.sid_figures(sum(quarantine.values()))
+    if churn:
+        run.churn_figures()
+    return ReportData(
+        run={
+            "run_id": "2026-03-02-7f3a91",
+            "run_date": "2026-03-02",
+            "status": "gate_failed" if failed else "published",
+            "package_version": "0.1.0",
+            "input_fingerprint": "4c1f9a0e77d2b356",
+            "config_fingerprint": "a81d33f0c2e94b17",
+            "source": "shop.catalogue.items",
+        },
+        seconds={"sample": 41.2, "train": 312.9, "assign": 655.0, "measure": 148.3, "publish": 3.4},
+        rows_in=items + sum(quarantine.values()),
+        rows_out=items,
+        quarantine=quarantine,
+        tokenizer_id="9d0c6a7be1f24d58",
+        kind="rq_kmeans",
+        dim=768,
+        latent_dim=768,
+        codebook_sizes=(codes,) * levels,
+        normalize="l2",
+        training={"seed": 0, "versions": {"numpy": "2.4.6"}, "held_out": {"relative_mse": [0.68, 0.46, 0.31]}},
+        sigma_unit=0.04317,
+        headline_eta=0.5,
+        metrics=tuple(run.rows),
+        gate=gate_rules(failed),
+        usage=run.usage,
+        buckets=tuple(_bucket(run, rank, names) for rank in range(1, 13)),
+        examples=tuple(_example(run, index, names) for index in range(6)),
+        config={"items": {"path": "shop.catalogue.items", "exposure": "views"}, "measure": {"etas": list(ETAS)}, "seed": 0},
+        previous_run_id="2026-03-01-51c02e" if churn else None,
+    )
+
+
+def _codes(run: Run) -> tuple[int, ...]:
+    return tuple(run.rng.integers(0, run.codes, run.levels).tolist())
+
+
+def _bucket(run: Run, rank: int, names: tuple[str, ...]) -> Bucket:
+    items = max(2, 187 // rank)
+    distinct = (1, items, max(1, items // 3))[rank % 3]
+    some = tuple(names[(rank + step) % len(names)] for step in range(min(5, items)))
+    return Bucket(rank, _codes(run), items, 1234.5 * items if run.exposure else None, distinct, some)
+
+
+def _example(run: Run, index: int, names: tuple[str, ...]) -> Example:
+    codes = _codes(run)
+    near = []
+    for step in range(4):
+        shared = max(0, run.levels - step)
+        near.append(Neighbour(names[(index + step + 1) % len(names)], codes[:shared] + _codes(run)[shared:], shared))
+    return Example(names[index % len(names)], codes, 90210.0 if run.exposure else None, tuple(near))
