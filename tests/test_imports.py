@@ -1,0 +1,79 @@
+"""What an import loads: executors have numpy and pyarrow, and the command line must answer at once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"torch", "faiss", "pyspark", "pandas", "scipy", "matplotlib"}
+
+REPORT = """
+import importlib, json, sys
+importlib.import_module(sys.argv[1])
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+
+
+def packages_after_import(module: str) -> set[str]:
+    """Top-level packages in `sys.modules` of a fresh interpreter that has imported one module."""
+    reply = subprocess.run([sys.executable, "-c", REPORT, module], capture_output=True, text=True, check=True)
+    return set(json.loads(reply.stdout))
+
+
+def test_the_report_sees_a_package_that_is_imported():
+    assert "pandas" in packages_after_import("pandas")
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("drq_spark.tokenizer.artifact", HEAVY),
+        ("drq_spark.train.registry", HEAVY),
+        ("drq_spark.session", HEAVY),
+        ("drq_spark.config", HEAVY),
+    ],
+)
+def test_import_loads_no_more_than_it_may(module, absent):
+    assert packages_after_import(module) & absent == set()
+
+
+BARE_MACHINE = """
+import importlib, sys
+
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        top = name.split(".")[0]
+        if top not in {*sys.stdlib_module_names, "drq_spark", *sys.argv[2:]} and not top.startswith("_"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, NotInstalled())
+importlib.import_module(sys.argv[1])
+"""
+
+
+def import_on_bare_machine(module: str, *installed: str) -> str:
+    """Standard error of an import where only the named packages exist; empty when it works."""
+    command = [sys.executable, "-c", BARE_MACHINE, module, *installed]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stderr
+
+
+def test_the_bare_machine_lacks_what_is_not_named():
+    assert "No module named 'numpy'" in import_on_bare_machine("drq_spark.tokenizer")
+
+
+@pytest.mark.parametrize(
+    ("module", "installed"),
+    [
+        ("drq_spark", ()),
+        ("drq_spark.session", ()),
+        ("drq_spark.tokenizer", ("numpy",)),
+        ("drq_spark.tokenizer.artifact", ("numpy", "pyarrow", "safetensors")),
+        ("drq_spark.assign.worker", ("numpy", "pyarrow")),
+        ("drq_spark.measure.formulas", ("numpy", "scipy")),
+    ],
+)
+def test_import_needs_no_other_package(module, installed):
+    assert import_on_bare_machine(module, *installed) == ""
