@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from drq_spark.errors import ConfigError
+from drq_spark.schemas import Metric
 from drq_spark.tokenizer.keys import check_codebook_sizes
 
 Positive = Annotated[int, Field(ge=1)]
@@ -128,7 +129,7 @@ class Measure(Section):
 class GateRule(Section):
     """A bound on one figure; without a level it must hold for every row of the metric."""
 
-    metric: str = Field(description="Name in the metrics table")
+    metric: Metric = Field(description="Name in the metrics table")
     level: int | None = Field(None, description="Level from 1; 0 for whole SIDs; every level without it")
     weighting: Literal["items", "exposure"] = Field("items", description="Figures by items or by exposure")
     eta: float | None = Field(None, description="Perturbation scale, for capacity figures; the headline scale without it")
@@ -147,10 +148,10 @@ class Gate(Section):
 
     rules: tuple[GateRule, ...] = Field(
         (
-            GateRule(metric="quarantine_rate", maximum=0.1),
-            GateRule(metric="utilization", minimum=0.5),
-            GateRule(metric="relative_mse", level=0, maximum=0.95),
-            GateRule(metric="excess_duplicate_rate", maximum=0.5),
+            GateRule(metric=Metric.QUARANTINE_RATE, maximum=0.1),
+            GateRule(metric=Metric.UTILIZATION, minimum=0.5),
+            GateRule(metric=Metric.RELATIVE_MSE, maximum=0.95),
+            GateRule(metric=Metric.EXCESS_DUPLICATE_RATE, maximum=0.5),
         ),
         description="All must hold",
     )

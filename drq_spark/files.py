@@ -70,3 +70,21 @@ def remove_empty_folder(path: str) -> None:
 def one_line(error: BaseException) -> str:
     """The message of an error without line breaks."""
     return " ".join(str(error).split())
+
+
+def ensure_writable(folder: str) -> None:
+    """Refuse a folder that cannot be written, leaving no trace in it.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    probe = f"{folder.rstrip('/')}/.drq-write-probe"
+    existed = exists(folder)
+    try:
+        write_bytes(probe, b"")
+        filesystem, inner = resolve(probe)
+        filesystem.delete_file(inner)
+        if not existed:
+            remove_empty_folder(folder)
+    except OSError as error:
+        raise ConfigError(f"{folder!r} cannot be written: {one_line(error)}") from None

@@ -62,6 +62,7 @@ class Status(str, Enum):
     """How far a run has come; the values of runs.status."""
 
     STARTED = "started"
+    MEASURED = "measured"
     PASSED = "passed"
     GATE_FAILED = "gate_failed"
     PUBLISHED = "published"
@@ -181,7 +182,9 @@ RUNS = Table(
         Column("rows_in", "bigint", "Rows of the items table", True),
         Column("rows_out", "bigint", "Rows with a SID; NULL before assignment"),
         Column("rows_quarantined", "bigint", "Rows without; NULL before assignment"),
-        Column("gate", "string", "Result of every gate rule as JSON; NULL before the gate"),
+        Column("dim", "int", "Length of an embedding", True),
+        Column("id_type", "string", "Spark SQL type of the item ids", True),
+        Column("started_at", "timestamp", "When the run began", True),
         Column("seconds", "map<string,double>", "Wall-clock seconds per step", True),
         Column("table_versions", "map<string,bigint>", "Delta version of every table right after the run wrote it", True),
         Column("config", "string", "Resolved settings as JSON", True),

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame, Row, Window
+from pyspark.sql import DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
-from drq_spark.measure.values import LevelUsage
+from drq_spark.measure.values import LevelUsage, PrefixSums
 from drq_spark.tokenizer.keys import place_values
 
 _MOST_MATCHED_CODES = 4096  # the matching is cubic in K and its matrix K x K
 _EXAMPLES = 5
-
-
-@dataclass(frozen=True)
-class PrefixSums:
-    """Sums over the occupied prefixes of one length: how many there are, the items in them, and sums over their counts n.
-
-    The exposure sums are None without exposure.
-    """
-
-    occupied: int
-    items: int
-    shared_items: int
-    largest: int
-    sum_squares: int
-    sum_n_log_n: float
-    exposure: float | None
-    exposure_squares: float | None
-    exposure_log: float | None
 
 
 def code_usage(sids: DataFrame, codebook_sizes: tuple[int, ...]) -> tuple[LevelUsage, ...]:
@@ -145,3 +126,14 @@ def moved_items(before: DataFrame, after: DataFrame) -> tuple[int, int]:
     row = both.agg(F.count(F.lit(1)).alias("items"), F.count_if(F.col("old") != F.col("codes")).alias("moved")).first()
     assert row is not None  # an aggregation without keys has one row
     return int(row["items"]), int(row.moved)
+
+
+def usage_table(spark: SparkSession, usage: tuple[LevelUsage, ...]) -> DataFrame:
+    """Every code of every level, unused ones included: level, code, items, exposure."""
+    parts = []
+    for level, counts in enumerate(usage, start=1):
+        size = len(counts.items)
+        exposure = pa.nulls(size, pa.float64()) if counts.exposure is None else pa.array(counts.exposure)
+        columns = [pa.array(np.full(size, level, np.int32)), pa.array(np.arange(size, dtype=np.int32)), pa.array(counts.items)]
+        parts.append(pa.table([*columns, exposure], names=["level", "code", "items", "exposure"]))
+    return spark.createDataFrame(pa.concat_tables(parts))

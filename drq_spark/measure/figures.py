@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from drq_spark.config import Measure
 from drq_spark.measure import formulas
-from drq_spark.measure.aggregate import PrefixSums
-from drq_spark.measure.values import LevelUsage, MetricRow
+from drq_spark.measure.values import LevelUsage, MetricRow, PrefixSums
 from drq_spark.schemas import Metric
 from drq_spark.tokenizer import Tokenizer
 

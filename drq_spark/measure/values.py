@@ -1,4 +1,4 @@
-"""The small values between aggregation and presentation: one figure, and the use of one level's codes."""
+"""The small values between aggregation and presentation."""
 
 from __future__ import annotations
 
@@ -26,3 +26,21 @@ class LevelUsage:
 
     items: NDArray[np.int64]
     exposure: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class PrefixSums:
+    """Sums over the occupied prefixes of one length: how many there are, the items in them, and sums over their counts n.
+
+    The exposure sums are None without exposure.
+    """
+
+    occupied: int
+    items: int
+    shared_items: int
+    largest: int
+    sum_squares: int
+    sum_n_log_n: float
+    exposure: float | None
+    exposure_squares: float | None
+    exposure_log: float | None

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from drq_spark.tokenizer.model import Normalize, normalized
-
 _CHUNK_BYTES = 2**26
 
 
@@ -23,14 +21,14 @@ class Sample:
     """Rows of the sample in key order.
 
     Attributes:
-        x: float32 [n, D], prepared as `Tokenizer.prepare_input` does. fingerprint: of ids and embeddings, 16 hex digits.
+        x: float32 [n, D], raw embeddings. fingerprint: of ids and embeddings, 16 hex digits.
     """
 
     x: NDArray[np.float32]
     fingerprint: str
 
 
-def load_sample(sample: DataFrame, dim: int, normalize: Normalize) -> Sample:
+def load_sample(sample: DataFrame, dim: int) -> Sample:
     """Read the sample table (item_id, sample_key, embedding) of one run; memory is the matrix and one chunk."""
     rows = sample.count()
     x = np.empty((rows, dim), np.float32)
@@ -40,7 +38,7 @@ def load_sample(sample: DataFrame, dim: int, normalize: Normalize) -> Sample:
         block = ordered.column("embedding").combine_chunks().flatten().to_numpy().reshape(-1, dim)
         digest.update("\0".join(ordered.column("item_id").cast(pa.string()).to_pylist()).encode())
         digest.update(block.tobytes())
-        x[filled : filled + len(block)] = normalized(block, normalize)
+        x[filled : filled + len(block)] = block
         filled += len(block)
     return Sample(x, digest.hexdigest()[:16])
 

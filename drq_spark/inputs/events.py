@@ -1,0 +1,56 @@
+"""The events table: who did what with which item, in which order."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from drq_spark.config import Config
+from drq_spark.errors import InputRefused
+from drq_spark.inputs.tables import column, read_table
+
+_WHAT = "events table"
+_LOW_BITS = 2**28 - 1
+
+
+def read_events(spark: SparkSession, config: Config, id_type: str) -> DataFrame | None:
+    """Columns user, item_id (of the items' type), position; None where the config names no events.
+
+    Raises:
+        InputRefused: a column is missing or item ids are of a type that cannot match.
+    """
+    if config.events.path is None:
+        return None
+    source = read_table(spark, config.events.path, _WHAT)
+    user = column(source, config.events.user, "events.user", _WHAT)
+    item = column(source, config.events.item, "events.item", _WHAT)
+    position = column(source, config.events.order, "events.order", _WHAT)
+    item_type = source.schema[config.events.item].dataType.simpleString()
+    if (item_type == "string") != (id_type == "string"):
+        raise InputRefused(
+            f"{_WHAT}: item column {config.events.item!r} is {item_type}, the ids of the items table are {id_type}; "
+            "both must be strings or both integers"
+        )
+    return source.select(user.alias("user"), item.cast(id_type).alias("item_id"), position.alias("position"))
+
+
+def events_fingerprint(events: DataFrame) -> str:
+    """Of all rows, whatever their order and files: count, xor and sum of their hashes.
+
+    Raises:
+        InputRefused: there are no rows.
+    """
+    hashed = events.select(F.xxhash64("user", "item_id", "position").alias("hash"))
+    row = hashed.agg(
+        F.count(F.lit(1)).alias("rows"), F.bit_xor("hash").alias("xor"), F.sum(F.col("hash").bitwiseAND(_LOW_BITS)).alias("sum")
+    ).first()
+    assert row is not None  # an aggregation without keys has one row
+    if row.rows == 0:
+        raise InputRefused(f"{_WHAT} has no rows; leave --events out to run without behaviour")
+    return f"{row.rows}:{row.xor}:{row['sum']}"
+
+
+def exposure_from_events(events: DataFrame) -> DataFrame:
+    """How many events every item has: item_id, exposure (double)."""
+    counted = events.where("item_id IS NOT NULL").groupBy("item_id").agg(F.count(F.lit(1)).alias("exposure"))
+    return counted.withColumn("exposure", F.col("exposure").cast("double"))

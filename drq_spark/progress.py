@@ -1,0 +1,35 @@
+"""What a person watching a run is told; the command line draws it, notebooks and tests may do without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+
+class Watcher(Protocol):
+    """Follows a run step by step."""
+
+    def step(self, name: str) -> AbstractContextManager[None]:
+        """Entered when a step begins and left when it ends, well or not."""
+
+    def note(self, text: str) -> None:
+        """One line about what the current step found."""
+
+    def train(self, stage: str, done: int, total: int, **figures: float) -> None:
+        """Progress inside training, see `drq_spark.train.contract.Progress`."""
+
+
+class Silent:
+    """A `Watcher` that shows nothing."""
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Nothing is shown."""
+        yield
+
+    def note(self, text: str) -> None:
+        """Nothing is shown."""
+
+    def train(self, stage: str, done: int, total: int, **figures: float) -> None:
+        """Nothing is shown."""
