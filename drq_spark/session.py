@@ -222,7 +222,7 @@ def _download(java: Path, folder: Path) -> None:
         if reply.returncode or len(jars) < 2:
             raise SetupError(
                 f"Delta's jars could not be downloaded from the Maven repository ({_ivy_fault(reply.stdout)}): connect"
-                " once, set DRQ_IVY_SETTINGS to the Ivy settings of a mirror or DRQ_DELTA_JARS to a folder with the jars"
+                " once, or set DRQ_IVY_SETTINGS to Ivy settings of a mirror or DRQ_DELTA_JARS to a folder with the jars"
             )
         for jar in jars:
             os.replace(jar, folder / jar.name)

@@ -1,0 +1,46 @@
+# The virtual environment is made by the first target that needs it, and again when requirements.lock changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint lint-style lint-types lint-imports config lock java
+
+help:
+	@echo "make demo    a whole run on the bundled catalogue; leaves tables, tokenizer and report in build/demo"
+	@echo "make test    all tests"
+	@echo "make lint    style, types and import rules"
+	@echo "make config  write conf/base.yaml anew from drq_spark/config.py"
+	@echo "make lock    resolve the dependencies of pyproject.toml anew into requirements.lock"
+	@echo "Another Python (3.10 or newer): make PYTHON=/path/to/python3 ..."
+
+demo: java $(VENV)/.ready
+	@$(BIN)/drq demo --out build/demo
+
+test: java $(VENV)/.ready
+	@$(BIN)/python tools/fetch_jars.py
+	@$(BIN)/pytest -q
+
+lint: lint-style lint-types lint-imports
+
+lint-style: $(VENV)/.ready
+	@$(BIN)/ruff check .
+
+lint-types: $(VENV)/.ready
+	@$(BIN)/mypy
+
+lint-imports: $(VENV)/.ready
+	@$(BIN)/lint-imports
+
+config: $(VENV)/.ready
+	@$(BIN)/python tools/base_config.py
+
+lock:
+	@uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 --no-emit-index-url --no-header -q -o requirements.lock
+
+java:
+	@sh setup/java.sh
+
+$(VENV)/.ready: requirements.lock pyproject.toml setup/environment.sh
+	@sh setup/environment.sh "$(VENV)" "$(PYTHON)"
+	@touch $@
