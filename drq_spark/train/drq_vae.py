@@ -56,5 +56,7 @@ class DrqVaeTrainer:
 def encode(encoder: ResidualMLP, prepared: F32) -> F32:
     """Latents float32 [n, d] of prepared rows, as `Tokenizer.latent` gives them, in blocks."""
     width = max(prepared.shape[1], len(encoder.hidden))
-    parts = [encoder(prepared[block]).astype(np.float32) for block in row_blocks(len(prepared), width)]
-    return np.concatenate([np.empty((0, len(encoder.linear)), np.float32), *parts])
+    latents = np.empty((len(prepared), len(encoder.linear)), np.float32)
+    for block in row_blocks(len(prepared), width):
+        latents[block] = encoder(prepared[block])
+    return latents

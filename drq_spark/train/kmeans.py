@@ -135,8 +135,10 @@ class _Fit:
 
     def _square_distance(self, codewords: Tensor, codes: Tensor) -> Tensor:
         """||r - c||^2 of every row and its code, float64 [n], from differences: zero for a row on its codeword."""
-        gaps = (self.rows[tile] - codewords[codes[tile]] for tile in _tiles(self.rows, len(codewords)))
-        return torch.cat([gap.square_().sum(dim=1, dtype=torch.float64) for gap in gaps])
+        square = torch.empty(len(codes), dtype=torch.float64, device=codes.device)
+        for tile in _tiles(self.rows, len(codewords)):
+            square[tile] = (self.rows[tile] - codewords[codes[tile]]).square_().sum(dim=1, dtype=torch.float64)
+        return square
 
     def _price_unit(self, codewords: Tensor, price: Tensor) -> float:
         """Mean gap between the best and the second best cost: what a price must weigh to matter."""
@@ -147,9 +149,10 @@ class _Fit:
 
 def assign(rows: Tensor, codewords: Tensor) -> Tensor:
     """argmin_k ||r - c_k||^2: float32 [n, d], [K, d] -> int64 [n]."""
-    offset = _offset(codewords)
-    tiles = _tiles(rows, len(codewords))
-    return torch.cat([_scores(rows[tile], codewords, offset).argmin(dim=1) for tile in tiles])
+    codes, offset = torch.empty(len(rows), dtype=torch.int64, device=rows.device), _offset(codewords)
+    for tile in _tiles(rows, len(codewords)):
+        codes[tile] = _scores(rows[tile], codewords, offset).argmin(dim=1)
+    return codes
 
 
 def assign_softly(rows: Tensor, codewords: Tensor, price: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -159,14 +162,15 @@ def assign_softly(rows: Tensor, codewords: Tensor, price: Tensor, temperature: f
     """
     size, offset = len(codewords), _offset(codewords, price)
     stride = max(1, len(rows) // (_SOFT_ROWS_PER_CODE * size))
-    codes, use = [], torch.zeros(size, dtype=torch.float64, device=rows.device)
+    codes = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
+    use = torch.zeros(size, dtype=torch.float64, device=rows.device)
     for tile in _tiles(rows, size):
         scores = _scores(rows[tile], codewords, offset)
-        codes.append(scores.argmin(dim=1))
+        codes[tile] = scores.argmin(dim=1)
         if temperature > 0:
             use += torch.softmax(scores[::stride] / -temperature, dim=1).sum(dim=0, dtype=torch.float64)
     use = use.cpu()
-    return torch.cat(codes), use * (size / use.sum()) if temperature > 0 else torch.ones_like(use)
+    return codes, use * (size / use.sum()) if temperature > 0 else torch.ones_like(use)
 
 
 def sum_by_code(rows: Tensor, codes: Tensor, size: int) -> tuple[Tensor, Tensor]:
