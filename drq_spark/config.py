@@ -38,7 +38,6 @@ class Items(Section):
     embedding: str = Field("embedding", description="array<float>, array<double>, little-endian float32 binary or ml Vector")
     exposure: str | None = Field(None, description="How often an item is shown; without it the count of its events, else none")
     name: str | None = Field(None, description="Text shown for an item in the report; the id without it")
-    attributes: tuple[str, ...] = Field((), description="Columns kept for figures by attribute")
     dim: Positive | None = Field(None, description="Length of an embedding; the most frequent one without it")
     normalize: Literal["none", "l2"] = Field("none", description="l2: every embedding is divided by its norm (cosine geometry)")
     max_bad_share: Share = Field(0.5, description="More rows than this without a usable embedding: the input is refused")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pyarrow import fs
 
 from drq_spark.errors import ConfigError
@@ -20,6 +22,11 @@ def resolve(path: str) -> tuple[fs.FileSystem, str]:
     except ValueError as error:
         raise ConfigError(f"{path!r} is not on a file system that pyarrow knows: {one_line(error)}") from None
     return filesystem, inner
+
+
+def absolute(path: str) -> str:
+    """A local path made absolute; URIs as they are."""
+    return path if "://" in path or path.startswith("file:") else os.path.abspath(os.path.expanduser(path))
 
 
 def read_bytes(path: str) -> bytes:

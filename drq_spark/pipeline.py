@@ -8,10 +8,11 @@ step replaces its own slice, so that the end is the same.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
+from math import prod
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
@@ -109,14 +110,15 @@ def run_all(spark: SparkSession, config: Config, run_date: date, started_at: dat
     run, catalogue = begin(spark, config, run_date, started_at, watcher)
     if run.state.status in _FINISHED:
         return outcome(run, repeated=True)
-    try:
+
+    def steps() -> None:
         sample(run, catalogue)
         train(run)
         assign(run, catalogue)
         measure(run)
         publish(run)
-    finally:
-        clean_up(run.store, run.staging)
+
+    run_step(run, steps)
     return outcome(run, repeated=False)
 
 
@@ -154,6 +156,28 @@ def open_store(spark: SparkSession, config: Config) -> Store:
         raise ConfigError("no place for the results: give --out DIR or set store.out")
     ensure_writable(config.store.out)
     return Store(spark, config.store.out, config.store.schema_name)
+
+
+def plan(spark: SparkSession, config: Config) -> dict[str, str]:
+    """What a run would do, from one pass over the items table; writes nothing.
+
+    Raises:
+        ConfigError, InputRefused: as `begin`.
+    """
+    catalogue = read_catalogue(spark, config)
+    profile = catalogue.profile
+    chosen = trainer(config.tokenizer.name)
+    rows = min(config.sample.size, profile.ids)
+    check_memory(chosen, rows, profile.dim, config)
+    return {
+        "rows": f"{profile.rows:,}",
+        "ids": f"{profile.ids:,} of type {catalogue.id_type}",
+        "embedding": f"{profile.dim} numbers",
+        "sample": f"{rows:,} items",
+        "SIDs": f"{prod(config.tokenizer.codebook_sizes):.3g} possible, {config.tokenizer.codebook_sizes} codes a level",
+        "driver memory for training": f"{chosen.memory_bytes(rows, profile.dim, config) / 1e9:.2f} GB of {config.train.max_memory_gb:g}",
+        "steps": "sample, train, assign, measure, publish",
+    }
 
 
 def resume(store: Store, run_id: str | None, watcher: Watcher) -> Run:
@@ -270,9 +294,8 @@ def publish(run: Run) -> None:
         figures = read_figures(run.store, run.state.run_id)
         gate = judge(run.config.gate.rules, figures, run.config.measure)
         passed = all(result.passed for result in gate)
-        previous = _published(run)
         run.state = replace(run.state, status=(Status.PASSED if passed else Status.GATE_FAILED).value)
-        _write_report(run, figures, gate, previous)
+        write_report(run)
         if passed:
             save_run(run.store, run.state)
             run.write(PUBLISHED, _pointer(run))
@@ -285,11 +308,28 @@ def outcome(run: Run, *, repeated: bool) -> Outcome:
     return Outcome(run.state, tuple(figures), judge(run.config.gate.rules, figures, run.config.measure), repeated)
 
 
-def clean_up(store: Store, staging: str) -> None:
-    """Remove the staging folder, and what a refused run would leave empty."""
-    remove_folder(staging)
-    remove_empty_folder(f"{store.out}/staging")
-    remove_empty_folder(store.out)
+def run_step(run: Run, work: Callable[[], None]) -> None:
+    """Do one or more steps; the staging folder goes whatever happens, and so does what a refused run would leave empty."""
+    try:
+        work()
+    finally:
+        remove_folder(run.staging)
+        remove_empty_folder(f"{run.store.out}/staging")
+        remove_empty_folder(run.store.out)
+
+
+def write_report(run: Run) -> None:
+    """The page about a measured run.
+
+    Raises:
+        ConfigError: the run has no figures.
+    """
+    _slice_of(run, METRICS, "measure")
+    figures = read_figures(run.store, run.state.run_id)
+    _, tokenizer = _tokenizer_of(run)
+    gate = judge(run.config.gate.rules, figures, run.config.measure)
+    data = gather(run.store, asdict(run.state), run.config, tokenizer, figures, gate)
+    write_bytes(run.store.report, render(data).encode())
 
 
 def _slice_of(run: Run, table: Table, step: str) -> DataFrame:
@@ -353,22 +393,16 @@ def _totals(run: Run) -> Totals:
 def _churn(run: Run, sids: DataFrame, tokenizer: Tokenizer) -> Churn | None:
     """Changes against the run that readers follow, where it is another one with SIDs of the same shape."""
     previous = _published(run)
-    if previous in (None, run.state.run_id):
+    if previous is None or previous == run.state.run_id:
         return None
     before = run.store.read(SIDS, previous)
     first = before.select("tokenizer_id").first()
     folder = f"{run.store.tokenizers}/{first.tokenizer_id}" if first else ""
     if not first or not exists(folder) or load_tokenizer(folder).codebook_sizes != tokenizer.codebook_sizes:
         return None
+    run.state = replace(run.state, previous_run_id=previous)
     items, moved = aggregate.moved_items(before, sids)
     return Churn(aggregate.code_changes(before, sids, tokenizer.codebook_sizes), items, moved)
-
-
-def _write_report(run: Run, figures: list[MetricRow], gate: tuple[GateResult, ...], previous: str | None) -> None:
-    _, tokenizer = _tokenizer_of(run)
-    compared = previous if any(row.metric == "churn" for row in figures) else None
-    data = gather(run.store, asdict(run.state), run.config, tokenizer, figures, gate, compared)
-    write_bytes(run.store.report, render(data).encode())
 
 
 def _pointer(run: Run) -> DataFrame:

@@ -34,6 +34,7 @@ class RunState:
     tokenizer_id: str | None = None
     rows_out: int | None = None
     rows_quarantined: int | None = None
+    previous_run_id: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     table_versions: Mapping[str, int] = field(default_factory=dict)
     package_version: str = __version__

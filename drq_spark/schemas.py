@@ -182,6 +182,7 @@ RUNS = Table(
         Column("rows_in", "bigint", "Rows of the items table", True),
         Column("rows_out", "bigint", "Rows with a SID; NULL before assignment"),
         Column("rows_quarantined", "bigint", "Rows without; NULL before assignment"),
+        Column("previous_run_id", "string", "Published run that churn compares with; NULL where there is none"),
         Column("dim", "int", "Length of an embedding", True),
         Column("id_type", "string", "Spark SQL type of the item ids", True),
         Column("started_at", "timestamp", "When the run began", True),

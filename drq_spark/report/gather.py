@@ -30,7 +30,6 @@ def gather(
     tokenizer: Tokenizer,
     figures: Sequence[MetricRow],
     gate: tuple[GateResult, ...],
-    previous_run_id: str | None,
 ) -> ReportData:
     """Everything on the page, for a measured run; `run` is its row of the runs table."""
     run_id = str(run["run_id"])
@@ -74,7 +73,7 @@ def gather(
             for row in chosen
         ),
         config=config.model_dump(mode="json"),
-        previous_run_id=previous_run_id,
+        previous_run_id=run["previous_run_id"],
     )  # fmt: skip
 
 

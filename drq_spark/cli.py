@@ -1,0 +1,260 @@
+"""The command line: `drq run` and the steps alone. Exit codes: 0 done; 2 bad arguments or config; 3 input refused; 4 gate failed; 1 else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import date, datetime, timezone
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+import yaml
+from rich.console import Console
+
+from drq_spark import __version__
+from drq_spark.config import Config, load_config
+from drq_spark.errors import ConfigError, DrqError, GateFailed
+from drq_spark.files import absolute
+
+app = typer.Typer(
+    name="drq",
+    help="Semantic IDs for huge item catalogues with Spark, and the figures that tell how good they are.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+out_console = Console()
+error_console = Console(stderr=True)
+
+Items = Annotated[str | None, typer.Option("--items", help="Items: path, glob or table name.")]
+Events = Annotated[str | None, typer.Option("--events", help="Events: path, glob or table name.")]
+Out = Annotated[str | None, typer.Option("--out", help="Folder for tables, tokenizers and the report.")]
+Name = Annotated[str | None, typer.Option("--tokenizer", help="Name of the tokenizer: rq_kmeans, drq_vae.")]
+Levels = Annotated[int | None, typer.Option("--levels", help="Codes in a SID.")]
+Codes = Annotated[int | None, typer.Option("--codes", help="Codes a level.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of the sample and of training.")]
+ConfigFiles = Annotated[list[Path] | None, typer.Option("--config", help="YAML file; repeatable, later files win.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; repeatable, wins over files.")]
+RunDate = Annotated[datetime | None, typer.Option("--run-date", formats=["%Y-%m-%d"], help="Logical date; today without it.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print settings, plan and memory estimate; write nothing.")]
+RunId = Annotated[str | None, typer.Option("--run", help="Run id; the latest run without it.")]
+OutOfRun = Annotated[str, typer.Option("--out", help="Folder of the run.")]
+SchemaOfRun = Annotated[str | None, typer.Option("--schema", help="catalog.schema of the tables, if they are not in the folder.")]
+
+
+@app.command()
+def run(
+    items: Items = None,
+    events: Events = None,
+    out: Out = None,
+    tokenizer: Name = None,
+    levels: Levels = None,
+    codes: Codes = None,
+    seed: Seed = None,
+    config: ConfigFiles = None,
+    settings: Settings = None,
+    run_date: RunDate = None,
+    dry_run: DryRun = False,
+) -> None:
+    """All steps, from an items table to published SIDs, figures and a report."""
+    options = _options(items, events, out, tokenizer, levels, codes, seed)
+    _run(load_config(config or (), options, settings or ()), run_date, dry_run)
+
+
+@app.command()
+def demo(
+    out: Annotated[str, typer.Option("--out", help="Folder for the results.")] = "build/demo",
+    settings: Settings = None,
+) -> None:
+    """`drq run` on the bundled catalogue: the 5,000 most depended-on packages of a Linux distribution."""
+    folder = files("drq_spark") / "data" / "packages_5k"
+    options = {"items.path": str(folder / "items.parquet"), "events.path": str(folder / "events.parquet"), "store.out": absolute(out)}
+    out_console.print("5,000 software packages, 256-number embeddings of their descriptions, and what depends on what.")
+    _run(load_config([Path(str(folder / "columns.yaml"))], options, settings or ()), None, dry_run=False)
+
+
+@app.command()
+def sample(
+    items: Items = None,
+    events: Events = None,
+    out: Out = None,
+    tokenizer: Name = None,
+    levels: Levels = None,
+    codes: Codes = None,
+    seed: Seed = None,
+    config: ConfigFiles = None,
+    settings: Settings = None,
+    run_date: RunDate = None,
+) -> None:
+    """Begin a run and draw its sample; train, assign, measure and publish take it up."""
+    from drq_spark import pipeline
+
+    resolved = load_config(config or (), _options(items, events, out, tokenizer, levels, codes, seed), settings or ())
+    begun, catalogue = pipeline.begin(_session(), resolved, _day(run_date), _now(), _watcher())
+    pipeline.run_step(begun, lambda: pipeline.sample(begun, catalogue))
+    out_console.print(f"run {begun.state.run_id}")
+
+
+@app.command()
+def train(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
+    """Train the tokenizer on the sample of a run."""
+    from drq_spark import pipeline
+
+    resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
+    pipeline.run_step(resumed, lambda: pipeline.train(resumed))
+
+
+@app.command()
+def assign(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
+    """Give every item of a run its SID."""
+    from drq_spark import pipeline
+
+    resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
+    pipeline.run_step(resumed, lambda: pipeline.assign(resumed, pipeline.catalogue_of(resumed)))
+
+
+@app.command()
+def measure(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
+    """Compute the figures of a run."""
+    from drq_spark import pipeline
+
+    resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
+    pipeline.run_step(resumed, lambda: pipeline.measure(resumed))
+
+
+@app.command()
+def publish(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
+    """Judge the figures of a run, write its report, and move the published pointer if the gate is passed."""
+    from drq_spark import pipeline
+
+    resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
+    pipeline.run_step(resumed, lambda: pipeline.publish(resumed))
+    _finish(pipeline.outcome(resumed, repeated=False), resumed.config, resumed.store)
+
+
+@app.command()
+def report(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
+    """Write the report of a run again."""
+    from drq_spark import pipeline
+
+    resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
+    pipeline.write_report(resumed)
+    out_console.print(f"report {resumed.store.report}", soft_wrap=True)
+
+
+@app.command()
+def inspect(folder: Annotated[str, typer.Argument(help="Folder of a tokenizer.")]) -> None:
+    """Verify a tokenizer artifact and show what it is; needs neither Spark nor torch."""
+    from drq_spark.tokenizer.artifact import load_tokenizer, tokenizer_id
+
+    tokenizer = load_tokenizer(absolute(folder))
+    out_console.print_json(
+        data={
+            "tokenizer_id": tokenizer_id(tokenizer),
+            "kind": tokenizer.kind,
+            "dim": tokenizer.dim,
+            "latent_dim": tokenizer.latent_dim,
+            "codebook_sizes": list(tokenizer.codebook_sizes),
+            "normalize": tokenizer.normalize,
+            "latent_rms": tokenizer.latent_rms,
+            "training": dict(tokenizer.training),
+        }
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code. Errors that users can meet are one line on stderr, others keep their traceback."""
+    from drq_spark.console import show_error
+
+    try:
+        app(args=list(argv) if argv is not None else None, standalone_mode=False)
+    except DrqError as error:
+        show_error(error_console, str(error))
+        return error.exit_code
+    except click.ClickException as error:
+        show_error(error_console, f"{error.format_message()} (drq --help lists commands and options)")
+        return ConfigError.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        show_error(error_console, "interrupted; run the same command again to take the run up where it stopped")
+        return 1
+    return 0
+
+
+def entry_point() -> None:
+    """For the console script."""
+    sys.exit(main())
+
+
+def _options(
+    items: str | None, events: str | None, out: str | None, tokenizer: str | None, levels: int | None, codes: int | None, seed: int | None
+) -> dict[str, Any]:
+    given = {
+        "items.path": items,
+        "events.path": events,
+        "store.out": absolute(out) if out is not None else None,
+        "tokenizer.name": tokenizer,
+        "tokenizer.levels": levels,
+        "tokenizer.codes": codes,
+        "seed": seed,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _run(config: Config, run_date: datetime | None, dry_run: bool) -> None:
+    from drq_spark import pipeline
+
+    if dry_run:
+        _show_plan(config, pipeline.plan(_session(), config))
+        return
+    done = pipeline.run_all(_session(), config, _day(run_date), _now(), _watcher())
+    _finish(done, config, pipeline.open_store(_session(), config))
+
+
+def _show_plan(config: Config, plan: dict[str, Any]) -> None:
+    out_console.print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), markup=False, highlight=False)
+    for name, value in plan.items():
+        out_console.print(f"{name:<28} {value}", markup=False, highlight=False)
+    out_console.print("Dry run: nothing was written.")
+
+
+def _finish(outcome: Any, config: Config, store: Any) -> None:
+    from drq_spark.console import show_outcome
+
+    show_outcome(out_console, outcome, config, store)
+    failed = [result for result in outcome.gate if not result.passed]
+    if failed:
+        worst = "; ".join(f"{result.rule} (is {result.value if result.value is None else format(result.value, '.4g')})" for result in failed)
+        raise GateFailed(f"the gate failed: {worst}. Data is written, the published pointer was not moved")
+
+
+def _session() -> Any:
+    from drq_spark.session import session_for_run
+
+    return session_for_run(_watcher().loading)
+
+
+def _store(out: str, schema: str | None) -> Any:
+    from drq_spark.store import Store
+
+    return Store(_session(), absolute(out), schema)
+
+
+def _watcher() -> Any:
+    from drq_spark.console import ConsoleWatcher
+
+    return ConsoleWatcher(out_console)
+
+
+def _day(given: datetime | None) -> date:
+    return given.date() if given is not None else date.today()
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+__all__ = ["__version__", "app", "entry_point", "main"]

@@ -1,0 +1,139 @@
+"""What the command line shows: steps as they go, the summary of a run, errors as one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from drq_spark.config import Config
+from drq_spark.gate import GateResult
+from drq_spark.measure.values import MetricRow
+from drq_spark.pipeline import Outcome
+from drq_spark.schemas import TABLES, Metric, Status
+from drq_spark.store import Store
+
+
+class ConsoleWatcher:
+    """A `Watcher` that draws a spinner for the current step, a bar for training, and a line for each finished step."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._notes: list[str] = []
+        self._progress: Progress | None = None
+        self._bar: TaskID | None = None
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Spinner while it lasts; one line with its time and notes when it is done."""
+        start, self._notes = monotonic(), []
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, transient=True) as self._progress:
+            self._bar = self._progress.add_task(f"[bold]{name}[/]", total=None)
+            yield
+        self._progress = None
+        told = "; ".join(self._notes)
+        self._console.print(f"[green]✓[/] {name:<8} {monotonic() - start:6.1f} s  {told}", highlight=False)
+
+    def note(self, text: str) -> None:
+        """Kept for the line that ends the step."""
+        self._notes.append(text)
+
+    def train(self, stage: str, done: int, total: int, **figures: float) -> None:
+        """Moves the bar and shows the latest figures."""
+        if self._progress is not None and self._bar is not None:
+            shown = "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
+            self._progress.update(self._bar, description=f"[bold]train[/] {stage} [dim]{shown}[/]", completed=done, total=total)
+
+    def loading(self, text: str) -> None:
+        """A line about something that takes its time before the first step."""
+        self._console.print(f"[dim]{text}[/]", highlight=False)
+
+
+def show_outcome(console: Console, outcome: Outcome, config: Config, store: Store) -> None:
+    """Summary of a run: figures a level, figures of the whole catalogue, the gate, where things are."""
+    if outcome.repeated:
+        console.print(f"Nothing has changed since run {outcome.state.run_id}: same settings, same rows. Nothing was written.")
+    console.print(_levels_table(outcome.figures, config))
+    console.print(_catalogue_table(outcome))
+    for result in outcome.gate:
+        console.print(_gate_line(result), highlight=False)
+    published = outcome.state.status == Status.PUBLISHED.value
+    verdict = "[green]published[/]" if published else "[red]not published: the gate failed, readers stay where they are[/]"
+    console.print(f"\nRun [bold]{outcome.state.run_id}[/]: {verdict}")
+    console.print(f"  report     {store.report}", highlight=False, soft_wrap=True)
+    console.print(f"  tables     {store.location(TABLES[0]).removesuffix(TABLES[0].name)}", highlight=False, soft_wrap=True)
+    console.print(f"  tokenizer  {store.tokenizers}/{outcome.state.tokenizer_id}", highlight=False, soft_wrap=True)
+
+
+def show_error(console: Console, message: str) -> None:
+    """One line on the error console."""
+    console.print(f"[red]error:[/] {_plain(message)}", highlight=False, soft_wrap=True)
+
+
+def _levels_table(figures: Sequence[MetricRow], config: Config) -> Table:
+    eta = config.measure.headline_eta
+    table = Table(title=f"Capacity per level (eta {eta:g})", title_justify="left")
+    table.add_column("level", justify="right")
+    for heading in ("codes", "used", "perplexity", "K_eff", "K_eff / K", "balance D", "geometry G", "residual left"):
+        table.add_column(heading, justify="right")
+    for level, size in enumerate(config.tokenizer.codebook_sizes, start=1):
+        used, perplexity = _value(figures, Metric.UTILIZATION, level), _value(figures, Metric.PERPLEXITY, level)
+        capacity = _value(figures, Metric.EFFECTIVE_CAPACITY, level, eta)
+        balance, geometry = _value(figures, Metric.DISTRIBUTION, level), _value(figures, Metric.GEOMETRY, level, eta)
+        left = _value(figures, Metric.RESIDUAL_SHARE, level)
+        table.add_row(
+            str(level), f"{size:,}", _percent(used), _number(perplexity, ".1f"), _number(capacity, ".1f"),
+            _percent(None if capacity is None else capacity / size), _number(balance, ".3f"), _number(geometry, ".3f"), _percent(left),
+        )  # fmt: skip
+    return table
+
+
+def _catalogue_table(outcome: Outcome) -> Table:
+    table = Table(title="Catalogue", title_justify="left", show_header=False)
+    state, figures = outcome.state, outcome.figures
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    table.add_row("rows in", f"{state.rows_in:,}")
+    table.add_row("rows with a SID", f"{state.rows_out or 0:,}")
+    table.add_row("rows in quarantine", f"{state.rows_quarantined or 0:,}")
+    table.add_row("different SIDs", _number(_value(figures, Metric.UNIQUE_SIDS), ",.0f"))
+    table.add_row("duplicate rate (1 - SIDs / items)", _percent(_value(figures, Metric.DUPLICATE_RATE)))
+    table.add_row("  of that by equal embeddings", _percent(_value(figures, Metric.EXACT_DUPLICATE_RATE)))
+    table.add_row("items that share their SID", _percent(_value(figures, Metric.SHARED_RATE)))
+    table.add_row("largest bucket", _number(_value(figures, Metric.LARGEST_BUCKET), ",.0f"))
+    table.add_row("relative MSE of the reconstruction", _number(_value(figures, Metric.RELATIVE_MSE), ".4f"))
+    table.add_row("mean cosine of the reconstruction", _number(_value(figures, Metric.MEAN_COSINE), ".4f"))
+    churn = _value(figures, Metric.CHURN)
+    if churn is not None:
+        table.add_row("SIDs changed since the published run", _percent(churn))
+    return table
+
+
+def _gate_line(result: GateResult) -> str:
+    found = "no such figure" if result.value is None else f"{result.value:.4g}"
+    where = f" at level {result.level}" if result.level and "level" not in result.rule else ""
+    mark = "[green]✓[/]" if result.passed else "[red]✗[/]"
+    return f"{mark} gate: {result.rule}: {found}{where}"
+
+
+def _value(figures: Sequence[MetricRow], metric: Metric, level: int = 0, eta: float | None = None) -> float | None:
+    key = (metric.value, level, "items", eta)
+    return next((row.value for row in figures if (row.metric, row.level, row.weighting, row.eta) == key), None)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _number(value: float | None, spec: str) -> str:
+    return "-" if value is None else format(value, spec)
+
+
+def _plain(text: str) -> str:
+    """Text with rich's markup characters taken literally."""
+    return text.replace("[", r"\[")
