@@ -1,3 +1,39 @@
-"""Semantic IDs for huge item catalogues with Spark, and the figures that tell how good they are."""
+"""Semantic IDs for huge item catalogues with Spark, and the figures that tell how good they are.
+
+Importing the package loads neither torch nor Spark: each name below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from drq_spark.assign.column import sid_udf as sid_udf
+    from drq_spark.config import Config as Config
+    from drq_spark.config import load_config as load_config
+    from drq_spark.pipeline import run_all as run_all
+    from drq_spark.tokenizer.artifact import load_tokenizer as load_tokenizer
+    from drq_spark.tokenizer.artifact import save_tokenizer as save_tokenizer
+    from drq_spark.tokenizer.model import Tokenizer as Tokenizer
+    from drq_spark.train.driver import train_tokenizer as train_tokenizer
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Config": "drq_spark.config",
+    "Tokenizer": "drq_spark.tokenizer.model",
+    "load_config": "drq_spark.config",
+    "load_tokenizer": "drq_spark.tokenizer.artifact",
+    "run_all": "drq_spark.pipeline",
+    "save_tokenizer": "drq_spark.tokenizer.artifact",
+    "sid_udf": "drq_spark.assign.column",
+    "train_tokenizer": "drq_spark.train.driver",
+}
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'drq_spark' has no attribute {name!r}")

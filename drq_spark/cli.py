@@ -1,23 +1,27 @@
-"""The command line: `drq run` and the steps alone. Exit codes: 0 done; 2 bad arguments or config; 3 input refused; 4 gate failed; 1 else."""
+"""The command line: `drq run` and the steps alone.
+
+Exit codes: 0 done; 2 bad arguments or config; 3 input refused; 4 gate failed; 1 anything else.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timezone
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 import yaml
 from rich.console import Console
 
-from drq_spark import __version__
 from drq_spark.config import Config, load_config
-from drq_spark.errors import ConfigError, DrqError, GateFailed
-from drq_spark.files import absolute
+from drq_spark.errors import ConfigError, DrqError, GateFailed, InputRefused
+from drq_spark.files import absolute, one_line
+
+_MESSAGE_LENGTH = 300
 
 app = typer.Typer(
     name="drq",
@@ -39,11 +43,15 @@ Codes = Annotated[int | None, typer.Option("--codes", help="Codes a level.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of the sample and of training.")]
 ConfigFiles = Annotated[list[Path] | None, typer.Option("--config", help="YAML file; repeatable, later files win.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; repeatable, wins over files.")]
-RunDate = Annotated[datetime | None, typer.Option("--run-date", formats=["%Y-%m-%d"], help="Logical date; today without it.")]
+RunDate = Annotated[
+    datetime | None, typer.Option("--run-date", formats=["%Y-%m-%d"], help="Logical date; today without it.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print settings, plan and memory estimate; write nothing.")]
 RunId = Annotated[str | None, typer.Option("--run", help="Run id; the latest run without it.")]
 OutOfRun = Annotated[str, typer.Option("--out", help="Folder of the run.")]
-SchemaOfRun = Annotated[str | None, typer.Option("--schema", help="catalog.schema of the tables, if they are not in the folder.")]
+SchemaOfRun = Annotated[
+    str | None, typer.Option("--schema", help="catalog.schema of the tables, if they are not in the folder.")
+]
 
 
 @app.command()
@@ -72,7 +80,11 @@ def demo(
 ) -> None:
     """`drq run` on the bundled catalogue: the 5,000 most depended-on packages of a Linux distribution."""
     folder = files("drq_spark") / "data" / "packages_5k"
-    options = {"items.path": str(folder / "items.parquet"), "events.path": str(folder / "events.parquet"), "store.out": absolute(out)}
+    options = {
+        "items.path": str(folder / "items.parquet"),
+        "events.path": str(folder / "events.parquet"),
+        "store.out": absolute(out),
+    }
     out_console.print("5,000 software packages, 256-number embeddings of their descriptions, and what depends on what.")
     _run(load_config([Path(str(folder / "columns.yaml"))], options, settings or ()), None, dry_run=False)
 
@@ -167,21 +179,29 @@ def inspect(folder: Annotated[str, typer.Argument(help="Folder of a tokenizer.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code. Errors that users can meet are one line on stderr, others keep their traceback."""
+    """Run a command; returns the exit code. Errors that users can meet are one line on stderr, others a traceback."""
     from drq_spark.console import show_error
 
     try:
-        app(args=list(argv) if argv is not None else None, standalone_mode=False)
+        with _own_session_stopped():
+            app(args=list(argv) if argv is not None else None)
     except DrqError as error:
         show_error(error_console, str(error))
         return error.exit_code
-    except click.ClickException as error:
-        show_error(error_console, f"{error.format_message()} (drq --help lists commands and options)")
-        return ConfigError.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        show_error(error_console, "interrupted; run the same command again to take the run up where it stopped")
-        return 1
+    except SystemExit as ended:  # how typer ends: 0 done, 2 bad arguments, already shown
+        return int(ended.code or 0)
+    except Exception as error:
+        if not _is_unreadable_file(error):
+            raise
+        show_error(error_console, f"an input file cannot be read: {one_line(error)[:_MESSAGE_LENGTH]}")
+        return InputRefused.exit_code
     return 0
+
+
+def _is_unreadable_file(error: Exception) -> bool:
+    """Whether Spark met a damaged file in the middle of a job."""
+    condition = getattr(error, "getCondition", lambda: None)() or ""
+    return str(condition).startswith(("FAILED_READ_FILE", "CANNOT_READ_FILE_FOOTER"))
 
 
 def entry_point() -> None:
@@ -190,7 +210,13 @@ def entry_point() -> None:
 
 
 def _options(
-    items: str | None, events: str | None, out: str | None, tokenizer: str | None, levels: int | None, codes: int | None, seed: int | None
+    items: str | None,
+    events: str | None,
+    out: str | None,
+    tokenizer: str | None,
+    levels: int | None,
+    codes: int | None,
+    seed: int | None,
 ) -> dict[str, Any]:
     given = {
         "items.path": items,
@@ -227,7 +253,10 @@ def _finish(outcome: Any, config: Config, store: Any) -> None:
     show_outcome(out_console, outcome, config, store)
     failed = [result for result in outcome.gate if not result.passed]
     if failed:
-        worst = "; ".join(f"{result.rule} (is {result.value if result.value is None else format(result.value, '.4g')})" for result in failed)
+        worst = "; ".join(
+            f"{result.rule} (is {result.value if result.value is None else format(result.value, '.4g')})"
+            for result in failed
+        )
         raise GateFailed(f"the gate failed: {worst}. Data is written, the published pointer was not moved")
 
 
@@ -235,6 +264,27 @@ def _session() -> Any:
     from drq_spark.session import session_for_run
 
     return session_for_run(_watcher().loading)
+
+
+@contextmanager
+def _own_session_stopped() -> Iterator[None]:
+    """Stop the local session that a command started; a session that was there before stays."""
+    before = _active_session()
+    try:
+        yield
+    finally:
+        after = _active_session()
+        if before is None and after is not None:
+            after.stop()
+
+
+def _active_session() -> Any:
+    """The running session; asks only where Spark has been loaded, so that `drq --help` is quick."""
+    if "pyspark.sql" not in sys.modules:
+        return None
+    from pyspark.sql import SparkSession
+
+    return SparkSession.getActiveSession()
 
 
 def _store(out: str, schema: str | None) -> Any:
@@ -255,6 +305,3 @@ def _day(given: datetime | None) -> date:
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
-
-
-__all__ = ["__version__", "app", "entry_point", "main"]

@@ -47,7 +47,9 @@ class ConsoleWatcher:
         """Moves the bar and shows the latest figures."""
         if self._progress is not None and self._bar is not None:
             shown = "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
-            self._progress.update(self._bar, description=f"[bold]train[/] {stage} [dim]{shown}[/]", completed=done, total=total)
+            self._progress.update(
+                self._bar, description=f"[bold]train[/] {stage} [dim]{shown}[/]", completed=done, total=total
+            )
 
     def loading(self, text: str) -> None:
         """A line about something that takes its time before the first step."""
@@ -57,16 +59,22 @@ class ConsoleWatcher:
 def show_outcome(console: Console, outcome: Outcome, config: Config, store: Store) -> None:
     """Summary of a run: figures a level, figures of the whole catalogue, the gate, where things are."""
     if outcome.repeated:
-        console.print(f"Nothing has changed since run {outcome.state.run_id}: same settings, same rows. Nothing was written.")
+        console.print(
+            f"Nothing has changed since run {outcome.state.run_id}: same settings, same rows. Nothing was written."
+        )
     console.print(_levels_table(outcome.figures, config))
     console.print(_catalogue_table(outcome))
     for result in outcome.gate:
         console.print(_gate_line(result), highlight=False)
     published = outcome.state.status == Status.PUBLISHED.value
-    verdict = "[green]published[/]" if published else "[red]not published: the gate failed, readers stay where they are[/]"
+    verdict = (
+        "[green]published[/]" if published else "[red]not published: the gate failed, readers stay where they are[/]"
+    )
     console.print(f"\nRun [bold]{outcome.state.run_id}[/]: {verdict}")
     console.print(f"  report     {store.report}", highlight=False, soft_wrap=True)
-    console.print(f"  tables     {store.location(TABLES[0]).removesuffix(TABLES[0].name)}", highlight=False, soft_wrap=True)
+    console.print(
+        f"  tables     {store.location(TABLES[0]).removesuffix(TABLES[0].name)}", highlight=False, soft_wrap=True
+    )
     console.print(f"  tokenizer  {store.tokenizers}/{outcome.state.tokenizer_id}", highlight=False, soft_wrap=True)
 
 
@@ -77,20 +85,30 @@ def show_error(console: Console, message: str) -> None:
 
 def _levels_table(figures: Sequence[MetricRow], config: Config) -> Table:
     eta = config.measure.headline_eta
-    table = Table(title=f"Capacity per level (eta {eta:g})", title_justify="left")
-    table.add_column("level", justify="right")
-    for heading in ("codes", "used", "perplexity", "K_eff", "K_eff / K", "balance D", "geometry G", "residual left"):
+    table = Table(
+        title=f"Capacity per level at eta {eta:g}: K_eff = K * D * G",
+        caption="D: left after uneven use. G: left after codewords too close. residual: spread of the latents not yet coded.",
+        title_justify="left",
+        caption_justify="left",
+    )
+    for heading in ("level", "codes", "used", "perplexity", "K_eff", "of K", "D", "G", "residual"):
         table.add_column(heading, justify="right")
     for level, size in enumerate(config.tokenizer.codebook_sizes, start=1):
-        used, perplexity = _value(figures, Metric.UTILIZATION, level), _value(figures, Metric.PERPLEXITY, level)
-        capacity = _value(figures, Metric.EFFECTIVE_CAPACITY, level, eta)
-        balance, geometry = _value(figures, Metric.DISTRIBUTION, level), _value(figures, Metric.GEOMETRY, level, eta)
-        left = _value(figures, Metric.RESIDUAL_SHARE, level)
-        table.add_row(
-            str(level), f"{size:,}", _percent(used), _number(perplexity, ".1f"), _number(capacity, ".1f"),
-            _percent(None if capacity is None else capacity / size), _number(balance, ".3f"), _number(geometry, ".3f"), _percent(left),
-        )  # fmt: skip
+        table.add_row(str(level), f"{size:,}", *_level_cells(figures, level, size, eta))
     return table
+
+
+def _level_cells(figures: Sequence[MetricRow], level: int, size: int, eta: float) -> tuple[str, ...]:
+    capacity = _value(figures, Metric.EFFECTIVE_CAPACITY, level, eta)
+    return (
+        _percent(_value(figures, Metric.UTILIZATION, level)),
+        _number(_value(figures, Metric.PERPLEXITY, level), ".1f"),
+        _number(capacity, ".1f"),
+        _percent(None if capacity is None else capacity / size),
+        _number(_value(figures, Metric.DISTRIBUTION, level), ".3f"),
+        _number(_value(figures, Metric.GEOMETRY, level, eta), ".3f"),
+        _percent(_value(figures, Metric.RESIDUAL_SHARE, level)),
+    )
 
 
 def _catalogue_table(outcome: Outcome) -> Table:

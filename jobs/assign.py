@@ -1,0 +1,19 @@
+"""Give every item of a run its SID.
+
+The same as `drq assign`, for spark-submit.
+
+    spark-submit --py-files drq_spark.zip jobs/assign.py --out s3://bucket/sids
+
+Options: `drq assign --help`. Exit codes:
+0 done; 2 bad arguments or config; 3 input refused; 4 gate failed; 1 anything else.
+The cluster's session is used as it is; settings of Spark belong on the spark-submit line.
+"""
+
+import sys
+
+from drq_spark.cli import main
+
+if __name__ == "__main__":
+    code = main(["assign", *sys.argv[1:]])
+    if code:  # a normal return on success: notebook-like runners take SystemExit(0) for a failure
+        raise SystemExit(code)

@@ -1,0 +1,20 @@
+r"""All steps, from an items table to published SIDs, figures and a report.
+
+The same as `drq run`, for spark-submit.
+
+    spark-submit --py-files drq_spark.zip jobs/run.py --items main.shop.items --out s3://bucket/sids \
+        --config conf/prod.yaml
+
+Options: `drq run --help`. Exit codes:
+0 done; 2 bad arguments or config; 3 input refused; 4 gate failed; 1 anything else.
+The cluster's session is used as it is; settings of Spark belong on the spark-submit line.
+"""
+
+import sys
+
+from drq_spark.cli import main
+
+if __name__ == "__main__":
+    code = main(["run", *sys.argv[1:]])
+    if code:  # a normal return on success: notebook-like runners take SystemExit(0) for a failure
+        raise SystemExit(code)

@@ -1,0 +1,19 @@
+"""Train the tokenizer on the sample of a run.
+
+The same as `drq train`, for spark-submit.
+
+    spark-submit --py-files drq_spark.zip jobs/train.py --out s3://bucket/sids
+
+Options: `drq train --help`. Exit codes:
+0 done; 2 bad arguments or config; 3 input refused; 4 gate failed; 1 anything else.
+The cluster's session is used as it is; settings of Spark belong on the spark-submit line.
+"""
+
+import sys
+
+from drq_spark.cli import main
+
+if __name__ == "__main__":
+    code = main(["train", *sys.argv[1:]])
+    if code:  # a normal return on success: notebook-like runners take SystemExit(0) for a failure
+        raise SystemExit(code)

@@ -1,0 +1,172 @@
+"""One level of k-means against a slow, obvious reference, and the cases that break plain Lloyd iterations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from drq_spark.config import KMeans
+from drq_spark.errors import InputRefused
+from drq_spark.train import kmeans
+from drq_spark.train.kmeans import assign, assign_softly, fit_codebook, sum_by_code
+
+
+def fit(rows: Tensor, size: int, seed: int = 0, **settings: float) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return fit_codebook(rows.clone(), size, KMeans.model_validate(settings), generator, lambda done, total: None)
+
+
+def whole_numbers(rows: int, dim: int, seed: int = 0, high: int = 4) -> Tensor:
+    """Small integers: float32 scores and sums of them are exact, so ties are true ties."""
+    return torch.randint(-high, high + 1, (rows, dim), generator=torch.Generator().manual_seed(seed)).float()
+
+
+def blobs(counts: list[int], spread: float, seed: int = 0) -> Tensor:
+    """Gaussian blobs of these sizes around far corners in eight dimensions."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = 10 * torch.randn(len(counts), 8, generator=generator)
+    rows = torch.cat([c.expand(n, 8) for n, c in zip(counts, centres, strict=True)])
+    return rows + spread * torch.randn(rows.shape, generator=generator)
+
+
+def slow_codes(rows: Tensor, codewords: Tensor, price: Tensor) -> list[int]:
+    codes = []
+    for row in rows.double().numpy():
+        costs = [((row - c) ** 2).sum() + float(b) for c, b in zip(codewords.double().numpy(), price, strict=True)]
+        codes.append(min(range(len(costs)), key=lambda k: (costs[k], k)))
+    return codes
+
+
+def error(rows: Tensor, codewords: Tensor) -> float:
+    return float((rows - codewords[assign(rows, codewords)]).square().sum())
+
+
+@pytest.mark.parametrize("tile", [1, 64, 2**20])
+def test_assignment_equals_the_slow_one(monkeypatch: pytest.MonkeyPatch, tile: int) -> None:
+    monkeypatch.setattr(kmeans, "_TILE_ELEMENTS", tile)
+    rows, codewords = whole_numbers(300, 3), whole_numbers(20, 3, seed=1)
+    assert assign(rows, codewords).tolist() == slow_codes(rows, codewords, torch.zeros(20))
+    price = torch.arange(20, dtype=torch.float64) - 10
+    codes, _ = assign_softly(rows, codewords, price, 1.0)
+    assert codes.tolist() == slow_codes(rows, codewords, price)
+
+
+@pytest.mark.parametrize("tile", [1, 64, 2**20])
+def test_soft_use_equals_the_slow_one(monkeypatch: pytest.MonkeyPatch, tile: int) -> None:
+    monkeypatch.setattr(kmeans, "_TILE_ELEMENTS", tile)
+    rows, codewords, price = whole_numbers(200, 3), whole_numbers(9, 3, seed=1), torch.arange(9, dtype=torch.float64)
+    expected = np.zeros(9)
+    for row in rows.double().numpy():
+        cost = np.square(row - codewords.double().numpy()).sum(axis=1) + price.numpy()
+        weight = np.exp(-(cost - cost.min()) / 2.5)
+        expected += weight / weight.sum()
+    _, use = assign_softly(rows, codewords, price, 2.5)
+    assert use.numpy() == pytest.approx(expected * 9 / 200, rel=1e-5)
+
+
+@pytest.mark.parametrize("add", [kmeans._add_in_order, kmeans._add_by_product])
+def test_sums_equal_the_slow_ones(monkeypatch: pytest.MonkeyPatch, add: object) -> None:
+    """Both ways to add, the CPU's and the GPU's, in tiles of 5 rows."""
+    monkeypatch.setattr(kmeans, "_add_in_order", add)
+    monkeypatch.setattr(kmeans, "_TILE_ELEMENTS", 50)
+    rows, codes = whole_numbers(333, 4, high=1000), torch.randint(10, (333,), generator=torch.Generator().manual_seed(2))
+    sums, counts = sum_by_code(rows, codes, 11)
+    for k in range(11):
+        mine = [row for row, code in zip(rows.tolist(), codes.tolist(), strict=True) if code == k]
+        assert counts[k] == len(mine)
+        assert sums[k].tolist() == [sum(row[i] for row in mine) for i in range(4)]
+    assert sums.dtype == torch.float64
+
+
+def test_means_are_taken_in_float64() -> None:
+    """16,777,216 + 1 + 1 is 16,777,218; adding in float32 would lose both ones."""
+    rows = torch.tensor([[2.0**24], [1.0], [1.0]])
+    sums, _ = sum_by_code(rows, torch.zeros(3, dtype=torch.int64), 2)
+    assert sums[0, 0] == 2**24 + 2
+
+
+def test_well_separated_blobs_are_found() -> None:
+    rows = blobs([50] * 12, spread=0.1)
+    codewords = fit(rows, 12)
+    assert sorted(torch.bincount(assign(rows, codewords), minlength=12).tolist()) == [50] * 12
+    means = rows.view(12, 50, 8).double().mean(dim=1)
+    assert float(torch.cdist(means, codewords.double()).min(dim=1).values.max()) < 1e-5
+
+
+def test_restarts_find_what_random_rows_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most random starts fall on copies of one row; only codes that start again elsewhere reach the other blobs."""
+    rows = blobs([3000, *([40] * 11)], spread=0.0)
+    rows[3000:] += 0.1 * torch.randn(440, 8, generator=torch.Generator().manual_seed(5))
+    assert len(assign(rows, fit(rows, 12)).unique()) == 12
+    monkeypatch.setattr(kmeans._Fit, "_restart", lambda self, codewords, codes, counts: codewords)
+    assert len(assign(rows, fit(rows, 12)).unique()) < 12
+
+
+def test_restarted_code_lies_in_an_over_full_one() -> None:
+    """Code 1 has no row; it must move half way from the mean of the full code 0 to one of its rows, never elsewhere."""
+    rows = torch.tensor([[-1.0], [1.0], [-1.0], [1.0], [50.0]])
+    generator = torch.Generator().manual_seed(0)
+    run = kmeans._Fit(rows, KMeans(restart_share=0.0), generator, lambda done, total: None)
+    start, codes = torch.tensor([[0.0], [-99.0], [50.0]]), torch.tensor([0, 0, 0, 0, 2])
+    moved = run._lloyd(start, codes, restarts=True)
+    assert moved[[0, 2]].tolist() == [[0.0], [50.0]]
+    assert abs(float(moved[1])) == 0.5
+    assert run._lloyd(start, codes, restarts=False)[1] == -99.0
+
+
+def test_balance_spreads_the_items_and_loses_no_accuracy() -> None:
+    generator = torch.Generator().manual_seed(3)
+    rows = torch.randn(4000, 16, generator=generator) * torch.rand(4000, 1, generator=generator).pow(3)
+    plain, balanced = fit(rows, 64, balance=0.0, restart_share=0.0), fit(rows, 64)
+    simpson = [float(1 / (torch.bincount(assign(rows, c), minlength=64) / 4000).square().sum()) for c in (plain, balanced)]
+    assert simpson[1] > 1.2 * simpson[0]
+    assert error(rows, balanced) < 1.01 * error(rows, plain)
+
+
+def test_result_ends_in_plain_iterations() -> None:
+    """No price is left: long after the balance ends, every codeword is the mean of its nearest rows."""
+    rows = torch.randn(500, 3, generator=torch.Generator().manual_seed(1))
+    codewords = fit(rows, 10, final_iterations=200)
+    sums, counts = sum_by_code(rows, assign(rows, codewords), 10)
+    assert torch.allclose(codewords, (sums / counts[:, None]).float(), atol=1e-6)
+
+
+@pytest.mark.parametrize("exponent", [-60, -20, 20, 60])
+def test_scale_changes_nothing_but_the_scale(exponent: int) -> None:
+    rows = torch.randn(400, 5, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(fit(rows * 2.0**exponent, 16), fit(rows, 16) * 2.0**exponent)
+
+
+def test_far_from_the_origin() -> None:
+    """At 4096 the float32 square of a row is 2^24, so uncentred scores could not tell rows 0.1 apart."""
+    rows = blobs([50] * 12, spread=0.1) / 64
+    codewords = fit(rows + 4096.0, 12)
+    shifted = (rows + 4096.0).double()
+    nearest = torch.cdist(shifted, codewords.double()).argmin(dim=1)
+    assert sorted(torch.bincount(nearest, minlength=12).tolist()) == [50] * 12
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_identical_rows(value: float) -> None:
+    assert torch.equal(fit(torch.full((30, 4), value), 7), torch.full((7, 4), value))
+
+
+def test_as_many_codes_as_rows_leaves_no_error() -> None:
+    rows = torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
+    assert error(rows, fit(rows, 40)) < 1e-9
+
+
+def test_more_codes_than_rows_are_refused() -> None:
+    with pytest.raises(InputRefused, match=r"^5 items .* 6 codes: lower tokenizer\.codes"):
+        fit(torch.zeros(5, 2), 6)
+
+
+def test_seed_decides_and_steps_are_told() -> None:
+    rows = torch.randn(300, 4, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(fit(rows, 8), fit(rows, 8))
+    assert not torch.equal(fit(rows, 8), fit(rows, 8, seed=1))
+    told: list[tuple[int, int]] = []
+    fit_codebook(rows, 8, KMeans(), torch.Generator().manual_seed(0), lambda done, total: told.append((done, total)))
+    assert told == [(step, 28) for step in range(1, 29)]
