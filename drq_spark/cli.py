@@ -18,7 +18,7 @@ import yaml
 from rich.console import Console
 
 from drq_spark.config import Config, load_config
-from drq_spark.errors import ConfigError, DrqError, GateFailed, InputRefused
+from drq_spark.errors import DrqError, GateFailed, InputRefused
 from drq_spark.files import absolute, one_line
 
 _MESSAGE_LENGTH = 300

@@ -87,7 +87,7 @@ def _levels_table(figures: Sequence[MetricRow], config: Config) -> Table:
     eta = config.measure.headline_eta
     table = Table(
         title=f"Capacity per level at eta {eta:g}: K_eff = K * D * G",
-        caption="D: left after uneven use. G: left after codewords too close. residual: spread of the latents not yet coded.",
+        caption="D: left after uneven use. G: left after codewords too close. residual: spread not yet coded.",
         title_justify="left",
         caption_justify="left",
     )

@@ -28,7 +28,7 @@ from drq_spark.inputs.events import events_fingerprint, exposure_from_events, re
 from drq_spark.measure import aggregate
 from drq_spark.measure.figures import Aggregates, Churn, Totals, all_figures
 from drq_spark.measure.values import MetricRow
-from drq_spark.progress import Watcher
+from drq_spark.progress import SILENT, Watcher
 from drq_spark.report.gather import gather, read_figures
 from drq_spark.report.render import render
 from drq_spark.runs import RunState, find_same_run, new_run, open_run, save_run
@@ -101,7 +101,9 @@ class Run:
         return df.withColumns({"run_id": F.lit(self.state.run_id), "tokenizer_id": F.lit(self.state.tokenizer_id)})
 
 
-def run_all(spark: SparkSession, config: Config, run_date: date, started_at: datetime, watcher: Watcher) -> Outcome:
+def run_all(
+    spark: SparkSession, config: Config, run_date: date, started_at: datetime, watcher: Watcher = SILENT
+) -> Outcome:
     """All steps, from the items table to the published pointer.
 
     Raises:
