@@ -102,21 +102,40 @@ def local_session(
     active = SparkSession.getActiveSession()
     if active is not None:
         return active
-    java = find_java()
-    jars = delta_jars(java, progress or logger.info)
     folder = scratch or _temporary_folder()
-    for name in ("warehouse", "local"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    base = local_settings(folder, memory=memory, shuffle_partitions=shuffle_partitions, progress=progress)
     _prepare_environment()
     logging.getLogger("py4j").setLevel(logging.WARNING)  # it tells of every connection that closes
-    spark_settings = {
+    return _start(app_name, master, {**base, **(settings or {})}, folder / "spark.log")
+
+
+def local_settings(
+    scratch: Path,
+    *,
+    memory: str | None = None,
+    shuffle_partitions: int = 8,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, str]:
+    """The Spark settings of a local session; they must reach Java before it starts (`local_session` sees to that).
+
+    Args:
+        scratch: As for `local_session`; its folders are made.
+        memory: As for `local_session`.
+        shuffle_partitions: As for `local_session`.
+        progress: As for `local_session`.
+
+    Raises:
+        SetupError: Java or Delta's jars are missing.
+    """
+    jars = delta_jars(find_java(), progress or logger.info)
+    for name in ("warehouse", "local"):
+        (scratch / name).mkdir(parents=True, exist_ok=True)
+    return {
         **_delta_settings(jars),
-        **_quiet_settings(folder),
+        **_quiet_settings(scratch),
         "spark.driver.memory": memory or _default_memory(),
         "spark.sql.shuffle.partitions": str(shuffle_partitions),
-        **(settings or {}),
     }
-    return _start(app_name, master, spark_settings, folder / "spark.log")
 
 
 def spark_minor() -> str:
@@ -348,9 +367,11 @@ def _start(app_name: str, master: str, settings: Mapping[str, str], log_file: Pa
             with log_file.open("ab") as log:
                 gateway = launch_gateway(conf, {"stdout": log, "stderr": log})  # type: ignore[no-untyped-call]
             atexit.register(_end_java, gateway.proc)
-        return SparkSession(SparkContext(conf=conf, gateway=gateway))
+        session = SparkSession(SparkContext(conf=conf, gateway=gateway))
     except (PySparkException, OSError) as error:
         raise SetupError(f"Spark does not start: {_first_fault(log_file) or error}") from None
+    atexit.register(session.stop)  # before Java ends: Python's side complains of connections that break
+    return session
 
 
 def _end_java(process: subprocess.Popen[bytes]) -> None:

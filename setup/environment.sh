@@ -16,17 +16,21 @@ command -v "$python" >/dev/null || stop "no $python here: install Python $minimu
 found=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2]); sys.exit(sys.version_info < (3, 10))') ||
     stop "$python is Python ${found:-that does not run}, $minimum or newer is needed; name one: make PYTHON=/path/to/python3"
 
+pip_uv() {
+    quietly "$1" -m pip install --disable-pip-version-check --retries 1 --timeout 20 --target "$tools" uv
+}
+
 # Each way fails on some machine: pip may be missing, venv may lack ensurepip (Debian splits both off).
 # --target is allowed where the system's own packages are "externally managed".
 fetch_uv() {
     say "fetching uv, the package installer, into $tools"
-    quietly "$python" -m pip install --disable-pip-version-check --target "$tools" uv && return
-    quietly "$python" -m venv "$tools/venv" && quietly "$tools/venv/bin/python" -m pip install --target "$tools" uv && return
+    pip_uv "$python" && return
+    quietly "$python" -m venv "$tools/venv" && pip_uv "$tools/venv/bin/python" && return
     if ! quietly "$python" -m pip --version && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         say "$python has neither pip nor venv: installing python3-pip with apt-get"
         quietly apt-get update
         quietly env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-pip
-        quietly "$python" -m pip install --disable-pip-version-check --target "$tools" uv && return
+        pip_uv "$python" && return
     fi
     quietly "$python" -m pip --version || stop "$python has no pip: install uv or pip (Debian, Ubuntu: apt-get install python3-pip)"
     stop "uv cannot be fetched: the Python package index is out of reach (behind a proxy set HTTPS_PROXY)"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,3 +26,36 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     )
     yield session
     session.stop()
+
+
+CONNECT_SESSION = """
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.remote("local[2]").getOrCreate()
+"""
+
+
+@pytest.fixture
+def run_connect(tmp_path: Path) -> Callable[[str], str]:
+    """Run a script in a process of its own, where `spark` is a Spark Connect session with Delta; what it prints.
+
+    Connect and an ordinary session cannot live in one process. Delta must be on Java's class path when it starts.
+    """
+    from drq_spark.session import local_settings
+
+    settings = local_settings(tmp_path / "connect", memory="1g", shuffle_partitions=4)
+    arguments = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
+    environment = {
+        **os.environ,
+        "PYSPARK_SUBMIT_ARGS": shlex.join([*arguments, "pyspark-shell"]),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_TESTING": "1",  # any free port
+    }
+
+    def run(script: str) -> str:
+        command = [sys.executable, "-c", CONNECT_SESSION + script]
+        reply = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert reply.returncode == 0, reply.stderr[-4000:]
+        return reply.stdout
+
+    return run
