@@ -153,7 +153,7 @@ def main() -> None:
     column = pq.read_table(arguments.folder / "items.parquet", columns=["embedding"])["embedding"].combine_chunks()
     x = np.array(column.flatten(), np.float32).reshape(len(column), -1)
     for line in rows(x, arguments):
-        print(line, flush=True)  # noqa: T201
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

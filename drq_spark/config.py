@@ -1,6 +1,7 @@
 """Every setting, with its default and meaning; files and --set layered on top; unknown keys are errors.
 
-Precedence: defaults < each --config file in order < named options < --set. YAML files hold values only. `conf/base.yaml` lists every key.
+Precedence: defaults < each --config file in order < named options < --set. YAML files hold values only.
+`conf/base.yaml` lists every key.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
+from functools import reduce
 from pathlib import Path
+from reprlib import Repr
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -35,12 +38,20 @@ class Items(Section):
 
     path: str | None = Field(None, description="Path, glob or table name; --items on the command line")
     id: str = Field("item_id", description="Id column: string or any integer type")
-    embedding: str = Field("embedding", description="array<float>, array<double>, little-endian float32 binary or ml Vector")
-    exposure: str | None = Field(None, description="How often an item is shown; without it the count of its events, else none")
+    embedding: str = Field(
+        "embedding", description="array<float>, array<double>, little-endian float32 binary or ml Vector"
+    )
+    exposure: str | None = Field(
+        None, description="How often an item is shown; without it the count of its events, else none"
+    )
     name: str | None = Field(None, description="Text shown for an item in the report; the id without it")
     dim: Positive | None = Field(None, description="Length of an embedding; the most frequent one without it")
-    normalize: Literal["none", "l2"] = Field("none", description="l2: every embedding is divided by its norm (cosine geometry)")
-    max_bad_share: Share = Field(0.5, description="More rows than this without a usable embedding: the input is refused")
+    normalize: Literal["none", "l2"] = Field(
+        "none", description="l2: every embedding is divided by its norm (cosine geometry)"
+    )
+    max_bad_share: Share = Field(
+        0.5, description="More rows than this without a usable embedding: the input is refused"
+    )
 
 
 class Events(Section):
@@ -55,19 +66,33 @@ class Events(Section):
 class Sample(Section):
     """Which items train the codebooks."""
 
-    size: Positive = Field(200_000, description="Items in the sample, exactly, or all valid items where there are fewer")
-    exposure_power: Annotated[float, Field(ge=0.0)] = Field(0.0, description="alpha: items are drawn in proportion to exposure^alpha; 0 is uniform")
-    holdout: Annotated[float, Field(ge=0.0, le=0.5)] = Field(0.1, description="Share of the sample kept out of the fit to judge it")
+    size: Positive = Field(
+        200_000, description="Items in the sample, exactly, or all valid items where there are fewer"
+    )
+    exposure_power: Annotated[float, Field(ge=0.0)] = Field(
+        0.0, description="alpha: items are drawn in proportion to exposure^alpha; 0 is uniform"
+    )
+    holdout: Annotated[float, Field(ge=0.0, le=0.5)] = Field(
+        0.1, description="Share of the sample kept out of the fit to judge it"
+    )
 
 
 class KMeans(Section):
     """Dataset-level residual k-means, shared by every tokenizer that has its books fitted that way."""
 
-    start_iterations: Positive = Field(4, description="Lloyd iterations from random items, with restarts, before codes are balanced")
-    balance_iterations: Annotated[int, Field(ge=0)] = Field(20, description="Iterations in which a falling price on much used codes spreads the items; none is left in the result")
+    start_iterations: Positive = Field(
+        4, description="Lloyd iterations from random items, with restarts, before codes are balanced"
+    )
+    balance_iterations: Annotated[int, Field(ge=0)] = Field(
+        20, description="Iterations in which a falling price on much used codes spreads the items; none is left in the result"
+    )
     final_iterations: Positive = Field(4, description="Plain Lloyd iterations that end the fit of a level")
-    balance: Annotated[float, Field(ge=0.0)] = Field(1.5, description="Weight of the price when it starts to fall, in mean gaps between the best and the second best code")
-    restart_share: Share = Field(0.2, description="A code with at most this share of the mean count starts again elsewhere")
+    balance: Annotated[float, Field(ge=0.0)] = Field(
+        1.5, description="Weight of the price when it starts to fall, in mean gaps between the best and the second best code"
+    )
+    restart_share: Share = Field(
+        0.2, description="A code with at most this share of the mean count starts again elsewhere"
+    )
 
 
 class DrqVae(Section):
@@ -75,7 +100,9 @@ class DrqVae(Section):
 
     latent_dim: Positive = Field(128, description="d; at most the dimension of the embeddings")
     hidden: Positive = Field(512, description="Width of the hidden layer of encoder and decoder")
-    beta: Annotated[float, Field(ge=0.0)] = Field(0.001, description="Weight of the KL term")
+    beta: Annotated[float, Field(ge=0.0)] = Field(
+        0.1, description="Weight of the KL term, in coordinates of unit variance"
+    )
     epochs: Positive = Field(20, description="Passes over the sample; the best held-out state is kept")
     batch_size: Positive = Field(512, description="Rows a step")
     learning_rate: Annotated[float, Field(gt=0.0)] = Field(5e-4, description="Adam's peak learning rate")
@@ -86,7 +113,9 @@ class Train(Section):
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the first GPU where there is one")
     threads: Positive | None = Field(None, description="CPU threads; all cores without it")
-    max_memory_gb: Annotated[float, Field(gt=0.0)] = Field(4.0, description="Training that needs more than this on the driver is refused before the first job")
+    max_memory_gb: Annotated[float, Field(gt=0.0)] = Field(
+        4.0, description="Training that needs more than this on the driver is refused before the first job"
+    )
     kmeans: KMeans = KMeans()
     drq_vae: DrqVae = DrqVae()
 
@@ -114,8 +143,12 @@ class TokenizerSettings(Section):
 class Measure(Section):
     """Which figures."""
 
-    etas: tuple[Annotated[float, Field(gt=0.0)], ...] = Field((0.1, 0.2, 0.5, 1.0), description="Perturbation scales of the capacity curve, in RMS per effective coordinate")
-    headline_eta: Annotated[float, Field(gt=0.0)] = Field(0.5, description="The scale of the headline capacity; one of etas")
+    etas: tuple[Annotated[float, Field(gt=0.0)], ...] = Field(
+        (0.1, 0.2, 0.5, 1.0), description="Perturbation scales of the capacity curve, in RMS per effective coordinate"
+    )
+    headline_eta: Annotated[float, Field(gt=0.0)] = Field(
+        0.5, description="The scale of the headline capacity; one of etas"
+    )
     top_buckets: Positive = Field(50, description="Largest buckets kept by name")
 
     @model_validator(mode="after")
@@ -131,14 +164,20 @@ class GateRule(Section):
     metric: Metric = Field(description="Name in the metrics table")
     level: int | None = Field(None, description="Level from 1; 0 for whole SIDs; every level without it")
     weighting: Literal["items", "exposure"] = Field("items", description="Figures by items or by exposure")
-    eta: float | None = Field(None, description="Perturbation scale, for capacity figures; the headline scale without it")
+    eta: float | None = Field(
+        None, description="Perturbation scale, for capacity figures; the headline scale without it"
+    )
     minimum: float | None = Field(None, description="Lowest value that passes")
     maximum: float | None = Field(None, description="Highest value that passes")
 
     @model_validator(mode="after")
     def _bounded(self) -> GateRule:
         if self.minimum is None and self.maximum is None:
-            raise ValueError(f"gate rule on {self.metric!r} needs a minimum or a maximum")
+            raise ValueError(f"gate rule on {self.metric.value!r} needs a minimum or a maximum")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(
+                f"gate rule on {self.metric.value!r}: minimum {self.minimum} is above maximum {self.maximum}"
+            )
         return self
 
 
@@ -160,7 +199,9 @@ class Store(Section):
     """Where tables and tokenizers go."""
 
     out: str | None = Field(None, description="Folder of the run; --out on the command line")
-    schema_name: str | None = Field(None, description="catalog.schema for the tables; without it Delta folders under out/tables")
+    schema_name: str | None = Field(
+        None, description="catalog.schema for the tables; without it Delta folders under out/tables"
+    )
 
 
 class Config(Section):
@@ -187,26 +228,25 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def load_config(files: Sequence[Path] = (), options: Mapping[str, Any] | None = None, settings: Sequence[str] = ()) -> Config:
+def load_config(
+    files: Sequence[Path] = (), options: Mapping[str, Any] | None = None, settings: Sequence[str] = ()
+) -> Config:
     """Layer files, named options ("a.b" -> value) and `--set` texts ("a.b=value") over the defaults.
 
     Raises:
         ConfigError: a file that cannot be read, an unknown key, or a value out of range; one line, all faults.
     """
-    layers: dict[str, Any] = {}
-    for file in files:
-        _merge(layers, _read_yaml(file))
-    for key, value in (options or {}).items():
-        _merge(layers, _nested(key, value))
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set takes section.key=value, not {setting!r}")
-        _merge(layers, _nested(key.strip(), _parse_yaml(text, f"--set {setting}")))
+    layers = [
+        *(_read_yaml(file) for file in files),
+        *(_nested(key, value) for key, value in (options or {}).items()),
+        *(_setting(text) for text in settings),
+    ]
     try:
-        return Config.model_validate(layers)
+        return Config.model_validate(reduce(_merged, layers, {}))
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(fault) for fault in error.errors())) from None
+    except RecursionError:  # YAML can name a section inside itself
+        raise ConfigError("settings must not hold themselves: a YAML anchor is used within its own section") from None
 
 
 def default_run_date() -> str:
@@ -227,10 +267,18 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     return loaded
 
 
+def _setting(text: str) -> dict[str, Any]:
+    """`section.key=value` of --set as a layer."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set takes section.key=value, not {text!r}")
+    return _nested(key.strip(), _parse_yaml(value, f"--set {text}"))
+
+
 def _parse_yaml(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no such date, for one
         raise ConfigError(f"{where} is not YAML: {' '.join(str(error).split())}") from None
 
 
@@ -239,20 +287,27 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
     return {head: _nested(tail, value) if dot else value}
 
 
-def _merge(into: dict[str, Any], layer: Mapping[Any, Any]) -> None:
-    for key, value in layer.items():
-        present = into.get(key)
-        if isinstance(value, dict) and isinstance(present, dict):
-            _merge(present, value)
-        else:
-            into[key] = dict(value) if isinstance(value, dict) else value
+def _merged(below: Mapping[Any, Any], above: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The upper layer's values over the lower one's, section by section; both stay as they are."""
+    return {**below, **{key: _over(below.get(key), value) for key, value in above.items()}}
+
+
+def _over(below: Any, above: Any) -> Any:
+    return _merged(below if isinstance(below, dict) else {}, above) if isinstance(above, dict) else above
+
+
+def _repr(value: Any) -> str:
+    """`repr`, cut where a message would become a page."""
+    short = Repr()
+    short.maxstring = short.maxother = 100
+    return short.repr(value)
 
 
 def _explain(fault: Mapping[str, Any]) -> str:
     path = ".".join(str(part) for part in fault["loc"])
     if fault["type"] != "extra_forbidden":
         message = fault["msg"].removeprefix("Value error, ")
-        return f"{path}: {message}, not {fault['input']!r}" if fault["type"] != "value_error" else f"{path}: {message}"
+        return f"{path}: {message}" + (f", not {_repr(fault['input'])}" if fault["type"] != "value_error" else "")
     known = _known_keys(fault["loc"][:-1])
     near = get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.0)
     return f"unknown setting {path!r}: did you mean {near[0]!r}? Known here: {', '.join(known)}"
@@ -261,8 +316,6 @@ def _explain(fault: Mapping[str, Any]) -> str:
 def _known_keys(location: Sequence[Any]) -> list[str]:
     section: Any = Config
     for part in location:
-        if isinstance(part, str):
-            section = section.model_fields[part].annotation
-        else:  # an index into the list of gate rules
-            section = GateRule
+        # a number is an index into the list of gate rules
+        section = section.model_fields[part].annotation if isinstance(part, str) else GateRule
     return sorted(section.model_fields)

@@ -29,6 +29,7 @@ _TILE_ELEMENTS = 2**20  # scores, or numbers of a tile of rows, handled at a tim
 _GAP_ROWS = 2048  # rows that measure the unit of price
 _SOFT_ROWS_PER_CODE = 64  # rows that measure soft use; more do not change the prices
 _LAST_TEMPERATURE = 0.2  # of the priced iterations, in units of price; the first is 1
+_ON_CODEWORD = 0.01  # of the mean squared distance: a row nearer than this to its codeword needs no other
 _LEAST_USE = 1e-3  # keeps ln s finite for a code without any use
 
 Step = Callable[[int, int], None]
@@ -81,11 +82,12 @@ class _Fit:
     def run(self, codewords: Tensor) -> Tensor:
         """Start, balance, settle: float32 [K, d] -> float32 [K, d]."""
         for done in range(self.settings.start_iterations):
-            codewords = self._lloyd(codewords, assign(self.rows, codewords), restarts=True)
+            codewords = self._lloyd(codewords, assign(self.rows, codewords), self.settings.restart_share)
             self.step(done + 1, self.total)
         codewords = self._balance(codewords)
         for done in range(self.total - self.settings.final_iterations, self.total):
-            codewords = self._lloyd(codewords, assign(self.rows, codewords), restarts=False)
+            share = 0.0 if done < self.total - 1 else None  # an empty code is a loss to the very end
+            codewords = self._lloyd(codewords, assign(self.rows, codewords), share)
             self.step(done + 1, self.total)
         return codewords
 
@@ -98,29 +100,33 @@ class _Fit:
             temperature = unit * _LAST_TEMPERATURE ** (done / max(count - 1, 1))
             codes, soft_use = assign_softly(self.rows, codewords, price, temperature)
             price = _next_price(price, soft_use, self.settings.balance * unit * (1 - done / count), temperature)
-            codewords = self._lloyd(codewords, codes, restarts=done < count // 2)
+            codewords = self._lloyd(codewords, codes, self.settings.restart_share if done < count // 2 else None)
             self.step(self.settings.start_iterations + done + 1, self.total)
         return codewords
 
-    def _lloyd(self, codewords: Tensor, codes: Tensor, restarts: bool) -> Tensor:
-        """Means of the assigned rows; a code without rows stays where it is unless it restarts."""
+    def _lloyd(self, codewords: Tensor, codes: Tensor, restart_share: float | None) -> Tensor:
+        """Means of the assigned rows; a code without rows stays where it is unless codes restart."""
         sums, counts = sum_by_code(self.rows, codes, len(codewords))
         means = (sums / counts.clamp(min=1)[:, None]).float()
         moved = torch.where((counts > 0)[:, None], means, codewords)
-        return self._restart(moved, codes, counts.cpu()) if restarts else moved
+        return moved if restart_share is None else self._restart(moved, codes, counts.cpu(), restart_share)
 
-    def _restart(self, codewords: Tensor, codes: Tensor, counts: Tensor) -> Tensor:
-        """Move every little used code half way from the centre of an over-full code to one of its rows.
+    def _restart(self, codewords: Tensor, codes: Tensor, counts: Tensor, share: float) -> Tensor:
+        """Move codes of at most `share` of the mean count half way from an over-full code's centre to one of its rows.
 
-        Rows are drawn in proportion to their code's rows in excess of the mean, times their squared distance to its
-        centre: a code that holds copies of one vector is full for good and needs no second code.
+        Rows are drawn in proportion to their code's excess over the mean count, times their squared distance to its
+        centre. Rows that lie on their codeword, such as thousands of copies of one placeholder, need no second code
+        and count neither for the mean nor for the excess.
         """
-        mean = len(self.rows) / len(codewords)
-        poor = torch.nonzero(counts <= self.settings.restart_share * mean).flatten()
-        if not len(poor):
+        if counts.min() > share * len(self.rows) / len(codewords):
             return codewords
-        excess = (counts - mean).clamp(min=0)[codes.cpu()]
-        chosen = self._draw(excess * self._square_distance(codewords, codes).cpu(), len(poor))
+        square = self._square_distance(codewords, codes).cpu()
+        off = square > _ON_CODEWORD * square.mean()
+        off_counts = torch.bincount(codes.cpu()[off], minlength=len(codewords))
+        mean = off_counts.sum() / len(codewords)
+        poor = torch.nonzero(counts <= share * mean).flatten()
+        excess = (off_counts - mean).clamp(min=0)[codes.cpu()]
+        chosen = self._draw(excess * square * off, len(poor))
         centre = codewords[codes[chosen]]
         codewords[poor[: len(chosen)].to(codewords.device)] = 0.5 * (self.rows[chosen] + centre)
         return codewords

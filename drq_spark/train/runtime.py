@@ -43,7 +43,7 @@ def random_stream(seed: int, *purpose: int) -> torch.Generator:
 
     Random numbers are always drawn on the CPU, so a GPU sees the same ones.
     """
-    state = int(np.random.SeedSequence((seed, *purpose)).generate_state(1, np.uint64)[0])
+    state = int(np.random.SeedSequence((seed, len(purpose), *purpose)).generate_state(1, np.uint64)[0])
     return torch.Generator().manual_seed(state >> 1)
 
 

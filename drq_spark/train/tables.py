@@ -23,7 +23,7 @@ F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
 
 RIDGE = 3.0  # items' worth of pull towards the codebook; 1 to 6 give the same unseen error
-_SWEEPS = 20  # changes are below float32 by then
+_SWEEPS = 20  # the error is within a thousandth of the lowest by then
 
 
 def refit_tables(latents: F32, codes: I32, codebooks: Sequence[F32]) -> tuple[F32, ...]:

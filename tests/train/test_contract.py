@@ -80,7 +80,8 @@ def test_shapes_and_types(name: str, trained: dict[str, Tokenizer]) -> None:
     assert (encoding.codes >= 0).all()
     assert (encoding.codes < SIZES).all()
     decoded = tokenizer.decode(encoding.codes)
-    assert (decoded.dtype, decoded.shape) == (np.float64, x.shape)
+    assert decoded.dtype == np.float64
+    assert decoded.shape == x.shape
     assert np.isfinite(decoded).all()
 
 
@@ -224,7 +225,7 @@ def test_progress_tells_every_level(name: str) -> None:
 
 def test_too_little_memory_is_refused_before_anything_is_done(name: str) -> None:
     config = config_of(name, train__max_memory_gb=0.01)
-    with pytest.raises(ConfigError, match=r"needs 0\.\d+ GB .* max_memory_gb is 0\.01"):
+    with pytest.raises(ConfigError, match=r"needs 0\.\d+ GB .*max_memory_gb is 0\.01"):
         train_tokenizer(np.empty((10, DIM), np.float32), "abc", config)
 
 

@@ -71,7 +71,10 @@ def test_sums_equal_the_slow_ones(monkeypatch: pytest.MonkeyPatch, add: object) 
     """Both ways to add, the CPU's and the GPU's, in tiles of 5 rows."""
     monkeypatch.setattr(kmeans, "_add_in_order", add)
     monkeypatch.setattr(kmeans, "_TILE_ELEMENTS", 50)
-    rows, codes = whole_numbers(333, 4, high=1000), torch.randint(10, (333,), generator=torch.Generator().manual_seed(2))
+    rows, codes = (
+        whole_numbers(333, 4, high=1000),
+        torch.randint(10, (333,), generator=torch.Generator().manual_seed(2)),
+    )
     sums, counts = sum_by_code(rows, codes, 11)
     for k in range(11):
         mine = [row for row, code in zip(rows.tolist(), codes.tolist(), strict=True) if code == k]
@@ -99,9 +102,11 @@ def test_restarts_find_what_random_rows_missed(monkeypatch: pytest.MonkeyPatch) 
     """Most random starts fall on copies of one row; only codes that start again elsewhere reach the other blobs."""
     rows = blobs([3000, *([40] * 11)], spread=0.0)
     rows[3000:] += 0.1 * torch.randn(440, 8, generator=torch.Generator().manual_seed(5))
-    assert len(assign(rows, fit(rows, 12)).unique()) == 12
-    monkeypatch.setattr(kmeans._Fit, "_restart", lambda self, codewords, codes, counts: codewords)
-    assert len(assign(rows, fit(rows, 12)).unique()) < 12
+    for seed in range(4):
+        assert sorted(torch.bincount(assign(rows, fit(rows, 12, seed=seed))).tolist()) == [40] * 11 + [3000]
+    monkeypatch.setattr(kmeans._Fit, "_restart", lambda self, codewords, codes, counts, share: codewords)
+    for seed in range(4):
+        assert len(set(assign(rows, fit(rows, 12, seed=seed)).tolist())) < 12
 
 
 def test_restarted_code_lies_in_an_over_full_one() -> None:
@@ -110,19 +115,19 @@ def test_restarted_code_lies_in_an_over_full_one() -> None:
     generator = torch.Generator().manual_seed(0)
     run = kmeans._Fit(rows, KMeans(restart_share=0.0), generator, lambda done, total: None)
     start, codes = torch.tensor([[0.0], [-99.0], [50.0]]), torch.tensor([0, 0, 0, 0, 2])
-    moved = run._lloyd(start, codes, restarts=True)
+    moved = run._lloyd(start, codes, 0.0)
     assert moved[[0, 2]].tolist() == [[0.0], [50.0]]
     assert abs(float(moved[1])) == 0.5
-    assert run._lloyd(start, codes, restarts=False)[1] == -99.0
+    assert run._lloyd(start, codes, None)[1] == -99.0
 
 
-def test_balance_spreads_the_items_and_loses_no_accuracy() -> None:
+def test_balance_spreads_the_items_at_little_cost() -> None:
     generator = torch.Generator().manual_seed(3)
     rows = torch.randn(4000, 16, generator=generator) * torch.rand(4000, 1, generator=generator).pow(3)
     plain, balanced = fit(rows, 64, balance=0.0, restart_share=0.0), fit(rows, 64)
-    simpson = [float(1 / (torch.bincount(assign(rows, c), minlength=64) / 4000).square().sum()) for c in (plain, balanced)]
-    assert simpson[1] > 1.2 * simpson[0]
-    assert error(rows, balanced) < 1.01 * error(rows, plain)
+    shares = [torch.bincount(assign(rows, codewords), minlength=64) / 4000 for codewords in (plain, balanced)]
+    assert shares[1].square().sum() < 0.8 * shares[0].square().sum()
+    assert error(rows, balanced) < 1.05 * error(rows, plain)
 
 
 def test_result_ends_in_plain_iterations() -> None:

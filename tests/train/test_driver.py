@@ -1,0 +1,79 @@
+"""The registry and what the machine decides: names, packages, devices, threads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from drq_spark.config import load_config
+from drq_spark.errors import ConfigError, SetupError
+from drq_spark.train.driver import split, train_tokenizer
+from drq_spark.train.registry import NAMES, trainer
+from drq_spark.train.runtime import choose_device, random_stream, torch_threads
+
+
+def run(code: str) -> str:
+    """What a fresh interpreter prints."""
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_unknown_name_gets_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"'rq_kmean': did you mean 'rq_kmeans'\? Known: "):
+        trainer("rq_kmean")
+
+
+def test_registry_and_driver_load_no_torch() -> None:
+    code = "import sys, drq_spark.train.registry, drq_spark.train.driver; print('torch' in sys.modules)"
+    assert run(code) == "False"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_missing_torch_names_the_extra(name: str) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from drq_spark.errors import SetupError\n"
+        "from drq_spark.train.registry import trainer\n"
+        f"try: trainer({name!r})\n"
+        "except SetupError as error: print(error)"
+    )
+    assert "pip install 'drq-spark[train]'" in run(code)
+
+
+def test_absent_gpu_is_a_setup_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SetupError, match=r"^train\.device is cuda but torch sees no GPU: .*$"):
+        train_tokenizer(np.zeros((300, 4), np.float32), "abc", load_config(options={"train.device": "cuda"}))
+    assert choose_device(load_config()).type == "cpu"
+
+
+def test_auto_takes_the_gpu_and_cpu_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device(load_config()).type == "cuda"
+    assert choose_device(load_config(options={"train.device": "cpu"})).type == "cpu"
+
+
+def test_threads_are_set_for_training_only() -> None:
+    before = torch.get_num_threads()
+    with torch_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+def test_split_is_a_seeded_partition() -> None:
+    x = np.arange(400, dtype=np.float32).reshape(100, 4)
+    config = load_config(options={"sample.holdout": 0.25})
+    data = split(x, "abc", config)
+    assert (len(data.fit), len(data.held_out)) == (75, 25)
+    assert sorted(np.concatenate([data.fit, data.held_out])[:, 0]) == sorted(x[:, 0])
+    assert np.array_equal(split(x, "abc", config).fit, data.fit)
+    assert not np.array_equal(split(x, "abc", config.model_copy(update={"seed": 1})).fit, data.fit)
+
+
+def test_streams_of_other_purposes_differ() -> None:
+    draws = [torch.rand(4, generator=random_stream(*key)).tolist() for key in ((0, 1), (0, 2), (1, 1), (0, 1, 0))]
+    assert len({tuple(draw) for draw in draws}) == 4
+    assert torch.rand(4, generator=random_stream(0, 1)).tolist() == draws[0]
