@@ -5,8 +5,9 @@
 One float32 GEMM ranks all K codewords. Its error is bounded for any order of summation (Higham, Accuracy and Stability
 of Numerical Algorithms, 2nd ed., section 3.1: |fl(x.y) - x.y| <= gamma_n |x|.|y|), so the two best are certain wherever
 the third is further away than twice the bound; elsewhere all candidates within the bound are compared. The order
-of the candidates is always decided on float64 costs computed from differences. So codes and margins do not depend on
-the tile, the BLAS, the processor or the number of threads.
+of the candidates is always decided on float64 costs computed from differences; the bound covers the rounding of those
+too, so that whatever is left out would have lost in float64 as well. So codes and margins do not depend on the tile,
+the BLAS, the processor or the number of threads.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ I32 = NDArray[np.int32]
 Index = NDArray[np.intp]
 
 _UNIT = 2.0**-24  # unit roundoff of float32
+_UNIT64 = 2.0**-53  # unit roundoff of float64
 _TINY = 2.0**-125  # twice the smallest normal float32: what flushing to zero can cost a term
 _OVERFLOW = 2.0**126  # float32 scores up to here cannot have overflowed on the way
 _TILE_ELEMENTS = 2**18  # scores, residuals and gathered codewords of one tile stay within the cache
@@ -34,7 +36,8 @@ class Nearest:
 
     Attributes:
         code: int32 [n]. margin: float32 [n], (second cost - best cost) / squared distance to the second best; in [0, 1]
-        without prices, 0 on a boundary. residual: float64 [n, d], r - c. uncertain: rows that float32 alone could not decide.
+        without prices, 0 on a boundary and where that distance is 0. residual: float64 [n, d], r - c.
+        uncertain: rows that float32 alone could not decide.
     """
 
     code: I32
@@ -70,33 +73,40 @@ class Level:
         centre = codewords.mean(axis=0, dtype=np.float64)
         centred = codewords - centre
         square = (centred * centred).sum(axis=1)
-        offset = square + prices
+        with np.errstate(over="ignore"):  # what overflows float32 fails the certificate
+            gemm = np.ascontiguousarray((-2.0 * centred).T, dtype=np.float32)
+            offset = (square + prices).astype(np.float32)
         return cls(
-            codewords=codewords,
+            codewords=np.ascontiguousarray(codewords),
             price=prices,
             centre=centre,
-            gemm=np.ascontiguousarray((-2.0 * centred).T, dtype=np.float32),
-            offset=offset.astype(np.float32),
+            gemm=gemm,
+            offset=offset,
             widest=float(np.sqrt(square.max())),
-            highest=float(np.abs(offset).max()),
+            highest=float((square + np.abs(prices)).max()),
         )
 
     def tile_rows(self) -> int:
         """Rows to search at a time so that a tile's scores and residuals stay small, whatever K and d."""
-        return max(16, _TILE_ELEMENTS // max(self.codewords.shape))
+        return max(16, _TILE_ELEMENTS // max(len(self.codewords), len(self.centre)))
 
     def score_error(self, row_norm: F64) -> F64:
-        """Bound on |float32 score - exact score| of a row whose centred norm is given: float64 [n]."""
-        d = self.codewords.shape[1]
-        gamma = (d + 6) * _UNIT / (1 - (d + 6) * _UNIT)
-        underflow = (d + 6) * _TINY * (1 + self.widest + row_norm)
+        """Bound on |float32 score - exact score| of a row whose centred norm is given: float64 [n].
+
+        And on |float64 cost - exact cost|, which is the larger one for rows very far from all codewords.
+        """
+        terms = self.codewords.shape[1] + 6
+        gamma = terms * _UNIT / (1 - terms * _UNIT)
+        underflow = terms * _TINY * (1 + self.widest + row_norm)
         error = 2 * gamma * row_norm * self.widest + 4 * _UNIT * self.highest + underflow
-        largest = 2 * row_norm * self.widest + self.highest
+        error += terms * _UNIT64 * ((row_norm + self.widest) ** 2 + self.highest)
+        largest = np.maximum(row_norm, 2 * row_norm * self.widest + self.highest)
         return np.where(largest < _OVERFLOW, error, np.inf)
 
 
 def nearest(residual: F64, level: Level) -> Nearest:
-    """Certified nearest codeword of every row of `residual` (float64 [n, d])."""
+    """Certified nearest codeword of every row of `residual` (float64 [n, d], finite)."""
+    residual = np.ascontiguousarray(residual)  # numpy sums a row of another layout in another order
     rows = len(residual)
     result = Nearest(np.empty(rows, np.int32), np.empty(rows, np.float32), np.empty_like(residual), 0)
     uncertain, step = 0, level.tile_rows()
@@ -122,7 +132,7 @@ def _nearest_tile(rows: F64, level: Level, code: I32, margin: F32, residual: F64
             whole[undecided] = part
     code[:] = best
     np.subtract(rows, level.codewords[best], out=residual)
-    to_second = runner_up - level.price[second]
+    to_second = _square(rows, second, level) if level.price.any() else runner_up
     margin[:] = np.divide(runner_up - lowest, to_second, out=np.zeros_like(lowest), where=to_second > 0)
     return len(undecided)
 
@@ -144,10 +154,15 @@ def _has_third(scores: F32, pair: Index, limit: F64) -> NDArray[np.bool_]:
     return np.asarray((~(scores > limit[:, None])).sum(axis=1) > pair.shape[1]) | ~np.isfinite(limit)
 
 
-def _cost(rows: F64, codes: NDArray[np.integer], level: Level) -> F64:
-    """||r - c||^2 + b in float64, from differences: the cost that decides. [n, d], [n] -> [n]."""
+def _square(rows: F64, codes: NDArray[np.integer], level: Level) -> F64:
+    """||r - c||^2 in float64, from differences. [n, d], [n] -> [n]."""
     gap = rows - level.codewords[codes]
-    return np.asarray(np.multiply(gap, gap, out=gap).sum(axis=1) + level.price[codes])
+    return np.asarray(np.multiply(gap, gap, out=gap).sum(axis=1))
+
+
+def _cost(rows: F64, codes: NDArray[np.integer], level: Level) -> F64:
+    """||r - c||^2 + b in float64: the cost that decides. [n, d], [n] -> [n]."""
+    return np.asarray(_square(rows, codes, level) + level.price[codes])
 
 
 def _order(rows: F64, pair: Index, level: Level) -> tuple[Index, Index, F64, F64]:
@@ -163,9 +178,7 @@ def _order_among(rows: F64, candidates: NDArray[np.bool_], level: Level) -> tupl
     """As `_order`, for the two cheapest of the candidates of each row (at least two per row)."""
     row, code = np.nonzero(candidates)
     step = max(1, _PAIR_ELEMENTS // rows.shape[1])
-    cost = np.concatenate(
-        [_cost(rows[row[i : i + step]], code[i : i + step], level) for i in range(0, len(row), step)]
-    )
+    cost = np.concatenate([_cost(rows[row[i : i + step]], code[i : i + step], level) for i in range(0, len(row), step)])
     order = np.lexsort((code, cost, row))
     first = np.flatnonzero(np.diff(row[order], prepend=-1))
     return code[order][first], code[order][first + 1], cost[order][first], cost[order][first + 1]
