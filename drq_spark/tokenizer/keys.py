@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from drq_spark.errors import ConfigError
 
 MAX_KEYS = 2**63
+_MAX_CODE = 2**31 - 1  # codes are int32
 _TOKEN = re.compile(r"<([a-z])_(0|[1-9][0-9]*)>")
 
 
@@ -89,4 +90,7 @@ def _parse(text: str, levels: int) -> list[int]:
     in_order = [letter for letter, _ in found] == list(ascii_lowercase[:levels])
     if not in_order or "".join(f"<{letter}_{code}>" for letter, code in found) != text:
         raise ValueError(f"not a SID of {levels} levels: {text!r}")
-    return [int(code) for _, code in found]
+    codes = [int(code) for _, code in found]
+    if max(codes) > _MAX_CODE:
+        raise ValueError(f"not a SID, a code is larger than {_MAX_CODE}: {text!r}")
+    return codes

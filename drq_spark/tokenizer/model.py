@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ F64 = NDArray[np.float64]
 Normalize = Literal["none", "l2"]
 
 _BLOCK_ELEMENTS = 2**21  # float64 numbers of one block of rows while encoding
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,21 @@ class Tokenizer:
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.normalize not in get_args(Normalize):
+            raise ValueError(f"normalize must be one of {get_args(Normalize)}, not {self.normalize!r}")
+        if not (np.isfinite(self.latent_rms) and self.latent_rms >= 0):
+            raise ValueError(f"latent_rms must be a number from 0, not {self.latent_rms!r}")
+        if not self.codebooks or any(book.ndim != 2 for book in self.codebooks):
+            raise ValueError("codebooks must be one matrix per level")
         check_codebook_sizes(self.codebook_sizes)
-        if any(book.shape[1] != self.latent_dim for book in self.codebooks):
-            raise ValueError("all codebooks must have the same latent dimension")
-        if self.encoder is None and self.latent_dim != self.dim:
-            raise ValueError(f"without an encoder the latent has {self.dim} dimensions, not {self.latent_dim}")
+        shapes = [(size, self.latent_dim) for size in self.codebook_sizes]
+        _check_tensors("codebook", self.codebooks, shapes)
+        if self.prices is not None:
+            _check_tensors("price", self.prices, [(size,) for size in self.codebook_sizes])
+        if self.tables is not None:
+            _check_tensors("table", self.tables, shapes)
+        _check_network("encoder", self.encoder, self.dim, self.latent_dim)
+        _check_network("decoder", self.decoder, self.latent_dim, self.dim)
 
     @property
     def levels(self) -> int:
@@ -100,17 +111,21 @@ class Tokenizer:
         """The x that every figure speaks of: float32 [n, D], divided by its norm where `normalize` is "l2".
 
         Raises:
-            ValueError: another dimension than D, or values that are not finite.
+            ValueError: another dimension than D, values that are not finite as float32, or a norm of 0 with "l2".
         """
         if x.ndim != 2 or x.shape[1] != self.dim:
             raise ValueError(f"the tokenizer takes rows of {self.dim} numbers, not an array of shape {x.shape}")
-        if not np.isfinite(x).all():
-            raise ValueError("embeddings must be finite")
-        return normalized(x, self.normalize)
+        with np.errstate(over="ignore"):
+            narrow = np.ascontiguousarray(x, np.float32)
+        if not np.isfinite(narrow).all():
+            raise ValueError("embeddings must be finite float32 numbers")
+        if self.normalize == "l2" and not narrow.any(axis=1).all():
+            raise ValueError('embeddings of norm 0 have no direction, and normalize is "l2"')
+        return normalized(narrow, self.normalize)
 
     def latent(self, x: F32) -> F32:
-        """z = f(x), float32 [n, d], of prepared rows x; computed in float64."""
-        return x if self.encoder is None else self.encoder(x).astype(np.float32)
+        """z = f(x), float32 [n, d], of prepared rows x; computed in float64, kept within the range of float32."""
+        return x if self.encoder is None else self.encoder(x).clip(-_LARGEST, _LARGEST).astype(np.float32)
 
     def encode(self, x: NDArray[np.floating]) -> Encoding:
         """SIDs of raw rows x [n, D].
@@ -121,7 +136,7 @@ class Tokenizer:
         return self.encode_latent(self.latent(self.prepare_input(x)))
 
     def encode_latent(self, z: F32) -> Encoding:
-        """SIDs of latents z, float32 [n, d]."""
+        """SIDs of latents z, float32 [n, d], finite."""
         rows = len(z)
         result = Encoding(
             codes=np.empty((rows, self.levels), np.int32),
@@ -173,6 +188,21 @@ class Tokenizer:
         return codes_to_keys(codes, self.codebook_sizes)
 
 
+def _check_tensors(name: str, tensors: tuple[F32, ...], shapes: Sequence[tuple[int, ...]]) -> None:
+    """Refuse tensors that are not one finite float32 array of the given shape per level."""
+    if [tensor.shape for tensor in tensors] != list(shapes):
+        raise ValueError(f"{name} tensors must have shapes {list(shapes)}, not {[tensor.shape for tensor in tensors]}")
+    if not all(tensor.dtype == np.float32 and np.isfinite(tensor).all() for tensor in tensors):
+        raise ValueError(f"{name} tensors must be finite float32 numbers")
+
+
+def _check_network(name: str, network: ResidualMLP | None, width_in: int, width_out: int) -> None:
+    """Refuse an encoder or decoder between other dimensions than the tokenizer's."""
+    shape = (width_in, width_in) if network is None else (network.width_in, network.width_out)
+    if shape != (width_in, width_out):
+        raise ValueError(f"the {name} must take {width_in} numbers to {width_out}, not {shape[0]} to {shape[1]}")
+
+
 def normalized(x: NDArray[np.floating], normalize: Normalize) -> F32:
     """float32 rows, divided by their norms (taken in float64) for "l2"; rows of norm zero must be gone by then."""
     if normalize == "none":
@@ -184,10 +214,12 @@ def normalized(x: NDArray[np.floating], normalize: Normalize) -> F32:
 def effective_rms(latents: F32) -> float:
     """RMS per effective coordinate, sqrt(tr S^2 / tr S), S the covariance (divisor n) of latents float32 [n, d].
 
-    Dimensions without variance and rotations do not change it (design: the unit of sigma); sqrt(tr S / p) with p the participation
-    ratio (tr S)^2 / tr S^2 is the same number. Zero where the latents do not vary.
+    Dimensions without variance and rotations do not change it (design: the unit of sigma); sqrt(tr S / p) with p the
+    participation ratio (tr S)^2 / tr S^2 is the same number. Zero where the latents do not vary.
     """
     rows, dim = latents.shape
+    if not rows:
+        return 0.0
     mean = latents.mean(axis=0, dtype=np.float64)
     covariance = np.zeros((dim, dim))
     step = max(1, _BLOCK_ELEMENTS // dim)

@@ -36,6 +36,23 @@ class ResidualMLP:
     hidden_bias: F32
     out: F32
 
+    def __post_init__(self) -> None:
+        n_out, n_in, n_hidden = len(self.bias), len(self.shift), len(self.hidden_bias)
+        shapes = ((n_in,), (n_out, n_in), (n_out,), (1,), (n_hidden, n_in), (n_hidden,), (n_out, n_hidden))
+        for (name, tensor), shape in zip(self.tensors().items(), shapes, strict=True):
+            if tensor.shape != shape or tensor.dtype != np.float32 or not np.isfinite(tensor).all():
+                raise ValueError(f"{name} must be finite float32 of shape {shape}, not {tensor.dtype} {tensor.shape}")
+
+    @property
+    def width_in(self) -> int:
+        """n_in."""
+        return len(self.shift)
+
+    @property
+    def width_out(self) -> int:
+        """n_out."""
+        return len(self.bias)
+
     def __call__(self, x: NDArray[np.floating]) -> F64:
         """Apply to rows: [n, n_in] -> float64 [n, n_out]."""
         centred = x.astype(np.float64) - self.shift
