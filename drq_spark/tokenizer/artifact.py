@@ -1,7 +1,7 @@
 """Tokenizer files: `tokenizer.json` and `weights.safetensors` in a folder that never changes after it is written.
 
-`docs/artifact-format.md` describes the format for readers in other languages. Nothing in it is executed. Folders may be on any
-file system that pyarrow knows (local, hdfs://, s3://, gs://, abfs://).
+`docs/artifact-format.md` describes the format for readers in other languages. Nothing in it is executed. Folders may be
+on any file system that pyarrow knows (local, hdfs://, s3://, gs://, abfs://).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def tokenizer_id(tokenizer: Tokenizer) -> str:
 def save_tokenizer(tokenizer: Tokenizer, root: str) -> str:
     """Write the artifact to `root`/<tokenizer_id> and return that folder; a complete one that is there already stays.
 
-    The header is written last: a folder without it is an unfinished write and is written again.
+    The header is written last: a folder without the whole header is an unfinished write and is written again.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -45,9 +45,10 @@ def save_tokenizer(tokenizer: Tokenizer, root: str) -> str:
     identity = _hash(header, weights)
     folder = f"{root.rstrip('/')}/{identity}"
     try:
-        if not exists(f"{folder}/{HEADER_FILE}"):
+        text = _pretty({**header, "tokenizer_id": identity})
+        if not exists(f"{folder}/{HEADER_FILE}") or read_bytes(f"{folder}/{HEADER_FILE}") != text:
             write_bytes(f"{folder}/{WEIGHTS_FILE}", weights)
-            write_bytes(f"{folder}/{HEADER_FILE}", _pretty({**header, "tokenizer_id": identity}))
+            write_bytes(f"{folder}/{HEADER_FILE}", text)
     except OSError as error:
         raise ConfigError(f"tokenizer folder {folder} cannot be written: {one_line(error)}") from None
     return folder
@@ -57,32 +58,46 @@ def load_tokenizer(folder: str) -> Tokenizer:
     """Read and verify an artifact.
 
     Raises:
-        ArtifactRefused: missing or unreadable files, a newer format, content that does not match its id, or tensors that
-            do not fit together.
+        ArtifactRefused: missing or unreadable files, a newer format, content that does not match its id, or tensors
+            that do not fit together.
     """
     header = _read_header(folder)
     version = header.get("format_version")
     if version != FORMAT_VERSION:
         raise ArtifactRefused(
-            f"tokenizer {folder} has format version {version!r}, this drq_spark reads {FORMAT_VERSION}: update drq_spark"
+            f"tokenizer {folder} has format version {version!r}, this drq_spark reads {FORMAT_VERSION}: "
+            "update drq_spark"
         )
     weights = _read(folder, WEIGHTS_FILE)
     identity = header.pop("tokenizer_id", None)
-    if _hash(header, weights) != identity:
-        raise ArtifactRefused(f"tokenizer {folder} was changed after it was written: its content is not {identity!r}")
     try:
+        if _hash(header, weights) != identity:
+            raise ArtifactRefused(
+                f"tokenizer {folder} was changed after it was written: its content is not {identity!r}"
+            )
         return _assemble(header, load_tensors(weights))
-    except (KeyError, TypeError, ValueError, SafetensorError, ConfigError) as error:
+    except KeyError as error:
+        raise ArtifactRefused(f"tokenizer {folder} is not valid: {error} is missing") from None
+    except (TypeError, ValueError, OverflowError, RecursionError, SafetensorError, ConfigError) as error:
         raise ArtifactRefused(f"tokenizer {folder} is not valid: {one_line(error)}") from None
 
 
 def _content(tokenizer: Tokenizer) -> tuple[dict[str, Any], bytes]:
+    tensors = _tensors(tokenizer)
+    return _header(tokenizer), save_tensors({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
+
+
+def _tensors(tokenizer: Tokenizer) -> dict[str, NDArray[np.float32]]:
     tensors = {f"codebook.{level}": book for level, book in enumerate(tokenizer.codebooks)}
     for name, per_level in (("price", tokenizer.prices), ("table", tokenizer.tables)):
         tensors |= {f"{name}.{level}": value for level, value in enumerate(per_level or ())}
     for name, network in (("encoder", tokenizer.encoder), ("decoder", tokenizer.decoder)):
         tensors |= {f"{name}.{key}": value for key, value in (network.tensors() if network else {}).items()}
-    header = {
+    return tensors
+
+
+def _header(tokenizer: Tokenizer) -> dict[str, Any]:
+    return {
         "format_version": FORMAT_VERSION,
         "kind": tokenizer.kind,
         "dim": tokenizer.dim,
@@ -97,16 +112,13 @@ def _content(tokenizer: Tokenizer) -> tuple[dict[str, Any], bytes]:
         "has_tables": tokenizer.tables is not None,
         "training": dict(tokenizer.training),
     }
-    return header, save_tensors({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
 
 
 def _assemble(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Tokenizer:
-    if any(tensor.dtype != np.float32 for tensor in tensors.values()):
-        raise ValueError("all tensors must be float32")
     levels = range(header["levels"])
     tokenizer = Tokenizer(
-        kind=header["kind"],
-        dim=header["dim"],
+        kind=str(header["kind"]),
+        dim=int(header["dim"]),
         normalize=header["normalize"],
         codebooks=tuple(tensors[f"codebook.{level}"] for level in levels),
         prices=tuple(tensors[f"price.{level}"] for level in levels) if header["has_prices"] else None,
@@ -116,8 +128,10 @@ def _assemble(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) ->
         latent_rms=header["latent_rms"],
         training=header["training"],
     )
-    if (list(tokenizer.codebook_sizes), tokenizer.latent_dim) != (header["codebook_sizes"], header["latent_dim"]):
-        raise ValueError("codebooks do not have the shapes that tokenizer.json names")
+    if _header(tokenizer) != header:
+        raise ValueError(f"{HEADER_FILE} does not describe the tensors, or has keys that are not of this format")
+    if unknown := sorted(tensors.keys() - _tensors(tokenizer).keys()):
+        raise ValueError(f"{WEIGHTS_FILE} holds tensors that {HEADER_FILE} does not name: {', '.join(unknown)}")
     return tokenizer
 
 
@@ -142,7 +156,7 @@ def _pretty(header: Mapping[str, Any]) -> bytes:
 def _read_header(folder: str) -> dict[str, Any]:
     try:
         header = json.loads(_read(folder, HEADER_FILE))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ArtifactRefused(f"tokenizer {folder} is not valid: {HEADER_FILE} is not JSON") from None
     if not isinstance(header, dict):
         raise ArtifactRefused(f"tokenizer {folder} is not valid: {HEADER_FILE} must hold one object")
