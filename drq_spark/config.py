@@ -84,11 +84,13 @@ class KMeans(Section):
         4, description="Lloyd iterations from random items, with restarts, before codes are balanced"
     )
     balance_iterations: Annotated[int, Field(ge=0)] = Field(
-        20, description="Iterations in which a falling price on much used codes spreads the items; none is left in the result"
+        20,
+        description="Iterations in which a falling price on much used codes spreads the items; none is left in the result",
     )
     final_iterations: Positive = Field(4, description="Plain Lloyd iterations that end the fit of a level")
     balance: Annotated[float, Field(ge=0.0)] = Field(
-        1.5, description="Weight of the price when it starts to fall, in mean gaps between the best and the second best code"
+        1.5,
+        description="Weight of the price when it starts to fall, in mean gaps between the best and the second best code",
     )
     restart_share: Share = Field(
         0.2, description="A code with at most this share of the mean count starts again elsewhere"
