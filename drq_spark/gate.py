@@ -14,7 +14,12 @@ _NEEDS_A_PREVIOUS_RUN = {Metric.CHURN, Metric.CHURN_MATCHED}
 
 @dataclass(frozen=True)
 class GateResult:
-    """One gate rule and what became of it; `rule` is the sentence shown, `value` the worst figure it met (None: no such figure)."""
+    """One gate rule and what became of it.
+
+    Attributes:
+        rule: the sentence shown. metric, level: of the worst figure that the rule met. value: that figure, None where
+        the run has no such figure. passed: whether the rule holds.
+    """
 
     rule: str
     metric: str
@@ -31,7 +36,8 @@ def judge(rules: Sequence[GateRule], figures: Sequence[MetricRow], settings: Mea
 def _judge(rule: GateRule, figures: Sequence[MetricRow], settings: Measure) -> GateResult:
     met = [figure for figure in figures if _concerns(rule, figure, settings)]
     if not met:
-        return GateResult(_sentence(rule), rule.metric.value, rule.level or 0, None, rule.metric in _NEEDS_A_PREVIOUS_RUN)
+        passed = rule.metric in _NEEDS_A_PREVIOUS_RUN
+        return GateResult(_sentence(rule), rule.metric.value, rule.level or 0, None, passed)
     worst = max(met, key=lambda figure: _excess(rule, figure.value))
     return GateResult(_sentence(rule), rule.metric.value, worst.level, worst.value, _excess(rule, worst.value) <= 0)
 

@@ -32,8 +32,8 @@ ASSIGNED_DDL = (
 class Totals:
     """Sums over the assigned rows of one batch; fields as in `TOTALS_DDL`.
 
-    square and offset are sums of ||x - a||^2 and of x - a about the tokenizer's anchor point a (and likewise for the latents), from
-    which the sum about the exact mean follows without cancellation.
+    square and offset are sums of ||x - a||^2 and of x - a about the tokenizer's anchor point a (and likewise for the
+    latents), from which the sum about the exact mean follows without cancellation.
     """
 
     items: int
@@ -69,7 +69,11 @@ class Totals:
 
 @dataclass(frozen=True)
 class Assigned:
-    """SIDs of n usable rows: codes int32 [n, L], sid int64 [n], margin float32 [n, L], residual_norm float32 [n], totals."""
+    """SIDs of n usable rows and their totals.
+
+    Attributes:
+        codes: int32 [n, L]. sid: int64 [n]. margin: float32 [n, L]. residual_norm: float32 [n]. totals: over all n.
+    """
 
     codes: NDArray[np.int32]
     sid: NDArray[np.int64]
@@ -125,8 +129,13 @@ def assign_rows(x: NDArray[np.float32], tokenizer: Tokenizer) -> Assigned:
         totals.add(part.totals)
     if not parts:
         parts = [_assign_block(x, tokenizer, anchor)]
-    names = ("codes", "sid", "margin", "residual_norm")
-    return Assigned(*(np.concatenate([getattr(part, name) for part in parts]) for name in names), totals)
+    return Assigned(
+        codes=np.concatenate([part.codes for part in parts]),
+        sid=np.concatenate([part.sid for part in parts]),
+        margin=np.concatenate([part.margin for part in parts]),
+        residual_norm=np.concatenate([part.residual_norm for part in parts]),
+        totals=totals,
+    )
 
 
 def _assign_block(raw: NDArray[np.float32], tokenizer: Tokenizer, anchor: tuple[F64, F64]) -> Assigned:
@@ -154,7 +163,7 @@ def _assign_block(raw: NDArray[np.float32], tokenizer: Tokenizer, anchor: tuple[
 def _cosine(a: F64, b: F64) -> F64:
     """Cosine of matching rows; 0 where a norm is 0."""
     norms = np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum(axis=1))
-    return np.divide((a * b).sum(axis=1), norms, out=np.zeros(len(a)), where=norms > 0)
+    return np.asarray(np.divide((a * b).sum(axis=1), norms, out=np.zeros(len(a)), where=norms > 0))
 
 
 def assigned_schema(id_type: pa.DataType) -> pa.Schema:

@@ -1,4 +1,4 @@
-"""Embedding columns as matrices, and the one place that decides which rows are usable. Runs on executors: numpy and pyarrow only."""
+"""Embedding columns as matrices; the one place that decides which rows are usable. For executors: numpy, pyarrow."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Embeddings:
 def read_embeddings(column: pa.Array, dim: int, normalize: Normalize) -> Embeddings:
     """Rows of an array<float> or little-endian float32 binary column as a matrix, with a reason for each row left out.
 
-    Checked in the order of `schemas.Reason`: null, wrong_dimension, not_finite (NULL elements count as NaN), zero_norm (only where
-    rows are divided by their norm).
+    Checked in the order of `schemas.Reason`: null, wrong_dimension, not_finite (NULL elements count as NaN), zero_norm
+    (only where rows are divided by their norm).
     """
     fault = np.full(len(column), -1, np.int8)
     length = _lengths(column)
@@ -81,8 +81,8 @@ def _lengths(column: pa.Array) -> NDArray[np.int64]:
     """Numbers per row, -1 for a NULL row or bytes that are no whole float32."""
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
         size = pc.binary_length(column).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return np.where(size % _FLOAT_BYTES == 0, size // _FLOAT_BYTES, -1)
-    return pc.list_value_length(column).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        return np.asarray(np.where(size % _FLOAT_BYTES == 0, size // _FLOAT_BYTES, -1))
+    return np.asarray(pc.list_value_length(column).fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
 
 
 def _matrix(column: pa.Array, dim: int) -> NDArray[np.float32]:
