@@ -44,10 +44,10 @@ class Trainer(Protocol):
     """Fits one kind of tokenizer. Same data, config, device and threads give the same bits."""
 
     def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
-        """Peak bytes of driver memory that `fit` needs on top of the sample itself, for a sample of rows x dim."""
+        """Peak bytes of driver memory for a sample of rows x dim, on top of it; its prepared copy is included."""
 
     def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
-        """Train; the returned tokenizer's `training` holds settings, versions and per-level held-out figures.
+        """Train; the returned tokenizer's `training` holds per-level figures on both parts (settings: the driver).
 
         Raises:
             TrainingFailed: the fit diverged or collapsed.
