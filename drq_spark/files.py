@@ -86,12 +86,21 @@ def ensure_writable(folder: str) -> None:
         ConfigError: it cannot.
     """
     probe = f"{folder.rstrip('/')}/.drq-write-probe"
-    existed = exists(folder)
+    missing = missing_folders(folder)
     try:
         write_bytes(probe, b"")
         filesystem, inner = resolve(probe)
         filesystem.delete_file(inner)
-        if not existed:
-            remove_empty_folder(folder)
+        for made in missing:
+            remove_empty_folder(made)
     except OSError as error:
         raise ConfigError(f"{folder!r} cannot be written: {one_line(error)}") from None
+
+
+def missing_folders(folder: str) -> list[str]:
+    """The folder and the ones above it that are not there, deepest first."""
+    missing, above = [], folder.rstrip("/")
+    while "/" in above.rpartition("://")[2] and not exists(above):
+        missing.append(above)
+        above = above.rpartition("/")[0]
+    return missing

@@ -1,8 +1,8 @@
 """The steps of a run in order: sample, train, assign, measure, publish.
 
-Every step reads what the one before it left in tables and can be run alone. A run is known by what goes into it (settings,
-rows of the tables, package version): a finished one is not repeated, a killed one is taken up again under its own id, and each
-step replaces its own slice, so that the end is the same.
+Every step reads what the one before it left in tables and can be run alone. A run is known by what goes into it
+(settings, rows of the tables, package version): a finished one is not repeated, a killed one is taken up again under
+its own id, and each step replaces its own slice, so that the end is the same.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from math import prod
+from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
@@ -21,7 +22,7 @@ from pyspark.sql import functions as F
 from drq_spark.assign.items import assign_items, sids_table, totals_table, with_suffix
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, ConsistencyError, InputRefused
-from drq_spark.files import ensure_writable, exists, remove_empty_folder, remove_folder, write_bytes
+from drq_spark.files import absolute, ensure_writable, exists, remove_empty_folder, remove_folder, write_bytes
 from drq_spark.gate import GateResult, judge
 from drq_spark.inputs.catalogue import Catalogue, read_catalogue
 from drq_spark.inputs.events import events_fingerprint, exposure_from_events, read_events
@@ -114,10 +115,11 @@ def run_all(
         return outcome(run, repeated=True)
 
     def steps() -> None:
-        sample(run, catalogue)
-        train(run)
-        assign(run, catalogue)
-        measure(run)
+        if run.state.status != Status.PASSED.value:  # else it was killed when only the pointer was left to move
+            sample(run, catalogue)
+            train(run)
+            assign(run, catalogue)
+            measure(run)
         publish(run)
 
     run_step(run, steps)
@@ -136,6 +138,7 @@ def begin(
     store = open_store(spark, config)
     with watcher.step("read"):
         catalogue = read_catalogue(spark, config)
+        store.refuse_other_ids(SIDS, catalogue.id_type)
         events = read_events(spark, config, catalogue.id_type)
         fingerprint = catalogue.profile.fingerprint
         if events is not None:
@@ -157,7 +160,7 @@ def open_store(spark: SparkSession, config: Config) -> Store:
     if config.store.out is None:
         raise ConfigError("no place for the results: give --out DIR or set store.out")
     ensure_writable(config.store.out)
-    return Store(spark, config.store.out, config.store.schema_name)
+    return Store(spark, absolute(config.store.out), config.store.schema_name)
 
 
 def plan(spark: SparkSession, config: Config) -> dict[str, str]:
@@ -171,13 +174,14 @@ def plan(spark: SparkSession, config: Config) -> dict[str, str]:
     chosen = trainer(config.tokenizer.name)
     rows = min(config.sample.size, profile.ids)
     check_memory(chosen, rows, profile.dim, config)
+    sizes, needed = config.tokenizer.codebook_sizes, chosen.memory_bytes(rows, profile.dim, config) / 1e9
     return {
         "rows": f"{profile.rows:,}",
         "ids": f"{profile.ids:,} of type {catalogue.id_type}",
         "embedding": f"{profile.dim} numbers",
         "sample": f"{rows:,} items",
-        "SIDs": f"{prod(config.tokenizer.codebook_sizes):.3g} possible, {config.tokenizer.codebook_sizes} codes a level",
-        "driver memory for training": f"{chosen.memory_bytes(rows, profile.dim, config) / 1e9:.2f} GB of {config.train.max_memory_gb:g}",
+        "SIDs": f"{prod(sizes):.3g} possible, {sizes} codes a level",
+        "driver memory for training": f"{needed:.2f} GB of {config.train.max_memory_gb:g}",
         "steps": "sample, train, assign, measure, publish",
     }
 
@@ -200,7 +204,9 @@ def catalogue_of(run: Run) -> Catalogue:
     """
     catalogue = read_catalogue(run.spark, run.config)
     if catalogue.profile.fingerprint != run.state.input_fingerprint.partition(":")[0]:
-        raise InputRefused(f"items table {run.config.items.path!r} has changed since run {run.state.run_id} began: start a new run")
+        raise InputRefused(
+            f"items table {run.config.items.path!r} has changed since run {run.state.run_id} began: start a new run"
+        )
     return catalogue
 
 
@@ -212,6 +218,7 @@ def sample(run: Run, catalogue: Catalogue) -> None:
     """
     with run.step("sample"):
         drawn = draw_sample(catalogue, run.config, run.staging)
+        save_run(run.store, run.state)  # killed from here on, the run is taken up again on any date
         run.write(SAMPLE, drawn.withColumn("run_id", F.lit(run.state.run_id)))
         run.watcher.note(f"{run.store.read(SAMPLE, run.state.run_id).count():,} items in the sample")
 
@@ -311,7 +318,7 @@ def outcome(run: Run, *, repeated: bool) -> Outcome:
 
 
 def run_step(run: Run, work: Callable[[], None]) -> None:
-    """Do one or more steps; the staging folder goes whatever happens, and so does what a refused run would leave empty."""
+    """Do one or more steps; the staging folder goes whatever happens, and so does what a refused run leaves empty."""
     try:
         work()
     finally:
@@ -388,8 +395,8 @@ def _totals(run: Run) -> Totals:
     row = _slice_of(run, ASSIGNMENT_TOTALS, "assign").drop("run_id", "tokenizer_id").first()
     assert row is not None  # assign writes exactly one
     arrays = ("residual_square", "margin", "uncertain")
-    values = row.asDict()
-    return Totals(**{name: np.array(value) if name in arrays else value for name, value in values.items()})
+    values: dict[str, Any] = row.asDict()
+    return Totals(**values | {name: np.array(values[name]) for name in arrays})
 
 
 def _churn(run: Run, sids: DataFrame, tokenizer: Tokenizer) -> Churn | None:
@@ -410,4 +417,5 @@ def _churn(run: Run, sids: DataFrame, tokenizer: Tokenizer) -> Churn | None:
 def _pointer(run: Run) -> DataFrame:
     state = run.state
     row = (state.run_id, state.run_date, state.tokenizer_id, state.table_versions[SIDS.name], state.rows_out)
-    return run.spark.createDataFrame([row], "run_id string, run_date date, tokenizer_id string, sids_version bigint, rows bigint")
+    schema = "run_id string, run_date date, tokenizer_id string, sids_version bigint, rows bigint"
+    return run.spark.createDataFrame([row], schema)

@@ -33,7 +33,8 @@ class Assignment:
 def assign_items(catalogue: Catalogue, tokenizer: Tokenizer, tokenizer_id: str, staging: str) -> Assignment:
     """Encode all items of the catalogue into a staging folder.
 
-    The embeddings cross into Python once; codes, reasons and the sums behind the fidelity figures come out of the same pass.
+    The embeddings cross into Python once; codes, reasons and the sums behind the fidelity figures come out of the same
+    pass.
     """
     spark = catalogue.df.sparkSession
     shipped = ship(spark, replace(tokenizer), tokenizer_id)  # a copy without what the driver has cached
@@ -56,8 +57,8 @@ def with_suffix(rows: DataFrame, previous: DataFrame | None) -> DataFrame:
 
     Args:
         rows: item_id, sid, exposure and more.
-        previous: item_id, sid, suffix of the published run of the same tokenizer, whose items keep their suffix; newcomers
-            get the next free ones.
+        previous: item_id, sid, suffix of the published run of the same tokenizer, whose items keep their suffix;
+            newcomers get the next free ones.
     """
     order = [F.desc_nulls_last("exposure"), F.asc("item_id")]
     if previous is None:

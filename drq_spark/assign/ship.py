@@ -42,7 +42,8 @@ class Shipped:
 def ship(spark: SparkSession, tokenizer: Tokenizer, tokenizer_id: str) -> Shipped:
     """Make a tokenizer usable inside mapInArrow and UDFs of a session.
 
-    Classic Spark broadcasts it: one copy a node, loaded once a worker. Spark Connect has no broadcast: there it travels in the plan.
+    Classic Spark broadcasts it: one copy a node, loaded once a worker. Spark Connect has no broadcast: there it travels
+    in the plan.
     """
     from pyspark.sql.utils import is_remote  # drivers only: executors unpickle `Shipped` without it
 

@@ -1,7 +1,7 @@
 """The items table under the names and types of the pipeline, and what is known of it before any Python sees a row.
 
-Catalogue columns: item_id (the user's type), embedding (array<float> or little-endian float32 binary), exposure (double, NULL
-without an exposure column), embedding_hash (bigint).
+Catalogue columns: item_id (the user's type), embedding (array<float> or little-endian float32 binary), exposure
+(double, NULL without an exposure column), embedding_hash (bigint).
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ class Profile:
     """What one pass over the items table tells.
 
     Attributes:
-        rows: all rows. null_ids: rows without an id. duplicates: whether some id has more than one row. ids: different ids.
-        dim: D, as configured or the most frequent length. fingerprint: of the rows, whatever their order, files and partitions.
+        rows: all rows. null_ids: rows without an id. duplicates: whether some id has more than one row. ids: different
+        ids. dim: D, as configured or the most frequent length. fingerprint: of the rows, whatever their order, files
+        and partitions.
         key_histogram: bucket of the sample key -> ids, see `drq_spark.sample.keys`.
     """
 
@@ -45,7 +46,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The items to give SIDs to: `df` has one row per id; `quarantined` (item_id, reason) holds the rows set aside so far."""
+    """The items to give SIDs to: `df` has one row per id; `quarantined` (item_id, reason) the rows set aside so far."""
 
     df: DataFrame
     quarantined: DataFrame
@@ -84,7 +85,8 @@ def canonical(source: DataFrame, items: Items) -> DataFrame:
     _check_id_type(source, items.id)
     if items.exposure is not None and not isinstance(source.schema[items.exposure].dataType, T.NumericType):
         raise InputRefused(
-            f"items table: exposure column {items.exposure!r} is {_type_of(source, items.exposure)}; it must be a number"
+            f"items table: exposure column {items.exposure!r} is {_type_of(source, items.exposure)}; "
+            "it must be a number"
         )
     array = _float32(embedding, source, items.embedding).alias("embedding")
     chosen = source.select(item_id.alias("item_id"), array, exposure.cast("double").alias("exposure"))
@@ -96,7 +98,8 @@ def canonical(source: DataFrame, items: Items) -> DataFrame:
 def _check_id_type(source: DataFrame, name: str) -> None:
     if not isinstance(source.schema[name].dataType, (T.StringType, *_INTEGERS)):
         raise InputRefused(
-            f"items table: id column {name!r} is {_type_of(source, name)}; ids must be a string or an integer type, cast it"
+            f"items table: id column {name!r} is {_type_of(source, name)}; "
+            "ids must be a string or an integer type, cast it"
         )
 
 
@@ -128,8 +131,10 @@ def _length(df: DataFrame) -> Column:
 
 def _profile(df: DataFrame, config: Config) -> Profile:
     row_hash = F.xxhash64("item_id", "embedding_hash", "exposure")
+    length = F.when(F.col("embedding").isNotNull(), _length(df))
+    usable = F.coalesce((F.col("exposure") >= 0) & (F.col("exposure") < float("inf")), F.lit(True))
     per_id = (
-        df.select("item_id", "exposure", row_hash.alias("hash"), F.when(F.col("embedding").isNotNull(), _length(df)).alias("length"))
+        df.select("item_id", "exposure", row_hash.alias("hash"), length.alias("length"))
         .groupBy("item_id")
         .agg(
             F.count(F.lit(1)).alias("rows"),
@@ -138,7 +143,7 @@ def _profile(df: DataFrame, config: Config) -> Profile:
             F.min("length").alias("shortest"),
             F.max("length").alias("longest"),
             F.max("exposure").alias("exposure"),
-            F.min(F.coalesce((F.col("exposure") >= 0) & (F.col("exposure") < float("inf")), F.lit(True))).alias("exposed"),
+            F.min(usable).alias("exposed"),
         )
     )
     bucket = F.when(F.col("item_id").isNotNull(), key_bucket(sample_key(config.seed, config.sample.exposure_power)))
@@ -159,10 +164,14 @@ def _profile(df: DataFrame, config: Config) -> Profile:
     if rows == 0:
         raise InputRefused(f"items table {config.items.path!r} has no rows")
     if not all(part.exposed for part in parts):
-        raise InputRefused(f"items table: exposure column {config.items.exposure!r} has negative, NaN or infinite values")
+        raise InputRefused(
+            f"items table: exposure column {config.items.exposure!r} has negative, NaN or infinite values"
+        )
     lengths = {part.shortest for part in parts} | {part.longest for part in parts}
     counted = {part.bucket: part.ids for part in parts if part.bucket is not None}
     null_ids = sum(part.rows for part in parts if part.bucket is None)
+    if not counted:
+        raise InputRefused(f"items table: id column {config.items.id!r} is NULL in all {rows:,} rows")
     return Profile(
         rows=rows,
         null_ids=null_ids,
@@ -176,7 +185,9 @@ def _profile(df: DataFrame, config: Config) -> Profile:
 
 def _most_frequent_length(df: DataFrame, lengths: set[int], config: Config) -> int:
     if not lengths - {0}:
-        raise InputRefused(f"items table: embedding column {config.items.embedding!r} holds no embedding: all are NULL or empty")
+        raise InputRefused(
+            f"items table: embedding column {config.items.embedding!r} holds no embedding: all are NULL or empty"
+        )
     if len(lengths) == 1:
         return lengths.pop()
     counts = df.where(F.col("embedding").isNotNull()).groupBy(_length(df).alias("length")).count()
@@ -195,14 +206,17 @@ def _fingerprint(df: DataFrame, parts: list[T.Row]) -> str:
 
 
 def _one_row_per_id(df: DataFrame, profile: Profile) -> tuple[DataFrame, DataFrame]:
-    """Rows to assign, and (item_id, reason) of the others. Of several rows with one id the lowest embedding hash stays."""
+    """Rows to assign, and (item_id, reason) of the others.
+
+    Of several rows with one id one stays: the one with the lowest embedding hash among those that have an embedding.
+    """
     without_id = df.where(F.col("item_id").isNull())
     null_ids = without_id.select("item_id", F.lit(Reason.NULL_ID.value).alias("reason"))
     if not profile.duplicates:
         return df.where(F.col("item_id").isNotNull()), null_ids
     repeated = df.groupBy("item_id").count().where("count > 1 AND item_id IS NOT NULL").select("item_id")
     unique = df.where(F.col("item_id").isNotNull()).join(repeated, "item_id", "left_anti")
-    ordered = Window.partitionBy("item_id").orderBy("embedding_hash", F.desc("exposure"))
+    ordered = Window.partitionBy("item_id").orderBy(F.col("embedding").isNull(), "embedding_hash", F.desc("exposure"))
     ranked = df.join(repeated, "item_id", "left_semi").withColumn("rank", F.row_number().over(ordered))
     kept = unique.unionByName(ranked.where("rank = 1").drop("rank"))
     repeats = ranked.where("rank > 1").select("item_id", F.lit(Reason.DUPLICATE_ID.value).alias("reason"))

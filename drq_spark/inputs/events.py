@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from drq_spark.config import Config
 from drq_spark.errors import InputRefused
@@ -25,13 +26,22 @@ def read_events(spark: SparkSession, config: Config, id_type: str) -> DataFrame 
     user = column(source, config.events.user, "events.user", _WHAT)
     item = column(source, config.events.item, "events.item", _WHAT)
     position = column(source, config.events.order, "events.order", _WHAT)
-    item_type = source.schema[config.events.item].dataType.simpleString()
-    if (item_type == "string") != (id_type == "string"):
+    _check_types(source, config, id_type)
+    # an integer that the items' type cannot hold is no item's id: NULL
+    return source.select(user.alias("user"), item.try_cast(id_type).alias("item_id"), position.alias("position"))
+
+
+def _check_types(source: DataFrame, config: Config, id_type: str) -> None:
+    item_type = source.schema[config.events.item].dataType
+    if not isinstance(item_type, T.StringType if id_type == "string" else T.IntegralType):
         raise InputRefused(
-            f"{_WHAT}: item column {config.events.item!r} is {item_type}, the ids of the items table are {id_type}; "
-            "both must be strings or both integers"
+            f"{_WHAT}: item column {config.events.item!r} is {item_type.simpleString()}, "
+            f"the ids of the items table are {id_type}; both must be strings or both integers"
         )
-    return source.select(user.alias("user"), item.cast(id_type).alias("item_id"), position.alias("position"))
+    for name in (config.events.user, config.events.order):
+        if not isinstance(source.schema[name].dataType, T.AtomicType):
+            kind = source.schema[name].dataType.simpleString()
+            raise InputRefused(f"{_WHAT}: column {name!r} is {kind}; it must be a number, text, date or time")
 
 
 def events_fingerprint(events: DataFrame) -> str:
@@ -42,7 +52,9 @@ def events_fingerprint(events: DataFrame) -> str:
     """
     hashed = events.select(F.xxhash64("user", "item_id", "position").alias("hash"))
     row = hashed.agg(
-        F.count(F.lit(1)).alias("rows"), F.bit_xor("hash").alias("xor"), F.sum(F.col("hash").bitwiseAND(_LOW_BITS)).alias("sum")
+        F.count(F.lit(1)).alias("rows"),
+        F.bit_xor("hash").alias("xor"),
+        F.sum(F.col("hash").bitwiseAND(_LOW_BITS)).alias("sum"),
     ).first()
     assert row is not None  # an aggregation without keys has one row
     if row.rows == 0:

@@ -13,6 +13,7 @@ from drq_spark.errors import InputRefused
 from drq_spark.files import one_line
 
 _GLOB = re.compile(r"[*?\[{]")
+_QUOTED = re.compile(r"`(?:[^`]|``)+`")
 _NAME_PART = re.compile(r"`(?:[^`]|``)+`|[^.`]+")
 _MESSAGE_LENGTH = 300
 
@@ -20,8 +21,9 @@ _MESSAGE_LENGTH = 300
 def read_table(spark: SparkSession, source: str, what: str) -> DataFrame:
     """A Delta table or Parquet files by path or glob, or any table by name.
 
-    `source` is a path where it holds a slash, a glob character or ends in .parquet, else a table name (`catalog.schema.table`; parts
-    with special characters in backticks). A folder is Delta where Delta says so, Parquet otherwise. `what` names it in messages.
+    `source` is a path where it holds a slash, a glob character or ends in .parquet, else a table name
+    (`catalog.schema.table`; parts with special characters in backticks). A folder is Delta where Delta says so, Parquet
+    otherwise. `what` names it in messages.
 
     Raises:
         InputRefused: it is not there or not readable.
@@ -38,7 +40,8 @@ def read_table(spark: SparkSession, source: str, what: str) -> DataFrame:
 
 def is_path(source: str) -> bool:
     """Whether a source is a path or glob rather than a table name."""
-    return "/" in source or bool(_GLOB.search(source)) or source.endswith(".parquet")
+    bare = _QUOTED.sub("", source)
+    return "/" in bare or bool(_GLOB.search(bare)) or bare.endswith(".parquet")
 
 
 def quoted_name(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame, Row, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
 from drq_spark.measure.values import LevelUsage, PrefixSums
@@ -18,7 +18,8 @@ _EXAMPLES = 5
 def code_usage(sids: DataFrame, codebook_sizes: tuple[int, ...]) -> tuple[LevelUsage, ...]:
     """Items and exposure of every code of every level; L x K numbers reach the driver."""
     exploded = sids.select(F.posexplode("codes").alias("level", "code"), "exposure")
-    rows = exploded.groupBy("level", "code").agg(F.count(F.lit(1)).alias("items"), F.sum("exposure").alias("exposure")).toArrow()
+    counted = exploded.groupBy("level", "code").agg(*_use())
+    rows = counted.toArrow()
     level, code = rows["level"].to_numpy(), rows["code"].to_numpy()
     exposure = rows["exposure"].to_numpy()
     with_exposure = rows["exposure"].null_count == 0
@@ -38,7 +39,7 @@ def prefix_counts(sids: DataFrame, codebook_sizes: tuple[int, ...]) -> DataFrame
 
     Two group-bys on bigints: items by SID, then SIDs by prefix.
     """
-    per_sid = sids.groupBy("sid").agg(F.count(F.lit(1)).alias("items"), F.sum("exposure").alias("exposure"))
+    per_sid = sids.groupBy("sid").agg(*_use())
     prefixes = F.array(
         *[
             F.struct(F.lit(level + 1).alias("level"), F.expr(f"sid div {value}").alias("prefix"))
@@ -46,7 +47,8 @@ def prefix_counts(sids: DataFrame, codebook_sizes: tuple[int, ...]) -> DataFrame
         ]
     )
     exploded = per_sid.select(F.explode(prefixes).alias("at"), "items", "exposure")
-    return exploded.groupBy("at.level", "at.prefix").agg(F.sum("items").alias("items"), F.sum("exposure").alias("exposure"))
+    sums = (F.sum("items").alias("items"), F.sum("exposure").alias("exposure"))
+    return exploded.groupBy("at.level", "at.prefix").agg(*sums)
 
 
 def prefix_sums(prefixes: DataFrame) -> tuple[PrefixSums, ...]:
@@ -101,14 +103,16 @@ def top_buckets(sids: DataFrame, prefixes: DataFrame, levels: int, most: int) ->
     )
 
 
-def code_changes(before: DataFrame, after: DataFrame, codebook_sizes: tuple[int, ...]) -> tuple[NDArray[np.int64] | None, ...]:
+def code_changes(
+    before: DataFrame, after: DataFrame, codebook_sizes: tuple[int, ...]
+) -> tuple[NDArray[np.int64] | None, ...]:
     """Per level, how many items went from each code to each: int64 [K, K], for the items of both runs.
 
     None where K is above what a matching can be found for.
     """
     both = before.select("item_id", F.col("codes").alias("old")).join(after.select("item_id", "codes"), "item_id")
     pairs = both.select(F.posexplode(F.arrays_zip("old", "codes")).alias("level", "pair"))
-    tables = []
+    tables: list[NDArray[np.int64] | None] = []
     for level, size in enumerate(codebook_sizes):
         if size > _MOST_MATCHED_CODES:
             tables.append(None)
@@ -134,6 +138,11 @@ def usage_table(spark: SparkSession, usage: tuple[LevelUsage, ...]) -> DataFrame
     for level, counts in enumerate(usage, start=1):
         size = len(counts.items)
         exposure = pa.nulls(size, pa.float64()) if counts.exposure is None else pa.array(counts.exposure)
-        columns = [pa.array(np.full(size, level, np.int32)), pa.array(np.arange(size, dtype=np.int32)), pa.array(counts.items)]
-        parts.append(pa.table([*columns, exposure], names=["level", "code", "items", "exposure"]))
+        levels, codes = np.full(size, level, np.int32), np.arange(size, dtype=np.int32)
+        columns = [pa.array(levels), pa.array(codes), pa.array(counts.items), exposure]
+        parts.append(pa.table(columns, names=["level", "code", "items", "exposure"]))
     return spark.createDataFrame(pa.concat_tables(parts))
+
+
+def _use() -> tuple[Column, Column]:
+    return F.count(F.lit(1)).alias("items"), F.sum("exposure").alias("exposure")

@@ -39,13 +39,14 @@ def gather(
     ids = [item for bucket in buckets for item in bucket.examples]
     ids += [row.item_id for row in chosen] + [row.item_id for rows in near.values() for row in rows]
     names = _names(store.spark, config, ids)
+    set_aside = store.read(SID_QUARANTINE, run_id).groupBy("reason").count()
     shown = ("run_id", "run_date", "status", "package_version", "input_fingerprint", "config_fingerprint")
     return ReportData(
         run={**{key: str(run[key]) for key in shown}, "source": str(config.items.path)},
         seconds=run["seconds"],
         rows_in=run["rows_in"],
         rows_out=run["rows_out"],
-        quarantine={row.reason: row["count"] for row in store.read(SID_QUARANTINE, run_id).groupBy("reason").count().collect()},
+        quarantine={row.reason: row["count"] for row in set_aside.collect()},
         tokenizer_id=run["tokenizer_id"],
         kind=tokenizer.kind,
         dim=tokenizer.dim,
@@ -68,7 +69,10 @@ def gather(
         examples=tuple(
             Example(
                 names[row.item_id], tuple(row.codes), row.exposure,
-                tuple(Neighbour(names[other.item_id], tuple(other.codes), other.shared) for other in near.get(row.item_id, [])),
+                tuple(
+                    Neighbour(names[other.item_id], tuple(other.codes), other.shared)
+                    for other in near.get(row.item_id, [])
+                ),
             )
             for row in chosen
         ),
@@ -84,7 +88,7 @@ def read_figures(store: Store, run_id: str) -> list[MetricRow]:
 
 
 def _examples(sids: DataFrame, codebook_sizes: tuple[int, ...]) -> tuple[list[Any], dict[Any, list[Any]]]:
-    """The most exposed items (by hash of the id where there is no exposure) and the items nearest to each in SID space."""
+    """The most exposed items (by hash of the id without exposure) and the items nearest to each in SID space."""
     order = [F.desc_nulls_last("exposure"), F.xxhash64("item_id"), F.asc("item_id")]
     chosen = sids.orderBy(*order).limit(_EXAMPLES).select("item_id", "codes", "sid", "exposure").collect()
     if not chosen:
@@ -92,8 +96,9 @@ def _examples(sids: DataFrame, codebook_sizes: tuple[int, ...]) -> tuple[list[An
     first = int(place_values(codebook_sizes)[0])
     thin = sids.select("item_id", "codes", "sid", "suffix", "exposure")
     seeds = thin.where(F.col("item_id").isin([row.item_id for row in chosen]))
-    seeds = seeds.select(F.col("item_id").alias("seed"), F.col("codes").alias("seed_codes"), F.expr(f"sid div {first}").alias("prefix"))
-    joined = thin.withColumn("prefix", F.expr(f"sid div {first}")).join(F.broadcast(seeds), "prefix").where("item_id != seed")
+    prefix = F.expr(f"sid div {first}").alias("prefix")
+    seeds = seeds.select(F.col("item_id").alias("seed"), F.col("codes").alias("seed_codes"), prefix)
+    joined = thin.select("*", prefix).join(F.broadcast(seeds), "prefix").where("item_id != seed")
     shared = sum(
         (
             F.when(F.slice("codes", 1, level) == F.slice("seed_codes", 1, level), 1).otherwise(0)

@@ -40,7 +40,9 @@ def draw_sample(catalogue: Catalogue, config: Config, staging: str) -> DataFrame
 
 def _candidates(catalogue: Catalogue, config: Config, limit: int, folder: str) -> DataFrame:
     keyed = catalogue.df.withColumn("sample_key", sample_key(config.seed, config.sample.exposure_power))
-    near = keyed.where(key_bucket(F.col("sample_key")) <= limit).select("item_id", "sample_key", "embedding")
+    if limit < max(catalogue.profile.key_histogram):
+        keyed = keyed.where(key_bucket(F.col("sample_key")) <= limit)
+    near = keyed.select("item_id", "sample_key", "embedding")
     id_type = catalogue.id_type
     schema = f"item_id {id_type}, sample_key double, reason string, embedding array<float>"
     check = checked_rows(catalogue.profile.dim, config.items.normalize)
@@ -53,15 +55,17 @@ def _check_enough(valid: int, bad: dict[str, int], config: Config) -> None:
     total = valid + sum(bad.values())
     if sum(bad.values()) > config.items.max_bad_share * total:
         raise InputRefused(
-            f"items table: {sum(bad.values()):,} of {total:,} rows looked at have no usable embedding ({reasons}), more than "
-            f"items.max_bad_share = {config.items.max_bad_share:g}; is {config.items.embedding!r} the right column?"
+            f"items table: {sum(bad.values()):,} of {total:,} rows looked at have no usable embedding ({reasons}), "
+            f"more than items.max_bad_share = {config.items.max_bad_share:g}; "
+            f"is {config.items.embedding!r} the right column?"
         )
-    fitted = valid - int(valid * config.sample.holdout)
+    drawn = min(valid, config.sample.size)
+    fitted = drawn - int(drawn * config.sample.holdout)
     largest = max(config.tokenizer.codebook_sizes)
     if fitted < largest:
         raise InputRefused(
-            f"items table: {valid:,} valid rows leave {fitted:,} to fit {largest:,} codes a level ({reasons}): "
-            "lower tokenizer.codes or sample.holdout, or bring more items"
+            f"items table: a sample of {drawn:,} valid rows leaves {fitted:,} to fit {largest:,} codes a level "
+            f"({reasons}): lower tokenizer.codes or sample.holdout, raise sample.size, or bring more items"
         )
 
 

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 _BUCKETS_PER_OCTAVE = 16
 _UNWEIGHTED_LAST = 1e300  # items of weight 0 come after all others, among themselves in hash order
+_LOWEST, _HIGHEST = 1e-300, 1e280  # keys of all others: finite, above 0, below those of weight 0
 
 
 def sample_key(seed: int, exposure_power: float) -> Column:
@@ -23,7 +24,8 @@ def sample_key(seed: int, exposure_power: float) -> Column:
     if exposure_power == 0:
         return variate
     weight = F.pow(F.col("exposure"), F.lit(exposure_power))
-    return F.when(weight > 0, variate / weight).otherwise(variate * _UNWEIGHTED_LAST)
+    weighted = F.greatest(F.least(variate / weight, F.lit(_HIGHEST)), F.lit(_LOWEST))
+    return F.when(weight > 0, weighted).otherwise(variate * _UNWEIGHTED_LAST)
 
 
 def key_bucket(key: Column) -> Column:

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.files import one_line
 from drq_spark.inputs.tables import quoted, quoted_name
-from drq_spark.schemas import RUNS, Table
+from drq_spark.schemas import Table
 
 _MESSAGE_LENGTH = 300
 
@@ -65,7 +65,7 @@ class Store:
         return df if run_id is None else df.where(F.col("run_id") == run_id)
 
     def write(self, table: Table, df: DataFrame, run_id: str, id_type: str = "string") -> int:
-        """Replace the run's slice of a table (all of it where the table is not kept by run) in one commit; the new version.
+        """Replace the run's slice of a table (all where it is not kept by run) in one commit; the new version.
 
         Raises:
             ConfigError: the place cannot be written.
@@ -81,15 +81,20 @@ class Store:
             writer.save(self.location(table))
         return self.version(table)
 
+    def refuse_other_ids(self, table: Table, id_type: str) -> None:
+        """Check before anything is written that a table, where it is there, takes ids of this type.
+
+        Raises:
+            InputRefused: it has another.
+        """
+        if self.exists(table):
+            self._check_id_type(table, id_type)
+
     def version(self, table: Table) -> int:
         """Version of the latest commit of a table."""
         latest = self.spark.sql(f"DESCRIBE HISTORY {self._identifier(table)} LIMIT 1").first()
         assert latest is not None  # a Delta table has at least the commit that created it
         return int(latest.version)
-
-    def save_run(self, run_id: str, row: DataFrame) -> None:
-        """Replace the row of a run in the runs table."""
-        self.write(RUNS, row, run_id)
 
     def _identifier(self, table: Table) -> str:
         if self.schema_name:
@@ -101,19 +106,21 @@ class Store:
             self._check_id_type(table, id_type)
             return
         partitioning = "PARTITIONED BY (run_id)" if table.by_run else ""
+        # constraints as properties: a table that is there has them, wherever its maker was killed
+        rules = ", ".join(f"'delta.constraints.{name}' = '{condition}'" for name, condition in table.constraints)
+        properties = f"TBLPROPERTIES ({rules})" if rules else ""
         try:
             self.spark.sql(
-                f"CREATE TABLE IF NOT EXISTS {self._identifier(table)} ({table.ddl(id_type)}) USING DELTA {partitioning} "
-                f"COMMENT '{table.comment}'"
+                f"CREATE TABLE IF NOT EXISTS {self._identifier(table)} ({table.ddl(id_type)}) USING DELTA "
+                f"{partitioning} COMMENT '{table.comment}' {properties}"
             )
-            for name, condition in table.constraints:
-                self.spark.sql(f"ALTER TABLE {self._identifier(table)} ADD CONSTRAINT {name} CHECK ({condition})")
         except PySparkException as error:
-            raise ConfigError(f"table {self.location(table)} cannot be created: {one_line(error)[:_MESSAGE_LENGTH]}") from None
+            reason = one_line(error)[:_MESSAGE_LENGTH]
+            raise ConfigError(f"table {self.location(table)} cannot be created: {reason}") from None
 
     def _check_id_type(self, table: Table, id_type: str) -> None:
         declared = [column for column in table.columns if "{id}" in column.type]
-        present = {name: kind for name, kind in self.read(table).dtypes}
+        present = dict(self.read(table).dtypes)
         for column in declared:
             if present.get(column.name) != column.type.format(id=id_type):
                 raise InputRefused(
