@@ -120,8 +120,7 @@ def _nearest_tile(rows: F64, level: Level, code: I32, margin: F32, residual: F64
     """Search one tile; writes into `code`, `margin`, `residual`; returns how many rows float32 could not decide."""
     centred = rows - level.centre
     with np.errstate(over="ignore", invalid="ignore"):  # such rows fail the certificate
-        scores = centred.astype(np.float32) @ level.gemm
-        scores += level.offset
+        scores = _scores(centred, level)
         pair, limit = _two_best(scores, level.score_error(np.sqrt((centred * centred).sum(axis=1))))
     undecided = np.flatnonzero(_has_third(scores, pair, limit))
     best, second, lowest, runner_up = _order(rows, pair, level)
@@ -135,6 +134,13 @@ def _nearest_tile(rows: F64, level: Level, code: I32, margin: F32, residual: F64
     to_second = _square(rows, second, level) if level.price.any() else runner_up
     margin[:] = np.divide(runner_up - lowest, to_second, out=np.zeros_like(lowest), where=to_second > 0)
     return len(undecided)
+
+
+def _scores(centred: F64, level: Level) -> F32:
+    """||r - c||^2 - ||r||^2 + b of centred rows and all codewords in float32: [n, d] -> [n, K]."""
+    scores = centred.astype(np.float32) @ level.gemm
+    scores += level.offset
+    return scores
 
 
 def _two_best(scores: F32, error: F64) -> tuple[Index, F64]:
