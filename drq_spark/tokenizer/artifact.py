@@ -128,8 +128,10 @@ def _assemble(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) ->
         latent_rms=header["latent_rms"],
         training=header["training"],
     )
-    if _header(tokenizer) != header:
-        raise ValueError(f"{HEADER_FILE} does not describe the tensors, or has keys that are not of this format")
+    described = _header(tokenizer)
+    if described != header:
+        wrong = (key for key in described.keys() | header.keys() if described.get(key) != header.get(key, header))
+        raise ValueError(f"{HEADER_FILE} does not describe its tensors by {', '.join(sorted(wrong))}")
     if unknown := sorted(tensors.keys() - _tensors(tokenizer).keys()):
         raise ValueError(f"{WEIGHTS_FILE} holds tensors that {HEADER_FILE} does not name: {', '.join(unknown)}")
     return tokenizer
