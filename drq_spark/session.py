@@ -370,8 +370,13 @@ def _start(app_name: str, master: str, settings: Mapping[str, str], log_file: Pa
         session = SparkSession(SparkContext(conf=conf, gateway=gateway))
     except (PySparkException, OSError) as error:
         raise SetupError(f"Spark does not start: {_first_fault(log_file) or error}") from None
-    atexit.register(session.stop)  # before Java ends: Python's side complains of connections that break
+    atexit.register(_stop, session)  # before Java ends: Python's side complains of connections that break
     return session
+
+
+def _stop(session: SparkSession) -> None:
+    with contextlib.suppress(Exception):  # the process ends; Java may be gone already
+        session.stop()
 
 
 def _end_java(process: subprocess.Popen[bytes]) -> None:
