@@ -160,7 +160,7 @@ def write(rows: Rows | pa.Table, folder: Path, files: int = 1) -> str:
     """Write a folder of Parquet files."""
     table = rows.table() if isinstance(rows, Rows) else rows
     folder.mkdir(parents=True)
-    step = -(-len(table) // files)
+    step = max(1, -(-len(table) // files))
     for number in range(files):
         pq.write_table(table.slice(number * step, step), folder / f"part-{number:03d}.parquet")
     return str(folder)

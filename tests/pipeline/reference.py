@@ -1,0 +1,226 @@
+"""All figures of a run a second time: plain loops over items, float64, no code of the package.
+
+Works from the user's own rows and from the artifact as `safetensors` and `json` read it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from deltalake import DeltaTable
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+Figures = dict[tuple[str, int, str, float | None], float]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A tokenizer without an encoder: codebooks and decode tables per level, float64."""
+
+    codebooks: list[F64]
+    tables: list[F64]
+    normalize: str
+    latent_rms: float
+
+    @classmethod
+    def read(cls, folder: Path) -> Artifact:
+        """From the two files of the format."""
+        header = json.loads((folder / "tokenizer.json").read_text())
+        assert header["encoder"] == header["decoder"] == "identity"
+        assert not header["has_prices"]
+        tensors = {
+            name: tensor.astype(np.float64) for name, tensor in load_file(folder / "weights.safetensors").items()
+        }
+        levels = range(header["levels"])
+        books = [tensors[f"codebook.{level}"] for level in levels]
+        tables = [tensors[f"table.{level}"] for level in levels] if header["has_tables"] else books
+        return cls(books, tables, header["normalize"], header["latent_rms"])
+
+    def prepared(self, row: F32) -> F64:
+        """x of one item: divided by its norm for l2, rounded to float32."""
+        wide = row.astype(np.float64)
+        if self.normalize == "l2":
+            wide = wide / math.sqrt(float((wide * wide).sum()))
+        return wide.astype(np.float32).astype(np.float64)
+
+    def encode(self, x: F64) -> tuple[tuple[int, ...], list[float], list[float]]:
+        """Codes, float32 margins and squared residual norms of one prepared item."""
+        residual, codes, margins, squares = x, [], [], []
+        for book in self.codebooks:
+            cost = np.square(residual - book).sum(axis=1)
+            best = int(cost.argmin())
+            second = float(np.delete(cost, best).min())
+            margins.append(float(np.float32((second - cost[best]) / second)) if second > 0 else 0.0)
+            residual = residual - book[best]
+            codes.append(best)
+            squares.append(float((residual * residual).sum()))
+        return tuple(codes), margins, squares
+
+    def decode(self, codes: Sequence[int]) -> F64:
+        """Sum of the decode tables' rows."""
+        return np.sum([table[code] for table, code in zip(self.tables, codes, strict=True)], axis=0)
+
+
+def rows_of(out: Path, table: str, run_id: str) -> list[dict[str, Any]]:
+    """Rows of one run, read without Spark."""
+    delta = DeltaTable(str(out / "tables" / table))
+    return delta.to_pyarrow_table(filters=[("run_id", "=", run_id)]).to_pylist()
+
+
+def codes_of(out: Path, run_id: str) -> dict[Any, tuple[int, ...]]:
+    """item_id -> codes of one run."""
+    return {row["item_id"]: tuple(row["codes"]) for row in rows_of(out, "sids", run_id)}
+
+
+def stored_figures(out: Path, run_id: str) -> Figures:
+    """The metrics table of one run."""
+    rows = rows_of(out, "metrics", run_id)
+    figures = {(row["metric"], row["level"], row["weighting"], row["eta"]): row["value"] for row in rows}
+    assert len(figures) == len(rows)
+    return figures
+
+
+def expected_figures(
+    artifact: Artifact,
+    vectors: Mapping[Any, F32],
+    exposure: Mapping[Any, float] | None,
+    quarantined: int,
+    etas: Sequence[float],
+    before: Mapping[Any, tuple[int, ...]] | None,
+) -> Figures:
+    """Every figure but uncertain_share, which is about float32 and has no second definition."""
+    items = sorted(vectors)
+    x = {item: artifact.prepared(vectors[item]) for item in items}
+    encoded = {item: artifact.encode(x[item]) for item in items}
+    codes = {item: encoded[item][0] for item in items}
+    weights = {"items": dict.fromkeys(items, 1.0)}
+    if exposure is not None and sum(exposure.values()) > 0:
+        weights["exposure"] = {item: exposure[item] for item in items}
+    figures: Figures = {("items", 0, "items", None): len(items)}
+    figures["quarantine_rate", 0, "items", None] = quarantined / (quarantined + len(items))
+    for weighting, weight in weights.items():
+        figures |= _usage(artifact, codes, weight, weighting, etas)
+        figures |= _prefixes(codes, weight, weighting)
+    figures |= _collisions(codes, vectors)
+    if "exposure" in weights:
+        mass = _sums({item: codes[item] for item in items}, weights["exposure"])
+        figures["collision_mass", 0, "exposure", None] = sum(v * v for v in mass.values()) / sum(mass.values()) ** 2
+    figures |= _fidelity(artifact, x, encoded)
+    return figures | (_churn(artifact, before, codes) if before is not None else {})
+
+
+def _sums(keys: Mapping[Any, Any], weight: Mapping[Any, float]) -> dict[Any, float]:
+    sums: dict[Any, float] = {}
+    for item, key in keys.items():
+        sums[key] = sums.get(key, 0.0) + weight[item]
+    return sums
+
+
+def _entropy(counts: Sequence[float]) -> float:
+    total = sum(counts)
+    return -sum(n / total * math.log(n / total) for n in counts if n > 0)
+
+
+def _usage(artifact: Artifact, codes: Any, weight: Any, weighting: str, etas: Sequence[float]) -> Figures:
+    figures: Figures = {}
+    for level, book in enumerate(artifact.codebooks, start=1):
+        size = len(book)
+        used = _sums({item: code[level - 1] for item, code in codes.items()}, weight)
+        counts = [used.get(code, 0.0) for code in range(size)]
+        share = [n / sum(counts) for n in counts]
+        simpson = sum(p * p for p in share)
+        spread = sum(abs(a - b) for a in counts for b in counts)
+        plain = {
+            "utilization": sum(n > 0 for n in counts) / size,
+            "dead_codes": sum(n == 0 for n in counts),
+            "perplexity": math.exp(_entropy(counts)),
+            "inverse_simpson": 1 / simpson,
+            "gini": spread / (2 * size * sum(counts)),
+            "distribution": 1 / (size * simpson),
+        }
+        figures |= {(name, level, weighting, None): value for name, value in plain.items()}
+        for eta in etas:
+            sigma = eta * artifact.latent_rms
+            overlap = sum(
+                share[i] * share[j] * math.erfc(math.dist(book[i], book[j]) / (2 * math.sqrt(2) * sigma))
+                for i in range(size)
+                for j in range(size)
+            )
+            figures["expected_overlap", level, weighting, eta] = overlap
+            figures["effective_capacity", level, weighting, eta] = 1 / overlap
+            figures["geometry", level, weighting, eta] = simpson / overlap
+    return figures
+
+
+def _prefixes(codes: Any, weight: Any, weighting: str) -> Figures:
+    figures: Figures = {}
+    levels, shorter = len(next(iter(codes.values()))), 0.0
+    for level in range(1, levels + 1):
+        counts = _sums({item: code[:level] for item, code in codes.items()}, weight)
+        entropy = _entropy(list(counts.values()))
+        figures["prefix_entropy", level, weighting, None] = entropy
+        figures["conditional_entropy", level, weighting, None] = entropy - shorter
+        if weighting == "items":
+            figures["occupied_prefixes", level, "items", None] = len(counts)
+        shorter = entropy
+    return figures
+
+
+def _collisions(codes: Any, vectors: Mapping[Any, F32]) -> Figures:
+    items, buckets = len(codes), Counter(codes.values())
+    distinct = len({vectors[item].tobytes() for item in codes})
+    figures = {
+        "unique_sids": len(buckets),
+        "duplicate_rate": 1 - len(buckets) / items,
+        "shared_rate": sum(n for n in buckets.values() if n > 1) / items,
+        "exact_duplicate_rate": 1 - distinct / items,
+        "excess_duplicate_rate": (distinct - len(buckets)) / items,
+        "largest_bucket": max(buckets.values()),
+        "collision_mass": sum(n * n for n in buckets.values()) / items**2,
+    }
+    return {(name, 0, "items", None): value for name, value in figures.items()}
+
+
+def _fidelity(artifact: Artifact, x: Mapping[Any, F64], encoded: Mapping[Any, Any]) -> Figures:
+    mean = np.mean(list(x.values()), axis=0)
+    total = sum(float(np.square(row - mean).sum()) for row in x.values())
+    decoded = {item: artifact.decode(encoded[item][0]) for item in x}
+    lost = sum(float(np.square(x[item] - decoded[item]).sum()) for item in x)
+    cosine = sum(_cosine(x[item], decoded[item]) for item in x)
+    figures: Figures = {
+        ("relative_mse", 0, "items", None): lost / total,
+        ("mean_cosine", 0, "items", None): cosine / len(x),
+    }
+    for level in range(len(artifact.codebooks)):
+        figures["residual_share", level + 1, "items", None] = sum(encoded[item][2][level] for item in x) / total
+        figures["mean_margin", level + 1, "items", None] = sum(encoded[item][1][level] for item in x) / len(x)
+    return figures
+
+
+def _cosine(a: F64, b: F64) -> float:
+    norms = math.sqrt(float((a * a).sum())) * math.sqrt(float((b * b).sum()))
+    return float((a * b).sum()) / norms if norms > 0 else 0.0
+
+
+def _churn(artifact: Artifact, before: Mapping[Any, tuple[int, ...]], after: Mapping[Any, tuple[int, ...]]) -> Figures:
+    both = [(before[item], after[item]) for item in after if item in before]
+    figures: Figures = {("churn", 0, "items", None): sum(old != new for old, new in both) / len(both)}
+    for level, book in enumerate(artifact.codebooks):
+        table = np.zeros((len(book), len(book)), int)
+        for old, new in both:
+            table[old[level], new[level]] += 1
+        stayed = max(int(table[range(len(book)), names].sum()) for names in map(list, permutations(range(len(book)))))
+        figures["churn", level + 1, "items", None] = 1 - int(np.trace(table)) / len(both)
+        figures["churn_matched", level + 1, "items", None] = 1 - stayed / len(both)
+    return figures

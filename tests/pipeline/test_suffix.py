@@ -1,0 +1,52 @@
+"""The suffix that tells items of one SID apart never moves while the item and the tokenizer stay."""
+
+from __future__ import annotations
+
+import pytest
+from pipeline.direct import by_id
+
+from drq_spark.assign.items import with_suffix
+
+SCHEMA = "item_id string, sid bigint, exposure double"
+
+
+@pytest.fixture
+def numbered(spark):
+    """Suffixes of (item, sid, exposure) rows, with those of an earlier run where given: item -> suffix."""
+
+    def suffixes(rows, previous=None, partitions=1):
+        df = spark.createDataFrame(rows, SCHEMA).repartition(partitions)
+        known = None
+        if previous is not None:
+            known = spark.createDataFrame(previous, "item_id string, sid bigint, suffix int")
+        found = with_suffix(df, known)
+        assert dict(found.dtypes)["suffix"] == "int"
+        return {item: values[0] for item, values in by_id(found, "suffix").items()}
+
+    return suffixes
+
+
+def test_first_come_the_most_exposed_then_the_lowest_ids(numbered):
+    rows = [("a", 1, 1.0), ("b", 1, 5.0), ("c", 1, 1.0), ("d", 2, 0.0), ("e", 1, None)]
+    assert numbered(rows) == {"b": 0, "a": 1, "c": 2, "e": 3, "d": 0}
+
+
+def test_known_items_keep_theirs_and_newcomers_get_the_next(numbered):
+    before = [("a", 1, 0), ("b", 1, 1), ("gone", 1, 2), ("d", 2, 0)]
+    rows = [("a", 1, 0.0), ("b", 1, 9.0), ("new", 1, 99.0), ("newer", 1, 50.0), ("d", 2, 0.0), ("alone", 3, 1.0)]
+    assert numbered(rows, before) == {"a": 0, "b": 1, "new": 2, "newer": 3, "d": 0, "alone": 0}
+
+
+def test_an_item_with_another_sid_is_a_newcomer_there(numbered):
+    before = [("a", 1, 0), ("b", 1, 1), ("c", 2, 0)]
+    rows = [("a", 2, 9.0), ("b", 1, 1.0), ("c", 2, 1.0)]
+    assert numbered(rows, before) == {"a": 1, "b": 1, "c": 0}
+
+
+def test_no_two_items_of_a_sid_share_a_suffix_whatever_the_partitions(numbered):
+    before = [(f"old-{n}", n % 3, n // 3) for n in range(30)]
+    rows = [(f"old-{n}", n % 3, float(n)) for n in range(0, 30, 2)] + [(f"new-{n}", n % 3, 1.0) for n in range(20)]
+    found = numbered(rows, before)
+    assert len({(sid, found[item]) for item, sid, _ in rows}) == len(rows)
+    assert all(found[f"old-{n}"] == n // 3 for n in range(0, 30, 2))
+    assert numbered(rows, before, partitions=5) == found
