@@ -17,6 +17,7 @@ from drq_spark.tokenizer.model import Tokenizer
 F64 = NDArray[np.float64]
 
 _BLOCK_ELEMENTS = 2**20  # float64 numbers per array while a block of rows is encoded and decoded
+_LARGEST = float(np.finfo(np.float32).max)
 
 TOTALS_DDL = (
     "items bigint, squared_error double, cosine double, square double, offset array<double>, latent_square double, "
@@ -115,7 +116,7 @@ def assign_batch(batch: pa.RecordBatch, tokenizer: Tokenizer) -> pa.RecordBatch:
         batch.column("embedding_hash"),
         pa.array(totals, schema.field("totals").type),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)  # refuses any column of another type
+    return pa.RecordBatch.from_arrays(columns, schema=schema)  # casts a column of another type where no value is lost
 
 
 def assign_rows(x: NDArray[np.float32], tokenizer: Tokenizer) -> Assigned:
@@ -156,7 +157,7 @@ def _assign_block(raw: NDArray[np.float32], tokenizer: Tokenizer, anchor: tuple[
         margin=encoding.margin.sum(axis=0, dtype=np.float64),
         uncertain=encoding.uncertain,
     )
-    norm = np.sqrt(encoding.residual_square[:, -1]).astype(np.float32)
+    norm = np.sqrt(encoding.residual_square[:, -1]).clip(max=_LARGEST).astype(np.float32)
     return Assigned(encoding.codes, tokenizer.keys(encoding.codes), encoding.margin, norm, totals)
 
 

@@ -96,4 +96,5 @@ def _matrix(column: pa.Array, dim: int) -> NDArray[np.float32]:
         return np.frombuffer(content, "<f4", count=len(column) * dim, offset=first).reshape(len(column), dim)
     values = column.flatten()
     flat = values.to_numpy(zero_copy_only=values.null_count == 0)
-    return np.asarray(flat, np.float32).reshape(len(column), dim)
+    with np.errstate(over="ignore"):  # a double that float32 cannot hold is not finite
+        return np.asarray(flat, np.float32).reshape(len(column), dim)
