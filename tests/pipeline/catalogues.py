@@ -110,8 +110,8 @@ class Messy:
     """A catalogue with every kind of bad row.
 
     Attributes:
-        quarantine: (id, reason) of every row that must be set aside, sorted. kept: id -> float32 [D] of all others, the embedding
-        that must count (of a repeated id, the one with the lowest hash, see `settle`).
+        quarantine: (id, reason) of every row that must be set aside, sorted. kept: id -> float32 [D] of all others but
+        `repeated`, ids with several embeddings, of which the one with the lowest hash must count.
     """
 
     rows: Rows

@@ -1,4 +1,4 @@
-"""Runs that are really killed, Java and all: readers notice nothing, and the next attempt ends as if nothing had been."""
+"""Runs that are really killed, Java and all: readers notice nothing, the next attempt ends as if nothing had been."""
 
 from __future__ import annotations
 
