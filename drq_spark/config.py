@@ -247,8 +247,6 @@ def load_config(
         return Config.model_validate(reduce(_merged, layers, {}))
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(fault) for fault in error.errors())) from None
-    except RecursionError:  # YAML can name a section inside itself
-        raise ConfigError("settings must not hold themselves: a YAML anchor is used within its own section") from None
 
 
 def default_run_date() -> str:
@@ -291,17 +289,15 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
 
 def _merged(below: Mapping[Any, Any], above: Mapping[Any, Any]) -> dict[Any, Any]:
     """The upper layer's values over the lower one's, section by section; both stay as they are."""
-    return {**below, **{key: _over(below.get(key), value) for key, value in above.items()}}
-
-
-def _over(below: Any, above: Any) -> Any:
-    return _merged(below if isinstance(below, dict) else {}, above) if isinstance(above, dict) else above
+    both = (key for key, value in above.items() if isinstance(value, dict) and isinstance(below.get(key), dict))
+    return {**below, **above, **{key: _merged(below[key], above[key]) for key in both}}
 
 
 def _repr(value: Any) -> str:
     """`repr`, cut where a message would become a page."""
     short = Repr()
     short.maxstring = short.maxother = 100
+    short.maxlevel = 2
     return short.repr(value)
 
 

@@ -1,0 +1,339 @@
+"""Settings: what wins over what, and one line for whatever is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from drq_spark.config import Config, canonical_json, load_config
+from drq_spark.errors import ConfigError
+from drq_spark.schemas import Metric
+
+WHERE_ONLY = {"items.path", "events.path", "store.out", "store.schema_name"}
+
+
+def written(folder: Path, text: str, name: str = "own.yaml") -> Path:
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def refusal(*arguments: Any, **named: Any) -> str:
+    with pytest.raises(ConfigError) as error:
+        load_config(*arguments, **named)
+    assert error.value.exit_code == 2
+    message = str(error.value)
+    assert "\n" not in message
+    assert len(message) < 2000
+    return message
+
+
+def leaves(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
+
+
+# ---- precedence ----
+
+
+def test_nothing_given_is_the_defaults():
+    assert load_config() == Config()
+    assert load_config([], {}, []) == Config()
+
+
+def test_later_files_win_then_options_then_set(tmp_path):
+    first = written(tmp_path, "tokenizer: {levels: 4, codes: 16}\nseed: 1\nsample: {size: 10, holdout: 0.2}", "1.yaml")
+    second = written(tmp_path, "tokenizer: {codes: 32}\nseed: 2\nsample: {size: 20}", "2.yaml")
+    by_file = load_config([first, second])
+    assert (by_file.tokenizer.levels, by_file.tokenizer.codes, by_file.seed) == (4, 32, 2)
+    assert (by_file.sample.size, by_file.sample.holdout) == (20, 0.2)
+    assert load_config([second, first]).seed == 1
+    options = {"seed": 3, "sample.size": 30}
+    by_option = load_config([first, second], options)
+    assert (by_option.seed, by_option.sample.size, by_option.sample.holdout, by_option.tokenizer.codes) == (
+        3,
+        30,
+        0.2,
+        32,
+    )
+    by_set = load_config([first, second], options, ["seed=4", "seed=5", " sample.size =40"])
+    assert (by_set.seed, by_set.sample.size, by_set.sample.holdout) == (5, 40, 0.2)
+
+
+def test_lists_are_replaced_not_joined(tmp_path):
+    rules = "gate: {rules: [{metric: gini, maximum: 0.5}]}"
+    assert len(load_config([written(tmp_path, rules)]).gate.rules) == 1
+    assert load_config(settings=["gate.rules=[]"]).gate.rules == ()
+
+
+def test_values_of_set_are_yaml():
+    config = load_config(
+        settings=["tokenizer.codes=[8, 9, 10]", "items.dim=null", "items.path=a=b", "items.exposure=n"]
+    )
+    assert config.tokenizer.codebook_sizes == (8, 9, 10)
+    assert (config.items.dim, config.items.path, config.items.exposure) == (None, "a=b", "n")
+
+
+def test_layers_are_left_as_they_were(tmp_path):
+    """An anchor used twice is two sections: --set on one must not move the other, nor the caller's dictionary."""
+    options = {"train": {"kmeans": {"balance": 1.0}}}
+    assert load_config(options=options, settings=["train.kmeans.balance=2"]).train.kmeans.balance == 2
+    assert options == {"train": {"kmeans": {"balance": 1.0}}}
+    shared = written(tmp_path, "items: &columns {path: a}\nevents: *columns")
+    config = load_config([shared], settings=["items.path=b"])
+    assert (config.items.path, config.events.path) == ("b", "a")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing", "---\n", "null"])
+def test_an_empty_file_changes_nothing(tmp_path, text):
+    assert load_config([written(tmp_path, text)]) == Config()
+
+
+# ---- unknown keys ----
+
+
+@pytest.mark.parametrize(
+    ("setting", "unknown", "nearest"),
+    [
+        ("tokeniser.levels=3", "tokeniser", "tokenizer"),
+        ("sead=3", "sead", "seed"),
+        ("tokenizer.level=3", "tokenizer.level", "levels"),
+        ("items.embeding=x", "items.embeding", "embedding"),
+        ("train.kmeans.start_iteration=3", "train.kmeans.start_iteration", "start_iterations"),
+        ("train.drq_vae.epoch=3", "train.drq_vae.epoch", "epochs"),
+        ("measure.eta=[1]", "measure.eta", "etas"),
+        ("gate.rules=[{metric: gini, maximun: 1}]", "gate.rules.0.maximun", "maximum"),
+        (
+            "gate.rules=[{metric: gini, maximum: 1}, {metrik: gini, metric: gini, minimum: 1}]",
+            "gate.rules.1.metrik",
+            "metric",
+        ),
+    ],
+)
+def test_unknown_keys_name_the_nearest(setting, unknown, nearest):
+    message = refusal(settings=[setting])
+    assert f"unknown setting {unknown!r}: did you mean {nearest!r}?" in message
+
+
+def test_all_faults_are_in_one_line(tmp_path):
+    message = refusal([written(tmp_path, "sead: 1\ntokenizer: {levels: x}\nsample: {size: 0}")])
+    for part in ("unknown setting 'sead'", "tokenizer.levels: ", "not 'x'", "sample.size: ", "not 0"):
+        assert part in message
+
+
+@pytest.mark.parametrize("setting", ["x.y.z=1", ".seed=1", "items..path=1", "a.=1"])
+def test_odd_keys_are_unknown_settings(setting):
+    assert "unknown setting" in refusal(settings=[setting])
+
+
+@pytest.mark.parametrize("setting", ["seed", "=1", "", " =1", "seed: 1"])
+def test_set_without_key_or_value_is_refused(setting):
+    assert refusal(settings=[setting]).startswith("--set takes section.key=value")
+
+
+def test_keys_that_are_no_text_are_refused(tmp_path):
+    assert "1" in refusal([written(tmp_path, "1: 2")])
+    assert "items" in refusal([written(tmp_path, "items: {2: 3}")])
+
+
+# ---- files that are none ----
+
+
+@pytest.mark.parametrize(
+    ("text", "saying"),
+    [
+        ("a: [", "is not YAML"),
+        ("a: b: c", "is not YAML"),
+        ("\tseed: 1", "is not YAML"),
+        ("seed: \x01", "is not YAML"),
+        ("seed: 2024-13-45", "is not YAML"),
+        ("seed: !!int x", "is not YAML"),
+        ("[" * 2000, "is not YAML"),
+        ("seed: !unknown 1", "is not YAML"),
+        ("- seed", "must hold sections with keys, not list"),
+        ("seed", "must hold sections with keys, not str"),
+        ("3", "must hold sections with keys, not int"),
+        ("train: &t {kmeans: *t}", "unknown setting 'train.kmeans.kmeans'"),
+        ("seed: 1\n---\nseed: 2", "is not YAML"),
+    ],
+)
+def test_what_is_not_a_config_file_is_refused(tmp_path, text, saying):
+    file = written(tmp_path, text)
+    message = refusal([file])
+    assert saying in message
+    assert str(file) in message or "unknown" in saying
+
+
+def test_files_that_cannot_be_read_are_refused(tmp_path):
+    assert "cannot be read" in refusal([tmp_path / "nothing.yaml"])
+    assert "cannot be read" in refusal([tmp_path])
+    (tmp_path / "bytes.yaml").write_bytes(b"seed: \xff\xfe\xfa")
+    assert "cannot be read" in refusal([tmp_path / "bytes.yaml"])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "!!python/object/apply:os.system ['touch {mark}']",
+        "!!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path ['{mark}']]",
+        "!!python/object/new:subprocess.Popen [['touch', '{mark}']]",
+        "!!python/name:os.system",
+        "!!python/module:this",
+    ],
+)
+def test_yaml_never_runs_anything(tmp_path, value):
+    mark = tmp_path / "ran"
+    text = value.replace("{mark}", str(mark))
+    assert "is not YAML" in refusal([written(tmp_path, f"seed: {text}")])
+    assert "is not YAML" in refusal(settings=[f"seed={text}"])
+    assert not mark.exists()
+
+
+def test_a_bomb_of_aliases_is_one_short_line(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10)]
+    assert "unknown setting 'a9'" in refusal([written(tmp_path, "\n".join(lines))])
+    assert "seed" in refusal([written(tmp_path, "\n".join([*lines, "seed: *a9"]))])
+
+
+# ---- values out of range ----
+
+
+@pytest.mark.parametrize(
+    ("setting", "path"),
+    [
+        ("seed=-1", "seed"), ("seed=2147483648", "seed"), ("seed=x", "seed"), ("seed=", "seed"), ("seed=1.5", "seed"),
+        ("seed=2024-01-01", "seed"), ("seed=.nan", "seed"),
+        ("items.dim=0", "items.dim"), ("items.normalize=l1", "items.normalize"), ("items.id=5", "items.id"),
+        ("items.id=null", "items.id"), ("items.max_bad_share=1.5", "items.max_bad_share"), ("items=5", "items"),
+        ("items=null", "items"), ("events.user=[a]", "events.user"),
+        ("sample.size=0", "sample.size"), ("sample.size=1e99", "sample.size"), ("sample.holdout=0.6", "sample.holdout"),
+        ("sample.exposure_power=-1", "sample.exposure_power"), ("sample.exposure_power=.inf", "sample.exposure_power"),
+        ("train.kmeans.balance=.nan", "train.kmeans.balance"), ("train.device=tpu", "train.device"),
+        ("train.max_memory_gb=0", "train.max_memory_gb"), ("train.threads=0", "train.threads"),
+        ("train.drq_vae.learning_rate=0", "train.drq_vae.learning_rate"),
+        ("tokenizer.name=nothing", "tokenizer.name"), ("tokenizer.levels=0", "tokenizer.levels"),
+        ("tokenizer.levels=27", "tokenizer.levels"), ("tokenizer.codes=0", "tokenizer.codes"),
+        ("tokenizer.codes=1", "tokenizer.codes"), ("tokenizer.codes=[8, 8]", "tokenizer.codes"),
+        ("tokenizer.codes=[8, 8, 1]", "tokenizer.codes"), ("tokenizer.codes=[]", "tokenizer.codes"),
+        ("tokenizer.codes=x", "tokenizer.codes"), ("tokenizer.codes=2097152", "tokenizer.codes"),
+        ("measure.etas=[]", "measure.headline_eta"), ("measure.etas=[0.1]", "measure.headline_eta"),
+        ("measure.etas=[0, 0.5]", "measure.etas"), ("measure.headline_eta=0.3", "measure.headline_eta"),
+        ("measure.top_buckets=0", "measure.top_buckets"),
+        ("gate.rules=[{metric: gini}]", "gate.rules.0"), ("gate.rules=[{metric: nothing, maximum: 1}]", "gate.rules.0"),
+        ("gate.rules=[{maximum: 1}]", "gate.rules.0.metric"), ("gate.rules=5", "gate.rules"),
+        ("gate.rules=[{metric: gini, minimum: 2, maximum: 1}]", "minimum 2.0 is above maximum 1.0"),
+        ("gate.rules=[{metric: gini, minimum: .nan}]", "gate.rules.0.minimum"),
+        ("store.out=7", "store.out"),
+    ],
+)  # fmt: skip
+def test_values_out_of_range_are_one_line_that_names_the_setting(setting, path):
+    assert path in refusal(settings=[setting])
+
+
+def test_the_value_refused_is_shown_but_never_a_page_of_it():
+    assert "not 'tpu'" in refusal(settings=["train.device=tpu"])
+    assert "not -1" in refusal(settings=["seed=-1"])
+    assert len(refusal(options={"seed": "x" * 10_000})) < 300
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValidationError):
+        Config().items.id = "other"  # type: ignore[misc]
+
+
+def test_codebook_sizes():
+    assert load_config(settings=["tokenizer.codes=7", "tokenizer.levels=2"]).tokenizer.codebook_sizes == (7, 7)
+    assert load_config(settings=["tokenizer.codes=[7, 8]", "tokenizer.levels=2"]).tokenizer.codebook_sizes == (7, 8)
+
+
+# ---- fingerprint ----
+
+CANDIDATES = [7, 0.2, 0.5, "other", "l2", "cpu", "drq_vae", [9, 9, 9], [0.5], [{"metric": "gini", "maximum": 1}]]
+
+
+def another(path: str, value: Any) -> Config:
+    """The default settings with another valid value at one place."""
+    for candidate in CANDIDATES:
+        if candidate == value:
+            continue
+        try:
+            return load_config(options={path: candidate})
+        except ConfigError:
+            continue
+    raise AssertionError(f"no other value for {path}: add one to CANDIDATES")
+
+
+@pytest.mark.parametrize("path", [path for path, _ in leaves(Config().model_dump(mode="json"))])
+def test_the_fingerprint_is_of_every_setting_but_places(path):
+    value = dict(leaves(Config().model_dump(mode="json")))[path]
+    changed = another(path, value)
+    assert changed != Config()
+    assert (changed.fingerprint() == Config().fingerprint()) == (path in WHERE_ONLY)
+
+
+def test_the_fingerprint_is_of_values_not_of_how_they_are_given(tmp_path):
+    by_file = load_config([written(tmp_path, "seed: 3\ntokenizer: {codes: [256, 256, 256]}")])
+    by_set = load_config(settings=["tokenizer.codes=[256,256,256]", "seed=3"])
+    assert by_file.fingerprint() == by_set.fingerprint()
+    assert load_config(settings=["seed=0", "items.dim=null"]).fingerprint() == Config().fingerprint()
+    assert len(Config().fingerprint()) == 16
+
+
+def test_canonical_json_does_not_depend_on_order():
+    assert canonical_json({"b": [1, 2.5], "a": {"d": None, "c": "é"}}) == '{"a":{"c":"é","d":null},"b":[1,2.5]}'
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json(float("nan"))
+
+
+# ---- round trip ----
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=8)
+RULES = st.builds(
+    lambda metric, level, weighting, low, gap: {
+        "metric": metric.value, "level": level, "weighting": weighting, "minimum": low, "maximum": low + gap,
+    },
+    st.sampled_from(Metric), st.none() | st.integers(0, 5), st.sampled_from(["items", "exposure"]),
+    st.floats(-9, 9), st.floats(0, 9),
+)  # fmt: skip
+OWN = st.fixed_dictionaries(
+    {},
+    optional={
+        "items.id": TEXT,
+        "items.path": st.none() | TEXT,
+        "items.dim": st.none() | st.integers(1, 10**6),
+        "items.max_bad_share": st.floats(0, 1),
+        "tokenizer": st.lists(st.integers(2, 300), min_size=1, max_size=6).map(
+            lambda codes: {"levels": len(codes), "codes": codes}
+        ),
+        "train.kmeans.balance": st.floats(0, 1e300),
+        "measure": st.lists(st.floats(1e-300, 1e300), min_size=1, max_size=4).map(
+            lambda etas: {"etas": etas, "headline_eta": etas[0]}
+        ),
+        "gate.rules": st.lists(RULES, max_size=3),
+        "seed": st.integers(0, 2**31 - 1),
+    },
+)
+
+
+@settings(deadline=None, max_examples=30)
+@given(OWN)
+def test_what_is_dumped_loads_as_the_same(tmp_path_factory, own):
+    config = load_config(options=own)
+    dumped = config.model_dump(mode="json")
+    assert load_config(options=dumped) == config
+    file = written(tmp_path_factory.getbasetemp(), yaml.safe_dump(dumped, allow_unicode=True), "dump.yaml")
+    again = load_config([file])
+    assert again == config
+    assert again.fingerprint() == config.fingerprint()
+    assert Config.model_validate_json(config.model_dump_json()) == config
