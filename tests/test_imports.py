@@ -34,6 +34,7 @@ def test_the_report_sees_a_package_that_is_imported():
         ("drq_spark.train.registry", HEAVY),
         ("drq_spark.session", HEAVY),
         ("drq_spark.config", HEAVY),
+        ("drq_spark.cli", HEAVY),
     ],
 )
 def test_import_loads_no_more_than_it_may(module, absent):
