@@ -26,6 +26,7 @@ from drq_spark.files import absolute, ensure_writable, exists, remove_empty_fold
 from drq_spark.gate import GateResult, judge
 from drq_spark.inputs.catalogue import Catalogue, read_catalogue
 from drq_spark.inputs.events import events_fingerprint, exposure_from_events, read_events
+from drq_spark.inputs.tables import is_pattern
 from drq_spark.measure import aggregate
 from drq_spark.measure.figures import Aggregates, Churn, Totals, all_figures
 from drq_spark.measure.values import MetricRow
@@ -159,8 +160,13 @@ def open_store(spark: SparkSession, config: Config) -> Store:
     """
     if config.store.out is None:
         raise ConfigError("no place for the results: give --out DIR or set store.out")
-    ensure_writable(config.store.out)
-    return Store(spark, absolute(config.store.out), config.store.schema_name)
+    out = absolute(config.store.out)
+    if is_pattern(out):
+        raise ConfigError(
+            f"{out!r} cannot hold a run: Spark takes * ? [ {{ in a path for a pattern, choose another --out"
+        )
+    ensure_writable(out)
+    return Store(spark, out, config.store.schema_name)
 
 
 def plan(spark: SparkSession, config: Config) -> dict[str, str]:

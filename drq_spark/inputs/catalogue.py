@@ -109,7 +109,7 @@ def _float32(embedding: Column, source: DataFrame, name: str) -> Column:
         return embedding
     if isinstance(kind, T.ArrayType) and isinstance(kind.elementType, T.FractionalType):
         return embedding.cast("array<float>")
-    if isinstance(kind, T.UserDefinedType) and kind.typeName() == "vector":
+    if isinstance(kind, T.UserDefinedType) and kind.simpleString() == "vector":
         from pyspark.ml.functions import vector_to_array  # not there on every platform, and not needed for other types
 
         return F.when(embedding.isNotNull(), vector_to_array(embedding, "float32"))

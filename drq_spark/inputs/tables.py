@@ -31,7 +31,7 @@ def read_table(spark: SparkSession, source: str, what: str) -> DataFrame:
     try:
         if not is_path(source):
             return spark.table(quoted_name(source))
-        if not _GLOB.search(source) and _is_delta(spark, source):
+        if not is_pattern(source) and _is_delta(spark, source):
             return spark.read.format("delta").load(source)
         return spark.read.parquet(source)
     except PySparkException as error:
@@ -41,7 +41,12 @@ def read_table(spark: SparkSession, source: str, what: str) -> DataFrame:
 def is_path(source: str) -> bool:
     """Whether a source is a path or glob rather than a table name."""
     bare = _QUOTED.sub("", source)
-    return "/" in bare or bool(_GLOB.search(bare)) or bare.endswith(".parquet")
+    return "/" in bare or is_pattern(bare) or bare.endswith(".parquet")
+
+
+def is_pattern(path: str) -> bool:
+    """Whether Spark takes a path for a glob."""
+    return bool(_GLOB.search(path))
 
 
 def quoted_name(name: str) -> str:

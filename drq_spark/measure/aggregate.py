@@ -54,6 +54,7 @@ def prefix_counts(sids: DataFrame, codebook_sizes: tuple[int, ...]) -> DataFrame
 def prefix_sums(prefixes: DataFrame) -> tuple[PrefixSums, ...]:
     """One `PrefixSums` per length, from the rows of `prefix_counts`."""
     n, e = F.col("items"), F.col("exposure")
+    whole = n.cast("decimal(18,0)")  # the square of a count may be beyond a bigint
     rows = (
         prefixes.groupBy("level")
         .agg(
@@ -61,7 +62,7 @@ def prefix_sums(prefixes: DataFrame) -> tuple[PrefixSums, ...]:
             F.sum(n).alias("items"),
             F.coalesce(F.sum(F.when(n > 1, n)), F.lit(0)).alias("shared_items"),
             F.max(n).alias("largest"),
-            F.sum((n * n).cast("decimal(38,0)")).alias("sum_squares"),
+            F.sum(whole * whole).alias("sum_squares"),
             F.sum(n * F.log(n.cast("double"))).alias("sum_n_log_n"),
             F.sum(e).alias("exposure"),
             F.sum(e * e).alias("exposure_squares"),

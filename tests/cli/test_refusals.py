@@ -160,6 +160,14 @@ def test_a_place_that_cannot_be_written_is_refused(folder, below):
     assert {name for name in listing(folder) if not name.startswith("items")} == set(before)
 
 
+@pytest.mark.parametrize("name", ["a*", "a?", "a[1]", "{a}"])
+def test_a_place_that_spark_takes_for_a_pattern_is_refused(folder, name):
+    code, _, said = command(arguments(Case(2, ""), folder, folder / name))
+    assert (code, said.count("\n")) == (2, 1), said
+    assert "takes" in said
+    assert not (folder / name).exists()
+
+
 def test_no_place_is_refused(folder):
     items = write(GOOD, folder / "items")
     code, _, said = command(["run", "--items", items])

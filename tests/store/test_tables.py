@@ -80,8 +80,8 @@ def test_the_pointer_has_one_row_whatever_is_written(spark, store):
 
 
 def test_a_schema_of_a_catalog_holds_the_same_tables(spark, tmp_path):
-    spark.sql("CREATE DATABASE IF NOT EXISTS `team's`")
-    named = Store(spark, str(tmp_path), "`team's`")
+    spark.sql("CREATE DATABASE IF NOT EXISTS team_1")
+    named = Store(spark, str(tmp_path), "`team_1`")
     assert not named.exists(SIDS)
     named.write(SIDS, sids(spark, run_id="one"), "one")
     assert named.exists(SIDS)
