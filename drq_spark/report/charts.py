@@ -1,4 +1,4 @@
-"""The charts of the page. Each tells how to read it and what is good; none shows a word that comes from the catalogue."""
+"""The charts of the page. Each tells how to read it and what is good; none shows a word from the catalogue."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from drq_spark.report.numbers import number, percent
 from drq_spark.report.drawing import Row, bar_rows, end_labels, set_ticks, steps
+from drq_spark.report.numbers import number, percent
 from drq_spark.report.svg import TEXT, axes, colour, inline
 
 _POINTS = 160  # of one curve: a finer one would not look different
@@ -38,13 +38,20 @@ def usage(level: int, items: NDArray[np.int64], exposure: NDArray[np.float64] | 
         _curve(drawn, _ratios(exposure), "exposure", 1.4)
     _curve(drawn, _ratios(items), "effective", 2.2)
     drawn.axhline(1.0, color=colour("muted"), linewidth=1, dashes=(4, 3))
-    drawn.annotate("even use", (1, 1), (-2, 4), textcoords="offset points", ha="right", color=colour("muted"), size=TEXT)
-    set_ticks(drawn.yaxis, steps(*drawn.get_ylim()), lambda value: f"{number(value)}×")
+    drawn.annotate(
+        "even use", (1, 1), (-2, 4), textcoords="offset points", ha="right", color=colour("muted"), size=TEXT
+    )
+    set_ticks(
+        drawn.yaxis, [place for place in steps(*drawn.get_ylim()) if place > lowest], lambda value: f"{number(value)}×"
+    )
     set_ticks(drawn.xaxis, [0, 0.25, 0.5, 0.75, 1], lambda value: f"{100 * value:.0f} %")
     drawn.set_xlabel(f"share of the {number(len(items))} codes", size=TEXT, color=colour("muted"), labelpad=2)
     unused = int((items == 0).sum())
-    words = f"{number(unused)} of {number(len(items))} codes unused" if unused else f"all {number(len(items))} codes in use"
-    label = f"Level {level}: codes sorted by use; {words}, the most used holds {number(_ratios(items).max())} times the even share"
+    words = (
+        f"{number(unused)} of {number(len(items))} codes unused" if unused else f"all {number(len(items))} codes in use"
+    )
+    most = number(_ratios(items).max())
+    label = f"Level {level}: codes sorted by use; {words}, the most used holds {most} times the even share"
     return Chart(f"Level {level}: {words}", "", inline(drawn, f"usage-{level}", label))
 
 
@@ -65,14 +72,16 @@ def capacity(rows: Sequence[tuple[int, int, float, float]], weighting: str, eta:
         for level, size, d, g in rows
     ]
     words = "; ".join(
-        f"level {level} keeps {percent(d * g)}, loses {percent(d - d * g)} to closeness and {percent(1 - d)} to uneven use"
+        f"level {level} keeps {percent(d * g)}, {percent(d - d * g)} lost to closeness, {percent(1 - d)} to uneven use"
         for level, _, d, g in rows
     )
     return Chart(
         f"Capacity by {weighting}: what is left of K",
         f"Each bar is all K codes of a level; the number is K_eff, the codes that still count at η = {number(eta)}. "
         "A long first part is good.",
-        bar_rows(bars, f"capacity-{weighting}", f"Effective share of the codes by {weighting}: {words}", right=84, limit=1.0),
+        bar_rows(
+            bars, f"capacity-{weighting}", f"Effective share of the codes by {weighting}: {words}", right=84, limit=1.0
+        ),
         (
             ("effective", "effective"),
             ("close", "lost to codewords too close to each other"),
@@ -81,7 +90,9 @@ def capacity(rows: Sequence[tuple[int, int, float, float]], weighting: str, eta:
     )
 
 
-def capacity_curve(curves: Sequence[tuple[int, int, Sequence[float], Sequence[float]]], weighting: str, eta: float) -> Chart:
+def capacity_curve(
+    curves: Sequence[tuple[int, int, Sequence[float], Sequence[float]]], weighting: str, eta: float
+) -> Chart:
     """Effective share of the codes against the perturbation; a curve is (level, K, etas, K_eff)."""
     drawn = axes(230, left=46, right=56, top=12)
     lowest = min(min(value) / size for _, size, _, value in curves)
@@ -92,16 +103,21 @@ def capacity_curve(curves: Sequence[tuple[int, int, Sequence[float], Sequence[fl
     for level, size, scales, values in curves:
         shares = [value / size for value in values]
         marker = _MARKERS[(level - 1) % len(_MARKERS)]
-        drawn.plot(scales, shares, color=colour(f"level-{level}"), marker=marker, markersize=5, linewidth=1.8, clip_on=False)
+        drawn.plot(
+            scales, shares, color=colour(f"level-{level}"), marker=marker, markersize=5, linewidth=1.8, clip_on=False
+        )
     end_labels(drawn, [(f"level {level}", values[-1] / size, f"level-{level}") for level, size, _, values in curves])
     set_ticks(drawn.xaxis, etas, number)
     set_ticks(drawn.yaxis, steps(*drawn.get_ylim()), percent)
     drawn.set_xlabel("η, size of the perturbation", size=TEXT, color=colour("muted"), labelpad=2)
-    words = "; ".join(f"level {level} from {percent(v[0] / size)} to {percent(v[-1] / size)}" for level, size, _, v in curves)
+    words = "; ".join(
+        f"level {level} from {percent(v[0] / size)} to {percent(v[-1] / size)}" for level, size, _, v in curves
+    )
     return Chart(
         f"Capacity by {weighting} as embeddings move",
-        "K_eff as a share of K, when every embedding is shaken by η times its natural spread. Curves that stay high are "
-        f"good; a steep fall means that small changes flip codes. The dashed line is the headline η = {number(eta)}.",
+        "K_eff as a share of K, when every embedding is shaken by η times its natural spread. Curves that stay "
+        "high are good; a steep fall means that small changes flip codes. "
+        f"The dashed line is the headline η, {number(eta)}.",
         inline(drawn, f"curve-{weighting}", f"Effective share of the codes over eta by {weighting}: {words}"),
     )
 
@@ -109,26 +125,29 @@ def capacity_curve(curves: Sequence[tuple[int, int, Sequence[float], Sequence[fl
 def collisions(exact: float, excess: float, shared: float | None) -> Chart:
     """The two collision rates, and the part of the first that no tokenizer can avoid."""
     rows = [Row("surplus", ((exact, "uneven"), (excess, "close")), percent(exact + excess))]
+    words = f"Collisions: surplus {percent(exact + excess)} of items, of which {percent(exact)} are exact duplicates"
+    key = [("uneven", "exact duplicates, unavoidable"), ("close", "surplus that the tokenizer adds")]
     if shared is not None:
         rows.append(Row("sharing", ((shared, "effective"),), percent(shared)))
-    words = f"surplus {percent(exact + excess)} of items, of which {percent(exact)} are exact duplicates"
+        words += f"; sharing {percent(shared)}"
+        key.append(("effective", "items that share a SID"))
     return Chart(
         "Items that collide",
-        "Surplus: items that would have to go for every SID to be unique. Sharing: items whose SID some other item has. "
+        "Surplus: items that would have to go for all SIDs to be unique. Sharing: items whose SID some other item has. "
         "Short is good, but nothing can push the surplus below the exact duplicates: equal embeddings get equal SIDs.",
-        bar_rows(rows, "collisions", f"Collisions: {words}" + (f"; sharing {percent(shared)}" if shared is not None else "")),
-        (
-            ("uneven", "exact duplicates, unavoidable"),
-            ("close", "surplus that the tokenizer adds"),
-            *((("effective", "items that share a SID"),) if shared is not None else ()),
-        ),
+        bar_rows(rows, "collisions", words),
+        tuple(key),
     )
 
 
 def entropies(rows: Sequence[tuple[int, float, float]]) -> Chart:
     """Information each level adds, beside the most that its codes can carry; a row is (level, nats, ln K)."""
     bars = [
-        Row(f"level {level}", ((min(nats, most), "effective"), (max(0.0, most - nats), "line")), f"{nats:.3g} of {most:.3g}")
+        Row(
+            f"level {level}",
+            ((min(nats, most), "effective"), (max(0.0, most - nats), "line")),
+            f"{nats:.3g} of {most:.3g}",
+        )
         for level, nats, most in rows
     ]
     words = "; ".join(f"level {level} {nats:.3g} of {most:.3g} nats" for level, nats, most in rows)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, YAxis
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from drq_spark.report.svg import TEXT, axes, colour, inline
+from drq_spark.report.svg import TEXT, WIDTH, axes, colour, inline
 
 _ROW = 30  # px of a row of bars
+_LABEL = 58  # px for the names of rows
 _LINE = 13  # px between two labels, at least
 
 
@@ -32,7 +33,7 @@ def bar_rows(rows: Sequence[Row], name: str, label: str, right: float = 60, limi
     Args:
         rows: the bars. name, label: see `svg.inline`. right: px for the texts. limit: length of a full bar.
     """
-    drawn = axes(_ROW * len(rows) + 8, left=58, right=right, top=4, bottom=4)
+    drawn = axes(_ROW * len(rows) + 8, left=_LABEL, right=right, top=4, bottom=4)
     longest = limit or max(max(sum(length for length, _ in row.segments) for row in rows), 1e-9)
     drawn.set(xlim=(0, longest), ylim=(len(rows) - 0.5, -0.5))
     drawn.set_axis_off()
@@ -42,7 +43,7 @@ def bar_rows(rows: Sequence[Row], name: str, label: str, right: float = 60, limi
             drawn.barh(place, length, left=start, height=0.6, color=colour(name_of_colour))
             start += length
         _write(drawn, -8, place, row.label, "right", "muted")
-        _write(drawn, 340 - 58 - right + 8, place, row.text, "left", "ink")
+        _write(drawn, WIDTH - _LABEL - right + 8, place, row.text, "left", "ink")
     return inline(drawn, name, label)
 
 
@@ -63,16 +64,16 @@ def _write(drawn: Axes, x: float, row: float, text: str, align: str, name: str) 
 
 
 def set_ticks(axis: Axis, places: Sequence[float], text: Callable[[float], str]) -> None:
-    """Ticks at these places and nowhere else, with faint grid lines across."""
+    """Ticks at these places and nowhere else; on a y axis with faint lines across."""
     axis.set_major_locator(FixedLocator(list(places)))
     axis.set_minor_locator(NullLocator())
     axis.set_ticklabels([text(place) for place in places])
-    if axis.axis_name == "y":
+    if isinstance(axis, YAxis):
         axis.grid(color=colour("line"), linewidth=0.8)
 
 
 def steps(low: float, high: float) -> list[float]:
-    """Round places on a logarithmic axis: 1, 2, 5 steps, thinned to 1, 3 steps and then to decades as the range grows."""
+    """Round places on a logarithmic axis: steps 1, 2, 5; where the range is wide 1, 3, or decades only."""
     decades = np.log10(high / low)
     digits = (1, 2, 5) if decades < 1.4 else (1, 3) if decades < 2.6 else (1,)
     first, last = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))

@@ -36,6 +36,18 @@ def percent(share: float) -> str:
     return f"{number(float(f'{100 * share:.3g}'))}{NBSP}%"
 
 
+def whole_percent(share: float) -> str:
+    """A share in whole percent, without the sign: for several in one line.
+
+    >>> [whole_percent(share) for share in (0, 0.001, 0.4123, 0.999)]
+    ['0', '<1', '41', '>99']
+    """
+    rounded = round(100 * share)
+    if rounded == 0 and share > 0:
+        return "<1"
+    return ">99" if rounded == 100 and share < 1 else str(rounded)
+
+
 def duration(seconds: float) -> str:
     """Seconds as a person would say them.
 

@@ -20,8 +20,8 @@ from drq_spark.schemas import Metric
 def render(data: ReportData) -> str:
     """The page about a run. The same data give the same text.
 
-    Item names and every other text from outside are escaped by the template; figures that are missing or not finite leave
-    their part of the page out.
+    Item names and every other text from outside are escaped by the template; figures that are missing or not finite
+    leave their part of the page out.
     """
     environment = Environment(
         loader=PackageLoader("drq_spark.report"),
@@ -36,11 +36,10 @@ def render(data: ReportData) -> str:
 
 
 def _overview(data: ReportData) -> dict[str, Any]:
-    gate = [(rule, tables.MISSING if finite(rule.value) is None else tables.written(rule.metric, rule.value or 0.0)) for rule in data.gate]
     return {
         "verdict": verdict(data),
         "findings": findings(data),
-        "gate": gate,
+        "gate": [(rule, tables.gate_value(rule)) for rule in data.gate],
         "cards": tables.cards(data),
         "level_colours": level_colours(len(data.codebook_sizes)),
     }
@@ -121,7 +120,11 @@ def _by_level(data: ReportData, metric: Metric) -> dict[int, float]:
 
 def _entropies(data: ReportData) -> Chart | None:
     nats = _by_level(data, Metric.CONDITIONAL_ENTROPY)
-    return charts.entropies([(level, h, log(data.codebook_sizes[level - 1])) for level, h in nats.items()]) if nats else None
+    return (
+        charts.entropies([(level, h, log(data.codebook_sizes[level - 1])) for level, h in nats.items()])
+        if nats
+        else None
+    )
 
 
 def _entropy_sentence(data: ReportData) -> str:
@@ -161,7 +164,10 @@ def _tokenizer(data: ReportData) -> list[tuple[str, str]]:
     return [
         ("id", data.tokenizer_id),
         ("kind", data.kind),
-        ("levels × codes", f"{len(sizes)} × {number(sizes[0])}" if len(set(sizes)) == 1 else ", ".join(map(number, sizes))),
+        (
+            "levels × codes",
+            f"{len(sizes)} × {number(sizes[0])}" if len(set(sizes)) == 1 else ", ".join(map(number, sizes)),
+        ),
         ("embedding dimension D", number(data.dim)),
         ("latent dimension d", number(data.latent_dim)),
         ("normalize", data.normalize),

@@ -1,6 +1,6 @@
 """Matplotlib figures as inline SVG that takes its colours and its font from the page.
 
-A chart is drawn with unique placeholder colours, which are then replaced by CSS variables: so light and dark need one drawing.
+A chart is drawn with unique placeholder colours, which then become CSS variables: light and dark need one drawing.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.style
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from markupsafe import Markup, escape
 
 MAX_LEVELS = 26  # as many as there are token letters
 WIDTH = 340  # px at scale 1: a phone shows a chart in its natural size, so its text stays readable

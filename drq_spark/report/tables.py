@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from drq_spark.report.data import Bucket, Example, ReportData
-from drq_spark.report.numbers import duration, finite, number, percent
+from drq_spark.report.data import Bucket, Example, GateResult, ReportData
+from drq_spark.report.numbers import NBSP, duration, finite, number, percent, whole_percent
 from drq_spark.report.verdict import capacity_parts
 from drq_spark.schemas import Metric, Reason
 from drq_spark.tokenizer.keys import codes_to_tokens
@@ -23,7 +23,7 @@ _REASONS = {
     Reason.DUPLICATE_ID: "id occurs more than once",
     Reason.NULL: "no embedding",
     Reason.WRONG_DIMENSION: "embedding of another length",
-    Reason.NOT_FINITE: "NaN or infinity in the embedding",
+    Reason.NOT_FINITE: "embedding with values that are not finite",
     Reason.ZERO_NORM: "embedding of norm 0, which cosine geometry cannot place",
 }
 _SHARES = {
@@ -81,15 +81,20 @@ def levels(data: ReportData) -> range:
     return range(1, len(data.codebook_sizes) + 1)
 
 
-def written(metric: str, value: float) -> str:
-    """A figure in the unit people read it in: shares as percentages."""
-    return percent(value) if metric in {share.value for share in _SHARES} else number(value)
-
-
 def figure(data: ReportData, metric: Metric, level: int = 0, weighting: str = "items", eta: float | None = None) -> str:
     """The figure as text, `MISSING` where the run has none."""
     value = finite(data.value(metric.value, level, weighting, eta))
-    return MISSING if value is None else written(metric.value, value)
+    if value is None:
+        return MISSING
+    return percent(value) if metric in _SHARES else number(value)
+
+
+def gate_value(result: GateResult) -> str:
+    """The figure that a gate rule judged, in the unit of the rule's bounds, and its level."""
+    value = finite(result.value)
+    if value is None:
+        return "no such figure"
+    return f"{number(value)}{f' at level {result.level}' if result.level else ''}"
 
 
 def cards(data: ReportData) -> list[Fact]:
@@ -98,18 +103,28 @@ def cards(data: ReportData) -> list[Fact]:
     error = finite(data.value(Metric.RELATIVE_MSE.value))
     lost = sum(data.quarantine.values())
     parts = [capacity_parts(data, level) for level in levels(data)]
-    kept = [f"{100 * part[0] * part[1]:.0f}" if part else MISSING for part in parts]
+    kept = [whole_percent(part[0] * part[1]) if part else MISSING for part in parts]
     dead = [finite(data.value(Metric.DEAD_CODES.value, level)) for level in levels(data)]
     found = [
         Fact("Items with a SID", number(data.rows_out), f"of {number(data.rows_in)} input rows"),
         unique is not None
         and Fact("Unique SIDs", percent(1 - unique), f"{figure(data, Metric.UNIQUE_SIDS)} SIDs, as a share of items"),
         any(parts)
-        and Fact("Effective capacity, K_eff / K", f"{' · '.join(kept)} %", f"level 1 to {len(kept)}, at η = {number(data.headline_eta)}"),
+        and Fact(
+            "Capacity left, K_eff / K",
+            f"{' · '.join(kept)}{NBSP}%",
+            f"levels 1 to {len(kept)}, η = {number(data.headline_eta)}",
+        ),
         error is not None and Fact("Relative MSE", number(error), "0 is perfect, 1 is no better than the average item"),
         None not in dead
-        and Fact("Dead codes", number(sum(filter(None, dead))), f"of {number(sum(data.codebook_sizes))} codes on all levels"),
-        Fact("Quarantined", number(lost), f"{percent(lost / data.rows_in) if data.rows_in else MISSING} of input rows got no SID"),
+        and Fact(
+            "Dead codes", number(sum(filter(None, dead))), f"of {number(sum(data.codebook_sizes))} codes on all levels"
+        ),
+        Fact(
+            "Quarantined",
+            number(lost),
+            f"{percent(lost / data.rows_in) if data.rows_in else MISSING} of input rows got no SID",
+        ),
     ]
     return [fact for fact in found if fact]
 
@@ -124,11 +139,13 @@ def level_table(data: ReportData, weighting: str) -> Table | None:
         ("inverse Simpson", Metric.INVERSE_SIMPSON, None),
         ("O_π", Metric.EXPECTED_OVERLAP, data.headline_eta),
         ("K_eff", Metric.EFFECTIVE_CAPACITY, data.headline_eta),
-        ("D, evenness", Metric.DISTRIBUTION, None),
-        ("G, spacing", Metric.GEOMETRY, data.headline_eta),
+        ("D", Metric.DISTRIBUTION, None),
+        ("G", Metric.GEOMETRY, data.headline_eta),
     ]
     sizes = [("K", [number(size) for size in data.codebook_sizes])]
-    return _by_level(data, f"By {weighting}, η = {number(data.headline_eta)}", columns, weighting, sizes)
+    return _by_level(
+        data, f"By {weighting}, at η = {number(data.headline_eta)}; K_eff = K · D · G", columns, weighting, sizes
+    )
 
 
 def entropy_table(data: ReportData) -> Table | None:
@@ -184,22 +201,32 @@ def collision_facts(data: ReportData) -> list[Fact]:
     """What became of SIDs that more than one item has."""
     words = [
         (Metric.UNIQUE_SIDS, "Unique SIDs", "different SIDs in use"),
-        (Metric.DUPLICATE_RATE, "Surplus items", "1 - unique SIDs / items: would have to go for all SIDs to differ"),
-        (Metric.EXACT_DUPLICATE_RATE, "Exact duplicates", "1 - different embeddings / items: the least surplus possible"),
-        (Metric.EXCESS_DUPLICATE_RATE, "Surplus the tokenizer adds", "the difference of the two: this part can be improved"),
+        (Metric.DUPLICATE_RATE, "Surplus items", "1 − unique SIDs / items: would have to go for all SIDs to differ"),
+        (
+            Metric.EXACT_DUPLICATE_RATE,
+            "Exact duplicates",
+            "1 − different embeddings / items: the least surplus possible",
+        ),
+        (
+            Metric.EXCESS_DUPLICATE_RATE,
+            "Surplus the tokenizer adds",
+            "the difference of the two: this part can be improved",
+        ),
         (Metric.SHARED_RATE, "Items that share a SID", "some other item has the same one"),
         (Metric.LARGEST_BUCKET, "Largest bucket", "items behind the most crowded SID"),
         (Metric.COLLISION_MASS, "Collision mass", "chance that two items drawn at random have the same SID"),
     ]
-    return [
-        Fact(term, value, meaning) for metric, term, meaning in words if (value := figure(data, metric)) != MISSING
-    ]
+    return [Fact(term, value, meaning) for metric, term, meaning in words if (value := figure(data, metric)) != MISSING]
 
 
 def fidelity_facts(data: ReportData) -> list[Fact]:
     """How well embeddings can be rebuilt from their SIDs."""
     words = [
-        (Metric.RELATIVE_MSE, "Relative MSE", "squared error over variance: 0 is perfect, 1 no better than the average item"),
+        (
+            Metric.RELATIVE_MSE,
+            "Relative MSE",
+            "squared error over variance: 0 is perfect, 1 no better than the average item",
+        ),
         (Metric.MEAN_COSINE, "Mean cosine", "between an embedding and its reconstruction: 1 is the same direction"),
     ]
     return [Fact(term, figure(data, metric), text) for metric, term, text in words if figure(data, metric) != MISSING]
@@ -253,7 +280,9 @@ def settings(values: Mapping[str, Any]) -> list[tuple[str, str]]:
         if isinstance(value, Mapping) and value:
             lines += [(f"{key}.{rest}", text) for rest, text in settings(value)]
         else:
-            lines.append((str(key), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)))
+            lines.append(
+                (str(key), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+            )
     return lines
 
 

@@ -7,7 +7,7 @@ from math import log
 from typing import Literal
 
 from drq_spark.report.data import ReportData
-from drq_spark.report.numbers import finite, number, percent
+from drq_spark.report.numbers import finite, number, percent, whole_percent
 from drq_spark.schemas import Metric, Status
 
 Grade = Literal["good", "fair", "poor"]
@@ -44,7 +44,9 @@ def verdict(data: ReportData) -> Verdict:
     rules = f"{number(len(data.gate))} gate rule{'s' * (len(data.gate) != 1)}"
     if failed or data.run.get("status") == Status.GATE_FAILED.value:
         what = f"{number(len(failed))} of {rules} failed" if failed else "a gate rule failed"
-        return Verdict(False, "Gate failed", f"{what.capitalize()}: the SIDs are written, but readers stay on the last good run.")
+        return Verdict(
+            False, "Gate failed", f"{what.capitalize()}: the SIDs are written, but readers stay on the last good run."
+        )
     held = f"all {rules} hold" if data.gate else "no gate rule was set"
     if data.run.get("status") == Status.PUBLISHED.value:
         return Verdict(True, "Published", f"{held.capitalize()}: readers follow this run.")
@@ -76,9 +78,10 @@ def _level(data: ReportData, level: int) -> Finding | None:
     if parts is None:
         return None
     d, g = parts
-    kept, uneven = round(100 * d * g), round(100 * (1 - d))
-    close = max(0, 100 - kept - uneven)  # the three add up to 100 as they are written
-    text = f"Level {level} uses {kept} % of its capacity: {uneven} % lost to imbalance, {close} % to codewords too close."
+    uneven = round(100 * (1 - d))
+    close = max(0, 100 - round(100 * d * g) - uneven)  # the three add up to 100 as they are written
+    uses = f"Level {level} uses {whole_percent(d * g)} % of its capacity"
+    text = f"{uses}: {uneven} % lost to imbalance, {close} % to codewords too close."
     advice = "" if grade(1 - d * g, _CAPACITY_LOST) == "good" else f" {_remedy(d, g)}"
     return Finding(grade(1 - d * g, _CAPACITY_LOST), text + advice + _dead(data, level))
 
@@ -86,7 +89,7 @@ def _level(data: ReportData, level: int) -> Finding | None:
 def _remedy(d: float, g: float) -> str:
     """The larger penalty, -ln D or -ln G, is the one to work on."""
     if -log(d) > -log(g):
-        return "A few codes hold most items: balance the training sample, or revive unused codes."
+        return "The work falls on too few codes: balance the training sample, or revive unused codes."
     return "Small changes of an embedding flip these codes: fewer codes here would lose little."
 
 
@@ -94,7 +97,9 @@ def _dead(data: ReportData, level: int) -> str:
     dead = finite(data.value(Metric.DEAD_CODES.value, level))
     if not dead:
         return ""
-    return f" {number(dead)} of {number(data.codebook_sizes[level - 1])} codes {'is' if dead == 1 else 'are'} never used."
+    return (
+        f" {number(dead)} of {number(data.codebook_sizes[level - 1])} codes {'is' if dead == 1 else 'are'} never used."
+    )
 
 
 def _exposure(data: ReportData) -> Finding | None:
@@ -106,7 +111,9 @@ def _exposure(data: ReportData) -> Finding | None:
     if not crowded:
         return None
     where = f"level{'s' * (len(crowded) > 1)} {', '.join(crowded)}"
-    return Finding("fair", f"Popular items crowd into few codes at {where}: by exposure less than half of that capacity is left.")
+    return Finding(
+        "fair", f"Popular items crowd into few codes at {where}: by exposure less than half of that capacity is left."
+    )
 
 
 def _collisions(data: ReportData) -> Finding | None:
@@ -143,7 +150,7 @@ def _churn(data: ReportData) -> Finding | None:
     if not values:
         return None
     worst, level = max(values)
-    text = f"Since the previous run at most {percent(worst)} of the items really moved (level {level}, renamed codes apart)."
+    text = f"Since the last run up to {percent(worst)} of the items really moved (level {level}, renamed codes apart)."
     return Finding(grade(worst, _MOVED), text if worst else "No item really moved since the previous run.")
 
 

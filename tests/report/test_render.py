@@ -1,0 +1,218 @@
+"""The page: hostile names, nothing from the network, parts without figures, the same bytes again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html import escape
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from report.builder import HOSTILE, build
+
+from drq_spark.report.data import LevelUsage, MetricRow, ReportData
+from drq_spark.report.render import render
+from drq_spark.schemas import Metric
+
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+LOADING = {"src", "srcset", "data", "poster", "action", "formaction", "background", "cite", "ping"}
+
+
+class Page(HTMLParser):
+    """Every tag with its attributes, all text, and whether tags close in the order in which they opened."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        assert len(dict(attrs)) == len(attrs), f"an attribute twice in <{tag}>"
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.text.append(data)
+
+    def sections(self) -> set[str]:
+        return {attrs["id"] for tag, attrs in self.tags if tag == "section"}
+
+
+def without(data: ReportData, *metrics: Metric) -> ReportData:
+    return replace(data, metrics=tuple(row for row in data.metrics if row.metric not in metrics))
+
+
+@pytest.fixture(scope="module")
+def data():
+    return build()
+
+
+@pytest.fixture(scope="module")
+def text(data):
+    return render(data)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return build(codes=16, levels=1, items=5000)
+
+
+def hostile_run() -> ReportData:
+    bad = HOSTILE[0]
+    data = build(names=HOSTILE, failed=True, exposure=False, churn=False)
+    return replace(
+        data,
+        run={key: bad for key in data.run} | {"status": "gate_failed"},
+        quarantine={bad: 3},
+        seconds={bad: 1.0},
+        kind=bad,
+        tokenizer_id=bad,
+        normalize=bad,
+        training={bad: [bad], "nested": {bad: bad}},
+        config={bad: bad},
+        previous_run_id=bad,
+        gate=tuple(replace(rule, rule=bad) for rule in data.gate),
+        metrics=(*data.metrics, MetricRow(bad, 0, bad, None, 1.0)),
+    )
+
+
+def test_hostile_text_stays_text():
+    text = render(hostile_run())
+    page = Page(text)
+    assert page.open == []
+    assert not {"script", "img", "iframe", "object", "embed", "link", "base", "form"} & {tag for tag, _ in page.tags}
+    assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
+    for name in HOSTILE:
+        assert name[:100] in "".join(page.text)
+        assert name not in text or escape(name) == name
+    assert "49" not in text[text.index("7 * 7") : text.index("7 * 7") + 9]
+    assert "x" * 200 not in text
+
+
+@pytest.mark.parametrize("size", [{}, {"failed": True}, {"codes": 8192, "levels": 8, "items": 48_000_000}], ids=str)
+def test_a_page_stands_alone(size):
+    text = render(build(**size))
+    page = Page(text)
+    assert page.open == []
+    assert text.startswith("<!doctype html>")
+    assert len(text.encode()) < 1_000_000
+    assert not re.search(r"https?:|@import|url\((?!#)|<script", text)
+    for tag, attrs in page.tags:
+        assert not LOADING & set(attrs), tag
+        assert (attrs.get("href") or "#").startswith("#")
+    assert not re.search(r"\b(nan|None|inf)\b", "".join(page.text), re.IGNORECASE)
+
+
+def test_ids_are_unique_and_references_lead_somewhere(text):
+    page = Page(text)
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(set(ids)) == len(ids)
+    used = {attrs["href"][1:] for _, attrs in page.tags if "href" in attrs} | set(re.findall(r"url\(#([^)]*)\)", text))
+    assert used <= set(ids)
+
+
+def test_every_chart_speaks(text):
+    drawings = [attrs for tag, attrs in Page(text).tags if tag == "svg"]
+    assert len(drawings) == 3 + 2 + 2 + 4
+    for attrs in drawings:
+        assert attrs["role"] == "img"
+        assert len(attrs["aria-label"]) > 30
+
+
+def test_colours_come_from_the_page(text):
+    """No colour of a drawing is fixed, and every variable has a value in both schemes."""
+    drawings = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
+    assert not re.search(r"#[0-9a-f]{6}\b", drawings)
+    for variable in set(re.findall(r"var\((--[a-z0-9-]+)\)", text)) - {"--sans", "--mono"}:
+        assert len(re.findall(rf"{variable}: #", text)) == 2, variable
+
+
+def test_the_same_data_give_the_same_bytes(data, text):
+    assert render(data) == text
+    assert render(build()) == text
+
+
+def test_every_metric_is_on_the_page(data, text):
+    """Each under its own name in the table of all figures; none is left out."""
+    shown = {row.metric for row in data.metrics}
+    assert shown == {metric.value for metric in Metric}
+    assert shown <= set(Page(text).text)
+
+
+def test_parts_without_figures_do_not_appear(data):
+    everything = Page(render(data)).sections()
+    assert {"churn", "quarantine", "fidelity", "movement", "information", "examples"} <= everything
+    bare = replace(data, metrics=(), gate=(), usage=(), buckets=(), examples=(), quarantine={}, seconds={})
+    page = Page(render(bare))
+    assert page.sections() == {"figures", "details", "glossary"}
+    links = {attrs["href"] for tag, attrs in page.tags if tag == "a"}
+    assert links == {"#content", "#figures", "#details", "#glossary"}
+
+
+@pytest.mark.parametrize(
+    ("gone", "section"),
+    [
+        ((Metric.CHURN, Metric.CHURN_MATCHED), "churn"),
+        ((Metric.EFFECTIVE_CAPACITY,), "movement"),
+        (
+            (
+                Metric.RELATIVE_MSE,
+                Metric.MEAN_COSINE,
+                Metric.RESIDUAL_SHARE,
+                Metric.MEAN_MARGIN,
+                Metric.UNCERTAIN_SHARE,
+            ),
+            "fidelity",
+        ),
+        ((Metric.PREFIX_ENTROPY, Metric.CONDITIONAL_ENTROPY, Metric.OCCUPIED_PREFIXES), "information"),
+    ],
+)
+def test_a_missing_figure_takes_its_part_away(data, gone, section):
+    page = Page(render(without(data, *gone)))
+    assert section not in page.sections()
+    assert f"#{section}" not in {attrs.get("href") for _, attrs in page.tags}
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+def test_the_page_does_without_any_figure(small, metric):
+    """A figure that is missing and one that is nan are the same to the reader."""
+    rows = tuple(replace(row, value=np.nan) if row.metric == metric else row for row in small.metrics)
+    assert render(replace(small, metrics=rows)) == render(without(small, metric))
+
+
+def test_no_exposure_no_word_of_it():
+    page = Page(render(build(exposure=False)))
+    body = "".join(page.text)
+    body = body[: body.rindex("Run details")]
+    assert "xposure" not in body
+
+
+def test_a_level_that_nothing_uses(data):
+    empty = LevelUsage(np.zeros(256, np.int64), np.zeros(256))
+    text = render(replace(data, usage=(empty,) * 3))
+    assert "256 of 256 codes unused" in text
+
+
+def test_one_level_of_two_codes_and_no_items(data):
+    tiny = build(codes=2, levels=1, items=3)
+    assert Page(render(replace(tiny, rows_in=0, rows_out=0))).open == []
+    assert Page(render(tiny)).open == []
+
+
+def test_the_users_drawing_settings_do_not_matter(text, monkeypatch):
+    import matplotlib as mpl
+
+    with mpl.rc_context({"lines.linewidth": 9, "text.color": "red", "svg.fonttype": "path"}):
+        assert render(build()) == text

@@ -1,0 +1,109 @@
+"""What the page says about a run, by hand-made figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from report.builder import build
+
+from drq_spark.report.data import MetricRow
+from drq_spark.report.verdict import findings, verdict
+
+BARE = replace(build(levels=1, items=1000), metrics=(), gate=())
+
+
+def sentences(*rows: tuple) -> list[tuple[str, str]]:
+    """Grade and text of every finding about these (metric, level, weighting, eta, value)."""
+    return [
+        (found.grade, found.text) for found in findings(replace(BARE, metrics=tuple(MetricRow(*row) for row in rows)))
+    ]
+
+
+def test_a_level_that_loses_to_closeness():
+    (found,) = sentences(("distribution", 1, "items", None, 0.88), ("geometry", 1, "items", 0.5, 0.466))
+    assert found[0] == "fair"
+    assert "uses 41 % of its capacity: 12 % lost to imbalance, 47 % to codewords too close." in found[1]
+    assert "Small changes" in found[1]
+
+
+def test_a_level_that_loses_to_imbalance():
+    (found,) = sentences(
+        ("distribution", 1, "items", None, 0.2), ("geometry", 1, "items", 0.5, 0.9), ("dead_codes", 1, "items", None, 1)
+    )
+    assert found[0] == "poor"
+    assert "balance the training sample" in found[1]
+    assert found[1].endswith("1 of 256 codes is never used.")
+
+
+def test_a_good_level_gets_no_advice():
+    rows = ("distribution", 1, "items", None, 0.9), ("geometry", 1, "items", 0.5, 1.0)
+    assert sentences(*rows) == [
+        ("good", "Level 1 uses 90 % of its capacity: 10 % lost to imbalance, 0 % to codewords too close.")
+    ]
+
+
+@pytest.mark.parametrize("kept", [0.001, 0.335, 0.5, 0.999])
+@pytest.mark.parametrize("d", [0.9995, 0.755, 0.3349])
+def test_the_three_parts_add_up_to_100(d, kept):
+    import re
+
+    (found,) = sentences(("distribution", 1, "items", None, d), ("geometry", 1, "items", 0.5, min(1.0, kept / d)))
+    uses, uneven, close = (int(part) for part in re.findall(r"[<>]?(\d+) %", found[1]))
+    assert abs(uses + uneven + close - 100) <= 1
+
+
+def test_another_eta_is_not_the_headline():
+    assert sentences(("distribution", 1, "items", None, 0.9), ("geometry", 1, "items", 1.0, 0.5)) == []
+
+
+def test_exposure_that_crowds():
+    rows = [("distribution", 1, weighting, None, d) for weighting, d in (("items", 0.9), ("exposure", 0.4))]
+    rows += [("geometry", 1, weighting, 0.5, 1.0) for weighting in ("items", "exposure")]
+    assert sentences(*rows)[1][1].startswith("Popular items crowd into few codes at level 1:")
+
+
+@pytest.mark.parametrize(("excess", "grade"), [(0.0, "good"), (0.01, "good"), (0.05, "fair"), (0.3, "poor")])
+def test_collisions_by_what_the_tokenizer_adds(excess, grade):
+    rows = ("excess_duplicate_rate", 0, "items", None, excess), ("exact_duplicate_rate", 0, "items", None, 0.4)
+    ((found, text),) = sentences(*rows)
+    assert found == grade
+    assert "exact duplicates" in text
+
+
+@pytest.mark.parametrize(("error", "grade"), [(0.2, "good"), (0.5, "fair"), (0.9, "poor"), (1.2, "poor")])
+def test_fidelity(error, grade):
+    ((found, text),) = sentences(("relative_mse", 0, "items", None, error))
+    assert found == grade
+    assert ("no better than" in text) == (error > 1)
+
+
+def test_churn_names_the_worst_level():
+    data = replace(
+        build(levels=2, items=1000),
+        metrics=(MetricRow("churn_matched", 1, "items", None, 0.3), MetricRow("churn_matched", 2, "items", None, 0.1)),
+    )
+    (found,) = findings(data)
+    assert found.grade == "poor"
+    assert "(level 1," in found.text
+
+
+@pytest.mark.parametrize(
+    ("status", "failed", "title", "passed"),
+    [
+        ("published", False, "Published", True),
+        ("passed", False, "Gate passed", True),
+        ("started", False, "Not published", True),
+        ("gate_failed", True, "Gate failed", False),
+        ("started", True, "Gate failed", False),
+    ],
+)
+def test_the_banner(status, failed, title, passed):
+    data = build(items=1000, failed=failed)
+    found = verdict(replace(data, run={**data.run, "status": status}))
+    assert (found.title, found.passed) == (title, passed)
+    assert ("1 of 5 gate rules" in found.sentence) == failed
+
+
+def test_a_run_without_rules():
+    assert verdict(BARE).sentence == "No gate rule was set: readers follow this run."
