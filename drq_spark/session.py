@@ -49,9 +49,9 @@ _INSTALL_JAVA = (
 )
 
 
-def session_for_run(progress: Callable[[str], None] | None = None) -> SparkSession:
+def session_for_run(progress: Callable[[str], None] | None = None, *, short_lived: bool = False) -> SparkSession:
     """The cluster's session where there is one, else a new local one; what the command line and the jobs use."""
-    return running_session() or local_session(progress=progress)
+    return running_session() or local_session(progress=progress, short_lived=short_lived)
 
 
 def running_session() -> SparkSession | None:
@@ -77,6 +77,7 @@ def local_session(
     master: str = "local[*]",
     memory: str | None = None,
     shuffle_partitions: int = 8,
+    short_lived: bool = False,
     scratch: Path | None = None,
     settings: Mapping[str, str] | None = None,
     progress: Callable[[str], None] | None = None,
@@ -88,6 +89,8 @@ def local_session(
         master: `local[2]`, `local[*]` or `local-cluster[workers,cores,MiB]`.
         memory: Java heap, such as "4g"; a quarter of the machine's memory between 1 and 8 GiB without it.
         shuffle_partitions: Upper bound of the tasks after a shuffle; small, because every task costs some milliseconds.
+        short_lived: Java translates its code quickly rather than well: about half the processor time for a session of a
+            few minutes on little data (the tests, the demo), slower over millions of rows.
         scratch: Folder for the warehouse, the shuffle files and `spark.log`; without it a temporary folder that goes
             when the process ends.
         settings: Spark settings that are laid over the ones made here.
@@ -103,7 +106,9 @@ def local_session(
     if active is not None:
         return active
     folder = scratch or _temporary_folder()
-    base = local_settings(folder, memory=memory, shuffle_partitions=shuffle_partitions, progress=progress)
+    base = local_settings(
+        folder, memory=memory, shuffle_partitions=shuffle_partitions, short_lived=short_lived, progress=progress
+    )
     _prepare_environment()
     logging.getLogger("py4j").setLevel(logging.WARNING)  # it tells of every connection that closes
     return _start(app_name, master, {**base, **(settings or {})}, folder / "spark.log")
@@ -114,6 +119,7 @@ def local_settings(
     *,
     memory: str | None = None,
     shuffle_partitions: int = 8,
+    short_lived: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, str]:
     """The Spark settings of a local session; they must reach Java before it starts (`local_session` sees to that).
@@ -122,6 +128,7 @@ def local_settings(
         scratch: As for `local_session`; its folders are made.
         memory: As for `local_session`.
         shuffle_partitions: As for `local_session`.
+        short_lived: As for `local_session`.
         progress: As for `local_session`.
 
     Raises:
@@ -133,6 +140,7 @@ def local_settings(
     return {
         **_delta_settings(jars),
         **_quiet_settings(scratch),
+        "spark.driver.extraJavaOptions": _java_options(scratch, short_lived),
         "spark.driver.memory": memory or _default_memory(),
         "spark.sql.shuffle.partitions": str(shuffle_partitions),
     }
@@ -336,10 +344,18 @@ def _delta_settings(jars: list[Path]) -> dict[str, str]:
     }
 
 
+def _java_options(folder: Path, short_lived: bool) -> str:
+    options = [
+        "-Duser.timezone=UTC",
+        f"-Dderby.system.home={folder}",
+        f"-XX:ErrorFile={folder / 'java-crash.log'}",
+        *(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if short_lived else []),
+    ]
+    return " ".join(f'"{option}"' for option in options)
+
+
 def _quiet_settings(folder: Path) -> dict[str, str]:
-    files = (f"-Dderby.system.home={folder}", f"-XX:ErrorFile={folder / 'java-crash.log'}")
     return {
-        "spark.driver.extraJavaOptions": " ".join(f'"{option}"' for option in ("-Duser.timezone=UTC", *files)),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.local.dir": str(folder / "local"),
