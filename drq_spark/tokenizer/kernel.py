@@ -73,17 +73,17 @@ class Level:
         centre = codewords.mean(axis=0, dtype=np.float64)
         centred = codewords - centre
         square = (centred * centred).sum(axis=1)
+        offset = square + prices
         with np.errstate(over="ignore"):  # what overflows float32 fails the certificate
-            gemm = np.ascontiguousarray((-2.0 * centred).T, dtype=np.float32)
-            offset = (square + prices).astype(np.float32)
+            gemm, narrow = np.ascontiguousarray((-2.0 * centred).T, np.float32), offset.astype(np.float32)
         return cls(
             codewords=np.ascontiguousarray(codewords),
             price=prices,
             centre=centre,
             gemm=gemm,
-            offset=offset,
+            offset=narrow,
             widest=float(np.sqrt(square.max())),
-            highest=float((square + np.abs(prices)).max()),
+            highest=float(np.abs(offset).max()),
         )
 
     def tile_rows(self) -> int:
@@ -106,7 +106,7 @@ class Level:
 
 def nearest(residual: F64, level: Level) -> Nearest:
     """Certified nearest codeword of every row of `residual` (float64 [n, d], finite)."""
-    residual = np.ascontiguousarray(residual)  # numpy sums a row of another layout in another order
+    residual = np.ascontiguousarray(residual)  # the residual keeps the layout, and numpy sums a row of another one otherwise
     rows = len(residual)
     result = Nearest(np.empty(rows, np.int32), np.empty(rows, np.float32), np.empty_like(residual), 0)
     uncertain, step = 0, level.tile_rows()

@@ -160,6 +160,8 @@ def test_rows_beyond_float32():
     rows = np.array([[6e38, 3e38], [-6e38, 1.0], [6e38, -6e38]])
     check(rows, np.array([[1, 1], [-1e-6, 1], [1e-6, -1], [0, 0], [2, -2]], np.float32))
     check(rows, np.array([[3e38, 3e38], [-3e38, 3e38], [3e38, 1]], np.float32))
+    # the row overflows, no score should: float32 says -inf, -inf for the last two, where float64 sees a tie of all
+    check(rows[:1], np.array([[-1e-6, 1e-2], [1e-6, -1e-2], [1.1e-6, -1e-2]], np.float32))
 
 
 @pytest.mark.parametrize("away", [1e8, 1e10, 1e12, 1e15, 1e30])
@@ -232,12 +234,28 @@ def fingerprint(found: Nearest) -> str:
     return hashlib.sha256(found.code.tobytes() + found.margin.tobytes() + found.residual.tobytes()).hexdigest()
 
 
+def ties_by_order(dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codewords with the same coordinates in another order, rows with all coordinates equal.
+
+    All costs are equal but for rounding, so that the order of summation alone decides.
+    """
+    rng = np.random.default_rng(8)
+    word = rng.normal(size=dim).astype(np.float32)
+    return np.repeat(rng.normal(size=(100, 1)), dim, axis=1), np.array([rng.permutation(word) for _ in range(9)])
+
+
 @pytest.fixture(scope="module")
 def hard_case() -> tuple[np.ndarray, np.ndarray]:
     """Random rows, near ties and exact ties in one matrix."""
     rows, codewords = near_ties(1e-9)
-    crowd = np.concatenate([codewords, codewords[:5] * np.float32(1 + 2e-7), codewords[:3]])
-    return np.concatenate([rows, np.random.default_rng(9).normal(size=(500, 12)), codewords, rows * 1e11]), crowd
+    crowd = np.concatenate([codewords, codewords[:5] * np.float32(1 + 2e-7), codewords[:3], ties_by_order(12)[1]])
+    random = np.random.default_rng(9).normal(size=(500, 12))
+    return np.concatenate([rows, random, codewords, rows * 1e11, ties_by_order(12)[0]]), crowd
+
+
+@pytest.mark.parametrize("dim", [3, 12, 200])
+def test_ties_that_rounding_decides_are_decided_by_the_order_of_numpy(dim):
+    assert len(set(check(*ties_by_order(dim)).code.tolist())) > 2
 
 
 @pytest.mark.parametrize(("tile", "pairs"), [(1, 1), (24 * 17, 50), (2**18, 2**22), (2**24, 2**10)])
@@ -271,19 +289,21 @@ def test_the_order_of_rows_does_not_show(hard_case):
 
 def test_the_memory_layout_does_not_show():
     """numpy adds up a row that is not contiguous in another order, which would move float64 ties."""
-    rows, codewords = random_case(200, 40, 64)
+    rows, codewords = ties_by_order(64)
     whole = fingerprint(nearest(rows, Level.prepare(codewords)))
     assert fingerprint(nearest(np.asfortranarray(rows), Level.prepare(np.asfortranarray(codewords)))) == whole
     doubled = np.repeat(rows, 2, axis=1)[:, ::2]
     assert fingerprint(nearest(doubled, Level.prepare(codewords))) == whole
+    assert nearest(np.asfortranarray(rows), Level.prepare(codewords)).residual.flags.c_contiguous
 
 
 THREADED = """
 import hashlib, numpy as np
 from drq_spark.tokenizer.kernel import Level, nearest
 rng = np.random.default_rng(0)
-codewords = rng.integers(-3, 4, size=(512, 192)).astype(np.float32)
-rows = rng.integers(-3, 4, size=(3000, 192)) / 2 + rng.normal(size=(3000, 1)) * 1e-9
+word = rng.normal(size=192).astype(np.float32)
+codewords = np.concatenate([rng.normal(size=(480, 192)).astype(np.float32), [rng.permutation(word) for _ in range(32)]])
+rows = np.concatenate([rng.normal(size=(2000, 192)), np.repeat(rng.normal(size=(200, 1)), 192, axis=1)])
 found = nearest(rows, Level.prepare(codewords))
 print(hashlib.sha256(found.code.tobytes() + found.margin.tobytes() + found.residual.tobytes()).hexdigest())
 """
@@ -329,6 +349,7 @@ CANCELLING = np.array([[4096.0, -4096.0, 4096.0001, -4096.0, 1.0, 1e-3]] * 4) * 
         (CANCELLING, np.abs(CANCELLING).astype(np.float32)),
         (np.ones((2, 64)), np.outer([1, 3], np.full(64, 1 + 2.0**-12)).astype(np.float32)),
         (random_case(6, 8, 16)[0] * 1e10, random_case(6, 8, 16)[1]),
+        (random_case(6, 8, 16)[1].mean(axis=0, dtype=np.float64)[None], random_case(6, 8, 16)[1]),
     ],
 )
 @pytest.mark.parametrize("priced", [False, True])

@@ -107,6 +107,10 @@ def test_memory_layout_and_float64_input_do_not_show():
         wide = x.astype(np.float64) * (1 + 1e-9)
         assert (wide.astype(np.float32) == x).all()
         whole = tokenizer.encode(x)
+        assert tokenizer.prepare_input(np.asfortranarray(x)).flags.c_contiguous
+        z = tokenizer.latent(tokenizer.prepare_input(x))
+        turned = tokenizer.encode_latent(np.asfortranarray(z))
+        assert turned.residual_square.tobytes() == whole.residual_square.tobytes()
         for other in (np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2], wide):
             found = tokenizer.encode(other)
             assert found.margin.tobytes() == whole.margin.tobytes()
@@ -220,18 +224,19 @@ def test_refuses_networks_that_do_not_fit_together(part, value):
         replace(network(6, 3), **{part: value})
 
 
-def in_torch(form: ResidualMLP, x: np.ndarray) -> np.ndarray:
-    parts = {name: torch.from_numpy(value) for name, value in form.tensors().items()}
-    centred = torch.from_numpy(x) - parts["shift"]
+def in_torch(form: ResidualMLP, x: np.ndarray, dtype: torch.dtype) -> np.ndarray:
+    parts = {name: torch.from_numpy(value).to(dtype) for name, value in form.tensors().items()}
+    centred = torch.from_numpy(x).to(dtype) - parts["shift"]
     inner = torch.nn.functional.linear(centred * parts["scale"], parts["hidden"], parts["hidden_bias"])
     bent = torch.nn.functional.linear(torch.nn.functional.silu(inner), parts["out"])
     return (torch.nn.functional.linear(centred, parts["linear"], parts["bias"]) + bent).numpy()
 
 
 def test_the_network_is_torch_in_float64():
-    form, x = network(6, 3, hidden=11), rows(50)
-    expected = in_torch(form, x)
-    np.testing.assert_allclose(form(x), expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+    form, x = network(6, 3, hidden=11), rows(50) / np.float32(10)
+    expected = in_torch(form, x, torch.float64)
+    np.testing.assert_allclose(form(x), expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(form(x), in_torch(form, x, torch.float32), rtol=1e-5, atol=1e-6 * np.abs(expected).max())
     without = replace(form, out=np.zeros_like(form.out))
     assert np.abs(form(x) - without(x)).max() > 1e-2  # the hidden layer counts
     assert form(x).dtype == np.float64
