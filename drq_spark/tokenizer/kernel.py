@@ -106,7 +106,7 @@ class Level:
 
 def nearest(residual: F64, level: Level) -> Nearest:
     """Certified nearest codeword of every row of `residual` (float64 [n, d], finite)."""
-    residual = np.ascontiguousarray(residual)  # the residual keeps the layout, and numpy sums a row of another one otherwise
+    residual = np.ascontiguousarray(residual)  # numpy adds up rows of another layout in another order
     rows = len(residual)
     result = Nearest(np.empty(rows, np.int32), np.empty(rows, np.float32), np.empty_like(residual), 0)
     uncertain, step = 0, level.tile_rows()
