@@ -52,7 +52,7 @@ from drq_spark.schemas import (
 from drq_spark.store import Store
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.artifact import load_tokenizer, save_tokenizer, tokenizer_id
-from drq_spark.train.driver import check_memory, train_tokenizer
+from drq_spark.train.driver import check_memory, fit_tokenizer, split
 from drq_spark.train.registry import trainer
 
 _FINISHED = (Status.PUBLISHED.value, Status.GATE_FAILED.value)
@@ -239,7 +239,9 @@ def train(run: Run) -> None:
     with run.step("train"):
         rows = _slice_of(run, SAMPLE, "sample")
         drawn = load_sample(rows, run.state.dim)
-        tokenizer = train_tokenizer(drawn.x, drawn.fingerprint, run.config, run.watcher.train)
+        data = split(drawn.x, drawn.fingerprint, run.config)
+        del drawn  # the prepared copy is enough: training holds the sample twice, not three times
+        tokenizer = fit_tokenizer(data, run.config, run.watcher.train)
         folder = save_tokenizer(tokenizer, run.store.tokenizers)
         run.state = replace(run.state, tokenizer_id=tokenizer_id(tokenizer))
         run.watcher.note(f"tokenizer in {folder}")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-_CHUNK_BYTES = 2**26
+_CHUNK_BYTES = 2**25
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ def load_sample(sample: DataFrame, dim: int) -> Sample:
         vectors.update(block.tobytes())
         x[filled : filled + len(block)] = block
         filled += len(block)
+    pa.default_memory_pool().release_unused()  # Arrow would keep what the chunks took
     return Sample(x, hashlib.sha256(ids.digest() + vectors.digest()).hexdigest()[:16])
 
 

@@ -30,14 +30,24 @@ class TrainingData:
     """The sample, split once for every trainer.
 
     Attributes:
-        fit: float32 [n_fit, D], prepared rows (see `Tokenizer.prepare_input`) that training may see.
-        held_out: float32 [n_held, D], rows that only judge it; empty where `sample.holdout` is 0.
+        prepared: float32 [n, D], all rows as `Tokenizer.prepare_input` gives them, in random order.
+        held_out_rows: how many of them, from the first, only judge the fit; 0 where `sample.holdout` is 0.
         fingerprint: of the sample, see `drq_spark.sample`.
     """
 
-    fit: F32
-    held_out: F32
+    prepared: F32
+    held_out_rows: int
     fingerprint: str
+
+    @property
+    def held_out(self) -> F32:
+        """Rows that training may not see, a view."""
+        return self.prepared[: self.held_out_rows]
+
+    @property
+    def fit(self) -> F32:
+        """Rows that training may see, a view."""
+        return self.prepared[self.held_out_rows :]
 
 
 class Trainer(Protocol):

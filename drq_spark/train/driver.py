@@ -39,18 +39,25 @@ def train_tokenizer(sample: F32, fingerprint: str, config: Config, progress: Pro
         InputRefused: fewer items than codes.
         TrainingFailed: the fit diverged or collapsed.
     """
+    return fit_tokenizer(split(sample, fingerprint, config), config, progress)
+
+
+def fit_tokenizer(data: TrainingData, config: Config, progress: Progress = silent) -> Tokenizer:
+    """As `train_tokenizer`, for a sample that is split already, so that its raw rows need not stay in memory.
+
+    Raises:
+        ConfigError, SetupError, InputRefused, TrainingFailed: as `train_tokenizer`.
+    """
     chosen = trainer(config.tokenizer.name)
-    rows, dim = sample.shape
-    check_memory(chosen, rows, dim, config)
+    check_memory(chosen, *data.prepared.shape, config)
     from drq_spark.train import runtime
 
     device = runtime.choose_device(config)
-    data = split(sample, fingerprint, config)
     with runtime.torch_threads(config.train.threads):
         tokenizer = chosen.fit(data, config, progress)
     described: dict[str, Any] = {
         "settings": _settings(config),
-        "sample": {"fingerprint": fingerprint, "fit": len(data.fit), "held_out": len(data.held_out)},
+        "sample": {"fingerprint": data.fingerprint, "fit": len(data.fit), "held_out": len(data.held_out)},
         "device": device.type,
         "versions": runtime.library_versions(),
     }
@@ -75,13 +82,13 @@ def check_memory(chosen: Trainer, rows: int, dim: int, config: Config) -> None:
 
 
 def split(sample: F32, fingerprint: str, config: Config) -> TrainingData:
-    """Prepare the rows and part them by a seeded permutation; both parts are views of one new array."""
+    """Prepare the rows and part them by a seeded permutation; a new array, `sample` stays as it is."""
     order = np.random.default_rng((config.seed, _SPLIT_STREAM)).permutation(len(sample))
     prepared = np.empty(sample.shape, np.float32)
     for block in row_blocks(len(sample), sample.shape[1]):
         prepared[block] = normalized(sample[order[block]], config.items.normalize)
     held_out = int(config.sample.holdout * len(sample))
-    return TrainingData(prepared[held_out:], prepared[:held_out], fingerprint)
+    return TrainingData(prepared, held_out, fingerprint)
 
 
 def relative_mse(tokenizer: Tokenizer, prepared: F32, mean: NDArray[np.float64]) -> float:

@@ -37,8 +37,8 @@ class DrqVaeTrainer:
         """Train and freeze the VAE, then fit books to the latents that the frozen encoder gives in numpy."""
         require_rows(len(data.fit), config.tokenizer.codebook_sizes)
         vae = train_vae(data, config, progress)
-        latents = np.concatenate([encode(vae.encoder, part) for part in (data.fit, data.held_out)])
-        fit, held_out = latents[: len(data.fit)], latents[len(data.fit) :]
+        latents = encode(vae.encoder, data.prepared)
+        fit, held_out = latents[data.held_out_rows :], latents[: data.held_out_rows]
         books = fit_books(fit, held_out, config, progress)
         return Tokenizer(
             kind="drq_vae",

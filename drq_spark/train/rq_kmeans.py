@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from drq_spark.config import Config
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms
@@ -29,6 +27,6 @@ class RqKMeans:
             normalize=config.items.normalize,
             codebooks=books.codebooks,
             tables=refit_tables(data.fit, books.codes, books.codebooks),
-            latent_rms=effective_rms(np.concatenate([data.fit, data.held_out])),
+            latent_rms=effective_rms(data.prepared),
             training={"levels": books.described()},
         )

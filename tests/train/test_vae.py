@@ -34,7 +34,7 @@ def config_of(**options: Any) -> Config:
 
 
 def trained(scale: float = 1.0, **options: Any) -> Frozen:
-    data = TrainingData(curved(600, 0, scale), curved(200, 1, scale), "abc")
+    data = TrainingData(np.concatenate([curved(200, 1, scale), curved(600, 0, scale)]), 200, "abc")
     return train_vae(data, config_of(**options), silent)
 
 
