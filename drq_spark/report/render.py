@@ -16,6 +16,8 @@ from drq_spark.report.svg import drawing
 from drq_spark.report.verdict import capacity_parts, findings, verdict
 from drq_spark.schemas import Metric
 
+WEIGHTINGS = ("items", "exposure")
+
 
 def render(data: ReportData) -> str:
     """The page about a run. The same data give the same text.
@@ -46,14 +48,12 @@ def _overview(data: ReportData) -> dict[str, Any]:
 
 
 def _capacity(data: ReportData) -> dict[str, Any]:
-    weightings = ["items", "exposure"]
-    found = [table for weighting in weightings if (table := tables.level_table(data, weighting))]
     return {
         "usage": _usage(data),
         "usage_by_exposure": any(use.exposure is not None and use.exposure.sum() > 0 for use in data.usage),
-        "capacity": [chart for weighting in weightings if (chart := _capacity_chart(data, weighting))],
-        "curves": [chart for weighting in weightings if (chart := _curve_chart(data, weighting))],
-        "level_tables": found,
+        "capacity": [chart for name in WEIGHTINGS if (chart := _capacity_chart(data, name))],
+        "curves": [chart for name in WEIGHTINGS if (chart := _curve_chart(data, name))],
+        "level_tables": [table for name in WEIGHTINGS if (table := tables.level_table(data, name))],
     }
 
 
@@ -95,11 +95,12 @@ def _sids(data: ReportData) -> dict[str, Any]:
         "buckets": [tables.bucket(entry) for entry in data.buckets if entry.items > 1],
         "with_exposure": any(finite(entry.exposure) is not None for entry in data.buckets),
         "entropies": _entropies(data),
-        "entropy_table": tables.entropy_table(data),
+        "entropy_tables": [table for name in WEIGHTINGS if (table := tables.entropy_table(data, name))],
         "entropy_sentence": _entropy_sentence(data),
         "examples": [tables.example(item) for item in data.examples],
         "churn": _churn(data),
         "churn_table": tables.churn_table(data),
+        "churn_sentence": _churn_sentence(data),
     }
 
 
@@ -141,6 +142,11 @@ def _entropy_sentence(data: ReportData) -> str:
 def _churn(data: ReportData) -> Chart | None:
     raw, matched = _by_level(data, Metric.CHURN), _by_level(data, Metric.CHURN_MATCHED)
     return charts.churn([(level, value, matched.get(level)) for level, value in raw.items()]) if raw else None
+
+
+def _churn_sentence(data: ReportData) -> str:
+    moved = finite(data.value(Metric.CHURN.value))
+    return f"{percent(moved)} of the items have another SID than before." if moved is not None else ""
 
 
 def _details(data: ReportData) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from drq_spark.report.data import Bucket, Example, GateResult, ReportData
 from drq_spark.report.numbers import NBSP, duration, finite, number, percent, whole_percent
+from drq_spark.report.parts import Fact, Meter, Sid, Table
 from drq_spark.report.verdict import capacity_parts
 from drq_spark.schemas import Metric, Reason
 from drq_spark.tokenizer.keys import codes_to_tokens
@@ -38,42 +38,6 @@ _SHARES = {
     Metric.CHURN,
     Metric.CHURN_MATCHED,
 }
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table; the first cell of a row names the row, all others are figures."""
-
-    caption: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class Fact:
-    """A figure with what it means."""
-
-    term: str
-    value: str
-    meaning: str
-
-
-@dataclass(frozen=True)
-class Meter:
-    """A row with a bar of CSS width `share` (0 to 1)."""
-
-    label: str
-    value: str
-    share: float
-
-
-@dataclass(frozen=True)
-class Sid:
-    """A semantic ID as tokens; the first `shared` of them agree with the item it is compared with."""
-
-    name: str
-    tokens: tuple[str, ...]
-    shared: int = 0
 
 
 def levels(data: ReportData) -> range:
@@ -148,7 +112,7 @@ def level_table(data: ReportData, weighting: str) -> Table | None:
     )
 
 
-def entropy_table(data: ReportData) -> Table | None:
+def entropy_table(data: ReportData, weighting: str) -> Table | None:
     """Prefix entropies of every level, in nats."""
     columns: list[tuple[str, Metric, float | None]] = [
         ("H(code | before)", Metric.CONDITIONAL_ENTROPY, None),
@@ -156,7 +120,7 @@ def entropy_table(data: ReportData) -> Table | None:
         ("prefixes in use", Metric.OCCUPIED_PREFIXES, None),
     ]
     most = [f"{np.log(size):.3g}" for size in data.codebook_sizes]
-    return _by_level(data, "Information per level, in nats", columns, "items", [("ln K", most)])
+    return _by_level(data, f"Information by {weighting}, in nats", columns, weighting, [("ln K", most)])
 
 
 def margin_table(data: ReportData) -> Table | None:
@@ -216,7 +180,11 @@ def collision_facts(data: ReportData) -> list[Fact]:
         (Metric.LARGEST_BUCKET, "Largest bucket", "items behind the most crowded SID"),
         (Metric.COLLISION_MASS, "Collision mass", "chance that two items drawn at random have the same SID"),
     ]
-    return [Fact(term, value, meaning) for metric, term, meaning in words if (value := figure(data, metric)) != MISSING]
+    facts = [Fact(term, value, text) for metric, term, text in words if (value := figure(data, metric)) != MISSING]
+    shown = figure(data, Metric.COLLISION_MASS, weighting="exposure")
+    if shown != MISSING:
+        facts.append(Fact("Collision mass by exposure", shown, "the same, for two items as users meet them"))
+    return facts
 
 
 def fidelity_facts(data: ReportData) -> list[Fact]:

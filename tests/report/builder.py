@@ -82,22 +82,27 @@ class Run:
         self.add("excess_duplicate_rate", f.excess_duplicate_rate(unique, distinct, self.items))
         self.add("largest_bucket", 187)
         self.add("collision_mass", f.collision_mass(1.4 * self.items, self.items))
+        if self.exposure:
+            self.add("collision_mass", 4.1e-5, weighting="exposure")
         self.add("relative_mse", 0.3142)
         self.add("mean_cosine", 0.8361)
         entropies: list[float] = []
         for level in range(1, self.levels + 1):
             nats = min(0.96 * 0.9 ** (level - 1) * np.log(self.codes), np.log(unique) - sum(entropies[-1:]))
             entropies.append(sum(entropies[-1:]) + nats)
-            self.add("prefix_entropy", entropies[-1], level)
             self.add("occupied_prefixes", min(unique, 0.97 * float(self.codes) ** level) // 1, level)
             self.add("residual_share", 0.68**level, level)
             self.add("mean_margin", 0.21 / level, level)
             self.add("uncertain_share", 3e-6 * level, level)
-        for level, value in enumerate(f.conditional_entropies(entropies), 1):
-            self.add("conditional_entropy", value, level)
+        for weighting in ("items", "exposure") if self.exposure else ("items",):
+            values = entropies if weighting == "items" else [0.8 * value for value in entropies]
+            for level, (whole, step) in enumerate(zip(values, f.conditional_entropies(values), strict=True), 1):
+                self.add("prefix_entropy", whole, level, weighting)
+                self.add("conditional_entropy", step, level, weighting)
 
     def churn_figures(self) -> None:
         """Churn since the run before."""
+        self.add("churn", 0.86)
         for level in range(1, self.levels + 1):
             self.add("churn", 1 - 0.6**level, level)
             self.add("churn_matched", 1 - 0.9**level, level)

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,6 +152,11 @@ def test_every_metric_is_on_the_page(data, text):
     assert shown <= set(Page(text).text)
 
 
+def test_every_metric_is_explained():
+    text = (Path(__file__).parents[2] / "docs" / "figures.md").read_text(encoding="utf-8")
+    assert {metric.value for metric in Metric} <= set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
+
+
 def test_parts_without_figures_do_not_appear(data):
     everything = Page(render(data)).sections()
     assert {"churn", "quarantine", "fidelity", "movement", "information", "examples"} <= everything
@@ -190,6 +196,14 @@ def test_the_page_does_without_any_figure(small, metric):
     """A figure that is missing and one that is nan are the same to the reader."""
     rows = tuple(replace(row, value=np.nan) if row.metric == metric else row for row in small.metrics)
     assert render(replace(small, metrics=rows)) == render(without(small, metric))
+
+
+def test_whole_sids_that_moved_without_levels_to_compare(data):
+    """Two runs with other numbers of codes: only whole SIDs can be compared."""
+    whole = tuple(row for row in data.metrics if row.level == 0)
+    page = Page(render(replace(data, metrics=whole)))
+    assert "churn" in page.sections()
+    assert "86\xa0% of the items have another SID than before." in "".join(page.text)
 
 
 def test_no_exposure_no_word_of_it():
