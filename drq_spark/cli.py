@@ -86,7 +86,9 @@ def demo(
         "store.out": absolute(out),
     }
     out_console.print("5,000 software packages, 256-number embeddings of their descriptions, and what depends on what.")
-    _run(load_config([Path(str(folder / "columns.yaml"))], options, settings or ()), None, dry_run=False)
+    config = load_config([Path(str(folder / "columns.yaml"))], options, settings or ())
+    _session(short_lived=True)  # `_run` takes it up
+    _run(config, None, dry_run=False)
 
 
 @app.command()
@@ -260,10 +262,10 @@ def _finish(outcome: Any, config: Config, store: Any) -> None:
         raise GateFailed(f"the gate failed: {worst}. Data is written, the published pointer was not moved")
 
 
-def _session() -> Any:
+def _session(*, short_lived: bool = False) -> Any:
     from drq_spark.session import session_for_run
 
-    return session_for_run(_watcher().loading)
+    return session_for_run(_watcher().loading, short_lived=short_lived)
 
 
 @contextmanager

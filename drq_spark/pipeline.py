@@ -26,7 +26,7 @@ from drq_spark.files import absolute, ensure_writable, exists, remove_empty_fold
 from drq_spark.gate import GateResult, judge
 from drq_spark.inputs.catalogue import Catalogue, read_catalogue
 from drq_spark.inputs.events import events_fingerprint, exposure_from_events, read_events
-from drq_spark.inputs.tables import is_pattern
+from drq_spark.inputs.tables import damage_refused, is_pattern
 from drq_spark.measure import aggregate
 from drq_spark.measure.figures import Aggregates, Churn, Totals, all_figures
 from drq_spark.measure.values import MetricRow
@@ -143,7 +143,8 @@ def begin(
         events = read_events(spark, config, catalogue.id_type)
         fingerprint = catalogue.profile.fingerprint
         if events is not None:
-            fingerprint += f":{events_fingerprint(events)}"
+            with damage_refused(str(config.events.path), "events table"):
+                fingerprint += f":{events_fingerprint(events)}"
         profile = catalogue.profile
         watcher.note(f"{profile.rows:,} rows, embeddings of {profile.dim} numbers, ids are {catalogue.id_type}")
         check_memory(trainer(config.tokenizer.name), min(config.sample.size, profile.ids), profile.dim, config)

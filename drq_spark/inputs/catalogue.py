@@ -16,7 +16,7 @@ from pyspark.sql import types as T
 
 from drq_spark.config import Config, Items
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.inputs.tables import column, read_table
+from drq_spark.inputs.tables import column, damage_refused, read_table
 from drq_spark.sample.keys import key_bucket, sample_key
 from drq_spark.schemas import Reason
 
@@ -67,7 +67,8 @@ def read_catalogue(spark: SparkSession, config: Config) -> Catalogue:
     if config.sample.exposure_power > 0 and config.items.exposure is None:
         raise ConfigError("sample.exposure_power needs an exposure column: set items.exposure")
     df = canonical(source, config.items)
-    profile = _profile(df, config)
+    with damage_refused(config.items.path, "items table"):
+        profile = _profile(df, config)
     kept, set_aside = _one_row_per_id(df, profile)
     return Catalogue(kept, set_aside, df.schema["item_id"].dataType.simpleString(), profile)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 from pyspark.errors import PySparkException
@@ -34,8 +36,11 @@ def read_table(spark: SparkSession, source: str, what: str) -> DataFrame:
         if not is_pattern(source) and _is_delta(spark, source):
             return spark.read.format("delta").load(source)
         return spark.read.parquet(source)
-    except PySparkException as error:
-        raise InputRefused(f"{what} {source!r} cannot be read: {_reason(error)}") from None
+    except Exception as error:
+        condition = spark_condition(error)
+        if condition is None:
+            raise
+        raise InputRefused(f"{what} {source!r} cannot be read: {_reason(condition, error)}") from None
 
 
 def is_path(source: str) -> bool:
@@ -87,8 +92,33 @@ def _is_delta(spark: SparkSession, path: str) -> bool:
     return True
 
 
-def _reason(error: PySparkException) -> str:
-    condition = error.getCondition() or ""
+@contextmanager
+def damage_refused(source: str, what: str) -> Iterator[None]:
+    """Work that reads all of a table: a damaged file is an `InputRefused`."""
+    try:
+        yield
+    except Exception as error:
+        if not (spark_condition(error) or "").startswith("FAILED_READ_FILE"):
+            raise
+        file = re.search(r"reading file (\S+?)\.?\s", str(error))
+        named = f": {file.group(1)}" if file else ""
+        raise InputRefused(f"{what} {source!r} has a damaged file{named}") from None
+
+
+def spark_condition(error: Exception) -> str | None:
+    """Spark's own name of an error, empty where it has none; None where the error is not Spark's.
+
+    A classic session hands on some of Java's errors as they are, as `py4j.protocol.Py4JJavaError`.
+    """
+    if isinstance(error, PySparkException):
+        return error.getCondition() or ""
+    java = getattr(error, "java_exception", None)
+    if java is None or not str(java.getClass().getName()).startswith("org.apache.spark."):
+        return None
+    return str(java.getCondition() or "")
+
+
+def _reason(condition: str, error: Exception) -> str:
     if condition.startswith(("PATH_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND")):
         return "there is nothing of that name; use a path or glob of Parquet files, a Delta folder or a table name"
     if condition.startswith(("UNABLE_TO_INFER_SCHEMA", "CANNOT_READ_FILE_FOOTER", "FAILED_READ_FILE")):

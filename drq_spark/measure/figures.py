@@ -1,4 +1,4 @@
-"""Aggregated counts -> rows of the metrics table. Pure: the same code serves Spark's counts and a plain numpy reference."""
+"""Aggregated counts -> rows of the metrics table: one code for the counts of Spark and of a plain numpy reference."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Churn:
-    """Changes against the previous published run: code changes per level [K, K] (None where not counted), and whole SIDs."""
+    """Changes against the published run: code changes per level [K, K] (None where not counted), and whole SIDs."""
 
     tables: Sequence[NDArray[np.int64] | None]
     items: int
@@ -130,7 +130,8 @@ def _prefixes(prefixes: Sequence[PrefixSums]) -> Iterator[MetricRow]:
     if len(exposed) == len(prefixes):
         entropies[EXPOSURE] = exposed
     for weighting, values in entropies.items():
-        for level, (whole, step) in enumerate(zip(values, formulas.conditional_entropies(values), strict=True), start=1):
+        steps = formulas.conditional_entropies(values)
+        for level, (whole, step) in enumerate(zip(values, steps, strict=True), start=1):
             yield _row(Metric.PREFIX_ENTROPY, whole, level, weighting)
             yield _row(Metric.CONDITIONAL_ENTROPY, step, level, weighting)
 
@@ -139,7 +140,8 @@ def _fidelity(totals: Totals) -> Iterator[MetricRow]:
     yield _row(Metric.RELATIVE_MSE, formulas.relative_mse(totals.squared_error, totals.centred_square))
     yield _row(Metric.MEAN_COSINE, formulas.share(totals.cosine, totals.items))
     shares = formulas.residual_share(totals.residual_square, totals.latent_centred_square)
-    for level, (left, margin, uncertain) in enumerate(zip(shares, totals.margin, totals.uncertain, strict=True), start=1):
+    levels = zip(shares, totals.margin, totals.uncertain, strict=True)
+    for level, (left, margin, uncertain) in enumerate(levels, start=1):
         yield _row(Metric.RESIDUAL_SHARE, left, level)
         yield _row(Metric.MEAN_MARGIN, formulas.share(margin, totals.items), level)
         yield _row(Metric.UNCERTAIN_SHARE, formulas.share(int(uncertain), totals.items), level)

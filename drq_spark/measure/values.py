@@ -30,7 +30,7 @@ class LevelUsage:
 
 @dataclass(frozen=True)
 class PrefixSums:
-    """Sums over the occupied prefixes of one length: how many there are, the items in them, and sums over their counts n.
+    """Sums over the occupied prefixes of one length: how many there are, their items, and sums over their counts n.
 
     The exposure sums are None without exposure.
     """

@@ -48,9 +48,10 @@ class ReportData:
     """Everything on the page.
 
     Attributes:
-        run: run_id, run_date, status, package_version, input_fingerprint, config_fingerprint, source (path or table of the items).
+        run: run_id, run_date, status, package_version, input_fingerprint, config_fingerprint, source (path or table of
+        the items).
         seconds: step -> wall-clock seconds, in order of the pipeline.
-        tokenizer_id, kind, dim, latent_dim, codebook_sizes, normalize: of the tokenizer. training: its `training` values.
+        tokenizer_id, kind, dim, latent_dim, codebook_sizes, normalize: of the tokenizer. training: its own account.
         sigma_unit: RMS of the latents per effective coordinate; sigma = eta * sigma_unit.
         headline_eta: the eta of headline figures.
         previous_run_id: run that churn compares with, None at the first.

@@ -50,8 +50,9 @@ def verdict(data: ReportData) -> Verdict:
     held = f"all {rules} hold" if data.gate else "no gate rule was set"
     if data.run.get("status") == Status.PUBLISHED.value:
         return Verdict(True, "Published", f"{held.capitalize()}: readers follow this run.")
-    title = "Gate passed" if data.run.get("status") == Status.PASSED.value else "Not published"
-    return Verdict(True, title, f"{held.capitalize()}; readers have not been moved to this run yet.")
+    if data.run.get("status") == Status.PASSED.value:  # the page is written just before the pointer moves
+        return Verdict(True, "Gate passed", f"{held.capitalize()}: readers move to this run.")
+    return Verdict(True, "Not published", f"{held.capitalize()}; readers have not been moved to this run yet.")
 
 
 def grade(value: float, bounds: tuple[float, float]) -> Grade:

@@ -49,7 +49,8 @@ def fit_tokenizer(data: TrainingData, config: Config, progress: Progress = silen
         ConfigError, SetupError, InputRefused, TrainingFailed: as `train_tokenizer`.
     """
     chosen = trainer(config.tokenizer.name)
-    check_memory(chosen, *data.prepared.shape, config)
+    rows, dim = data.prepared.shape
+    check_memory(chosen, rows, dim, config)
     from drq_spark.train import runtime
 
     device = runtime.choose_device(config)

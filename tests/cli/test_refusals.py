@@ -99,7 +99,6 @@ CASES = {
     "value out of range": Case(2, "train.max_memory_gb", more=("--set", "train.max_memory_gb=0")),
     "more SIDs than keys": Case(2, "2^63", more=("--levels", "8", "--codes", "256")),
     "unknown tokenizer": Case(2, "rq_kmeans", more=("--tokenizer", "kmeans")),
-    "unknown option": Case(2, "--nonsense", more=("--nonsense",)),
     "unknown metric in the gate": Case(2, "gate.rules", more=("--set", "gate.rules=[{metric: fun, minimum: 1}]")),
     "no config file": Case(2, "cannot be read", more=("--config", "{folder}/nowhere.yaml")),
     "config file with Python in it": Case(2, "is not YAML", more=("--config", "{folder}/python.yaml")),
@@ -166,6 +165,24 @@ def test_a_place_that_spark_takes_for_a_pattern_is_refused(folder, name):
     assert (code, said.count("\n")) == (2, 1), said
     assert "takes" in said
     assert not (folder / name).exists()
+
+
+def test_an_unknown_option_is_named(folder):
+    code, _, said = command(arguments(Case(2, "", more=("--nonsense",)), folder, folder / "out"))
+    assert code == 2
+    assert "--nonsense" in said
+    assert not (folder / "out").exists()
+
+
+def test_a_damaged_file_is_a_matter_of_the_input(folder):
+    line = arguments(Case(3, ""), folder, folder / "out")
+    file = folder / "items" / "part-000.parquet"
+    content = bytearray(file.read_bytes())
+    content[4:400] = b"\xff" * 396
+    file.write_bytes(content)
+    code, _, said = command(line)
+    assert (code, said.count("\n")) == (3, 1), said
+    assert not (folder / "out").exists()
 
 
 def test_no_place_is_refused(folder):

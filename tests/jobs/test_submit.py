@@ -1,0 +1,119 @@
+"""The jobs under spark-submit: on two executor processes that have the package only as a zip, and their exit codes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import deltalake
+import numpy as np
+import pyarrow.parquet as pq
+import pyspark
+import pytest
+from pipeline import catalogues
+
+from drq_spark.session import delta_jars, find_java
+from drq_spark.tokenizer.artifact import load_tokenizer
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def package_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as the README tells to ship it."""
+    archive = tmp_path_factory.mktemp("ship") / "drq_spark.zip"
+    with zipfile.ZipFile(archive, "w") as target:
+        for file in (ROOT / "drq_spark").rglob("*"):
+            if file.suffix in (".py", ".j2", ".css", ".properties"):
+                target.write(file, file.relative_to(ROOT))
+    return archive
+
+
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter for executors that has the libraries but not this checkout: -S leaves out editable installs."""
+    script = tmp_path_factory.mktemp("bare") / "python"
+    site = sysconfig.get_paths()["purelib"]
+    script.write_text(f'#!/bin/sh\nexport PYTHONPATH="$PYTHONPATH:{site}"\nexec {sys.executable} -S "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
+def submit(
+    folder: Path, job: str, arguments: list[str], *options: str, python: str = sys.executable
+) -> subprocess.CompletedProcess[str]:
+    """Run a job under spark-submit, as the README tells."""
+    home = Path(pyspark.__file__).parent
+    jars = ",".join(str(jar) for jar in delta_jars(find_java(), lambda line: None))
+    settings = {
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.sql.shuffle.partitions": "4",
+        "spark.ui.enabled": "false",
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        "spark.pyspark.python": python,
+        "spark.pyspark.driver.python": sys.executable,
+    }
+    confs = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
+    command = [
+        str(home / "bin" / "spark-submit"),
+        "--jars",
+        jars,
+        *confs,
+        *options,
+        str(ROOT / "jobs" / f"{job}.py"),
+        *arguments,
+    ]
+    environment = {**os.environ, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
+    environment.pop("PYSPARK_PYTHON", None)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=500
+    )
+
+
+def run_arguments(tmp_path: Path) -> list[str]:
+    """A small run, and where it goes."""
+    rows = catalogues.plain(600, 12)
+    items = catalogues.write(rows, tmp_path / "items", 4)
+    return ["--items", items, "--out", str(tmp_path / "out"), "--levels", "2", "--codes", "8", *catalogues.settings()]
+
+
+def test_executors_assign_with_the_zip_alone(tmp_path: Path, package_zip: Path, bare_python: Path) -> None:
+    options = ("--master", "local-cluster[2,1,1024]", "--py-files", str(package_zip))
+    done = submit(tmp_path, "run", run_arguments(tmp_path), *options, python=str(bare_python))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    sids = deltalake.DeltaTable(str(tmp_path / "out" / "tables" / "sids")).to_pyarrow_table().sort_by("item_id")
+    items = pq.read_table(tmp_path / "items").sort_by("item_id")
+    tokenizer = load_tokenizer(next(str(path) for path in (tmp_path / "out" / "tokenizers").iterdir()))
+    x = np.array(items["embedding"].to_pylist(), np.float32)
+    assert sids["codes"].to_pylist() == tokenizer.encode(x).codes.tolist()
+
+
+def test_executors_without_the_zip_fail_so_that_the_test_above_shows_something(
+    tmp_path: Path, bare_python: Path
+) -> None:
+    options = ("--master", "local-cluster[1,1,1024]", "--conf", "spark.task.maxFailures=1")
+    done = submit(tmp_path, "run", run_arguments(tmp_path), *options, python=str(bare_python))
+    assert done.returncode == 1
+    assert "No module named 'drq_spark'" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--set", "tokenizer.level=3"], 2, "did you mean"),
+        (["--items", "/nothing/here.parquet", "--out", "OUT"], 3, "there is nothing of that name"),
+    ],
+)
+def test_exit_codes_reach_the_caller_of_spark_submit(
+    tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    filled = [str(tmp_path / "out") if argument == "OUT" else argument for argument in arguments]
+    done = submit(tmp_path, "run", filled, "--master", "local[1]")
+    assert done.returncode == code, done.stderr[-2000:]
+    assert message in done.stderr
