@@ -191,7 +191,7 @@ class Gate(Section):
             GateRule(metric=Metric.QUARANTINE_RATE, maximum=0.1),
             GateRule(metric=Metric.UTILIZATION, minimum=0.5),
             GateRule(metric=Metric.RELATIVE_MSE, maximum=0.95),
-            GateRule(metric=Metric.EXCESS_DUPLICATE_RATE, maximum=0.5),
+            GateRule(metric=Metric.EXCESS_DUPLICATE_RATE, maximum=0.9),
         ),
         description="All must hold",
     )
