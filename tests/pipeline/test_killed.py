@@ -37,7 +37,7 @@ Store.write = killed
 session.local_session("killed", master="local[2]", memory="1g", shuffle_partitions=4)
 main(sys.argv[2:])
 """
-OF_THE_ATTEMPT = {"seconds", "table_versions", "started_at", "sids_version"}
+OF_THE_ATTEMPT = {"seconds", "table_versions", "started_at", "sids_version", "config"}  # config names the folder
 
 
 def run_killed(before_table, arguments):
