@@ -85,7 +85,7 @@ def demo(
         "events.path": str(folder / "events.parquet"),
         "store.out": absolute(out),
     }
-    out_console.print("5,000 software packages, 256-number embeddings of their descriptions, and what depends on what.")
+    out_console.print("The catalogue: 5,000 software packages, their descriptions embedded, and what depends on what.")
     config = load_config([Path(str(folder / "columns.yaml"))], options, settings or ())
     _session(short_lived=True)  # `_run` takes it up
     _run(config, None, dry_run=False)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -32,12 +33,14 @@ class ConsoleWatcher:
         """Spinner while it lasts; one line with its time and notes when it is done."""
         start, self._notes = monotonic(), []
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
-        with Progress(*columns, console=self._console, transient=True) as self._progress:
+        drawn = self._console.is_terminal  # a log gets the finished lines only
+        with Progress(*columns, console=self._console, transient=True, disable=not drawn) as self._progress:
             self._bar = self._progress.add_task(f"[bold]{name}[/]", total=None)
             yield
         self._progress = None
         told = "; ".join(self._notes)
-        self._console.print(f"[green]✓[/] {name:<8} {monotonic() - start:6.1f} s  {told}", highlight=False)
+        line = f"[green]✓[/] {name:<8} {monotonic() - start:6.1f} s  {told}"
+        self._console.print(line, highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Kept for the line that ends the step."""
@@ -70,7 +73,7 @@ def show_outcome(console: Console, outcome: Outcome, config: Config, store: Stor
     verdict = (
         "[green]published[/]" if published else "[red]not published: the gate failed, readers stay where they are[/]"
     )
-    console.print(f"\nRun [bold]{outcome.state.run_id}[/]: {verdict}")
+    console.print(f"\nRun [bold]{outcome.state.run_id}[/]: {verdict}", soft_wrap=True)
     console.print(f"  report     {store.report}", highlight=False, soft_wrap=True)
     console.print(
         f"  tables     {store.location(TABLES[0]).removesuffix(TABLES[0].name)}", highlight=False, soft_wrap=True
@@ -90,6 +93,7 @@ def _levels_table(figures: Sequence[MetricRow], config: Config) -> Table:
         caption="D: left after uneven use. G: left after codewords too close. residual: spread not yet coded.",
         title_justify="left",
         caption_justify="left",
+        box=SIMPLE_HEAD,
     )
     for heading in ("level", "codes", "used", "perplexity", "K_eff", "of K", "D", "G", "residual"):
         table.add_column(heading, justify="right")
@@ -112,7 +116,7 @@ def _level_cells(figures: Sequence[MetricRow], level: int, size: int, eta: float
 
 
 def _catalogue_table(outcome: Outcome) -> Table:
-    table = Table(title="Catalogue", title_justify="left", show_header=False)
+    table = Table(title="Catalogue", title_justify="left", show_header=False, box=SIMPLE_HEAD)
     state, figures = outcome.state, outcome.figures
     table.add_column("figure")
     table.add_column("value", justify="right")
