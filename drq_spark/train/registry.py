@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from difflib import get_close_matches
 
@@ -36,6 +37,9 @@ def trainer(name: str) -> Trainer:
     if name not in _TRAINERS:
         near = get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
         raise ConfigError(f"no tokenizer is called {name!r}: did you mean {near!r}? Known: {', '.join(NAMES)}")
+    # OpenMP reads it when torch is loaded: threads that wait must sleep, for they share the cores with Spark. Spinning
+    # ones made training on two busy cores four times as slow.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return _TRAINERS[name]()
     except ModuleNotFoundError as error:
