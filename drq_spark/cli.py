@@ -18,10 +18,8 @@ import yaml
 from rich.console import Console
 
 from drq_spark.config import Config, load_config
-from drq_spark.errors import DrqError, GateFailed, InputRefused
-from drq_spark.files import absolute, one_line
-
-_MESSAGE_LENGTH = 300
+from drq_spark.errors import DrqError, GateFailed
+from drq_spark.files import absolute
 
 app = typer.Typer(
     name="drq",
@@ -192,18 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except SystemExit as ended:  # how typer ends: 0 done, 2 bad arguments, already shown
         return int(ended.code or 0)
-    except Exception as error:
-        if not _is_unreadable_file(error):
-            raise
-        show_error(error_console, f"an input file cannot be read: {one_line(error)[:_MESSAGE_LENGTH]}")
-        return InputRefused.exit_code
     return 0
-
-
-def _is_unreadable_file(error: Exception) -> bool:
-    """Whether Spark met a damaged file in the middle of a job."""
-    condition = getattr(error, "getCondition", lambda: None)() or ""
-    return str(condition).startswith(("FAILED_READ_FILE", "CANNOT_READ_FILE_FOOTER"))
 
 
 def entry_point() -> None:
