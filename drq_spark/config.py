@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date
 from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
@@ -247,11 +246,6 @@ def load_config(
         return Config.model_validate(reduce(_merged, layers, {}))
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(fault) for fault in error.errors())) from None
-
-
-def default_run_date() -> str:
-    """Today, for the command line only: inside the package the date is an argument."""
-    return date.today().isoformat()
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

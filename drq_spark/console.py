@@ -70,6 +70,9 @@ def show_outcome(console: Console, outcome: Outcome, config: Config, store: Stor
     for result in outcome.gate:
         console.print(_gate_line(result), highlight=False)
     published = outcome.state.status == Status.PUBLISHED.value
+    if published and outcome.followed != outcome.state.run_id:
+        back = f"drq publish --out {store.out} --run {outcome.state.run_id}"
+        console.print(f"Readers follow run {outcome.followed} since then; {back} moves them back.", soft_wrap=True)
     verdict = (
         "[green]published[/]" if published else "[red]not published: the gate failed, readers stay where they are[/]"
     )

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import os
+import re
 
 from pyarrow import fs
 
 from drq_spark.errors import ConfigError
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_HADOOP_S3 = re.compile(r"^s3[an]:")  # Hadoop's names for what pyarrow calls s3
+
 
 def resolve(path: str) -> tuple[fs.FileSystem, str]:
-    """File system and path on it of a URI (hdfs://, s3://, gs://, abfs://, file:) or a local path.
+    """File system and path on it of a URI (hdfs://, s3://, s3a://, gs://, abfs://, file:) or a local path.
 
     Raises:
         ConfigError: a scheme that pyarrow does not know.
     """
-    if "://" not in path and not path.startswith("file:"):
+    if not _is_uri(path):
         return fs.LocalFileSystem(), path
     try:
-        filesystem, inner = fs.FileSystem.from_uri(path)
+        filesystem, inner = fs.FileSystem.from_uri(_HADOOP_S3.sub("s3:", path))
     except ValueError as error:
         raise ConfigError(f"{path!r} is not on a file system that pyarrow knows: {one_line(error)}") from None
     return filesystem, inner
 
 
 def absolute(path: str) -> str:
-    """A local path made absolute; URIs as they are."""
-    return path if "://" in path or path.startswith("file:") else os.path.abspath(os.path.expanduser(path))
+    """A local path made absolute; URIs as they are but for slashes at the end."""
+    return path.rstrip("/") if _is_uri(path) else os.path.abspath(os.path.expanduser(path))
+
+
+def _is_uri(path: str) -> bool:
+    return _SCHEME.match(path) is not None
 
 
 def read_bytes(path: str) -> bytes:

@@ -28,15 +28,20 @@ class GateResult:
     passed: bool
 
 
-def judge(rules: Sequence[GateRule], figures: Sequence[MetricRow], settings: Measure) -> tuple[GateResult, ...]:
-    """Result of every rule. A rule about a figure that the run does not have fails, except churn at the first run."""
-    return tuple(_judge(rule, figures, settings) for rule in rules)
+def judge(
+    rules: Sequence[GateRule], figures: Sequence[MetricRow], settings: Measure, *, has_previous: bool = False
+) -> tuple[GateResult, ...]:
+    """Result of every rule. A rule about a figure that the run does not have fails, but for churn at the first run.
+
+    `has_previous` tells that there is a published run to compare with.
+    """
+    return tuple(_judge(rule, figures, settings, has_previous) for rule in rules)
 
 
-def _judge(rule: GateRule, figures: Sequence[MetricRow], settings: Measure) -> GateResult:
+def _judge(rule: GateRule, figures: Sequence[MetricRow], settings: Measure, has_previous: bool) -> GateResult:
     met = [figure for figure in figures if _concerns(rule, figure, settings)]
     if not met:
-        passed = rule.metric in _NEEDS_A_PREVIOUS_RUN
+        passed = rule.metric in _NEEDS_A_PREVIOUS_RUN and not has_previous
         return GateResult(_sentence(rule), rule.metric.value, rule.level or 0, None, passed)
     worst = max(met, key=lambda figure: _excess(rule, figure.value))
     return GateResult(_sentence(rule), rule.metric.value, worst.level, worst.value, _excess(rule, worst.value) <= 0)

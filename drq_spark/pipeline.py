@@ -8,7 +8,7 @@ its own id, and each step replaces its own slice, so that the end is the same.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 from drq_spark.assign.items import assign_items, sids_table, totals_table, with_suffix
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, ConsistencyError, InputRefused
-from drq_spark.files import absolute, ensure_writable, exists, remove_empty_folder, remove_folder, write_bytes
+from drq_spark.files import absolute, ensure_writable, remove_empty_folder, remove_folder, write_bytes
 from drq_spark.gate import GateResult, judge
 from drq_spark.inputs.catalogue import Catalogue, read_catalogue
 from drq_spark.inputs.events import events_fingerprint, exposure_from_events, read_events
@@ -60,12 +60,18 @@ _FINISHED = (Status.PUBLISHED.value, Status.GATE_FAILED.value)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: its row, its figures, what the gate said, and whether it had been finished before."""
+    """How a run ended.
+
+    Attributes:
+        state: its row. figures, gate: its figures and what the gate said.
+        repeated: whether it had been finished before. followed: the run that readers follow now.
+    """
 
     state: RunState
     figures: tuple[MetricRow, ...]
     gate: tuple[GateResult, ...]
     repeated: bool
+    followed: str | None
 
 
 class Run:
@@ -150,6 +156,8 @@ def begin(
         check_memory(trainer(config.tokenizer.name), min(config.sample.size, profile.ids), profile.dim, config)
         fresh = new_run(config, fingerprint, run_date, started_at, profile.rows, profile.dim, catalogue.id_type)
         state = find_same_run(store, fresh) or fresh
+        if state.status not in _FINISHED:
+            state = replace(state, started_at=started_at)  # the latest run is the one begun or taken up last
     return Run(store, config, state, watcher), catalogue
 
 
@@ -174,7 +182,8 @@ def plan(spark: SparkSession, config: Config) -> dict[str, str]:
     """What a run would do, from one pass over the items table; writes nothing.
 
     Raises:
-        ConfigError, InputRefused: as `begin`.
+        ConfigError: training would need more memory than allowed.
+        InputRefused: the items table cannot be used.
     """
     catalogue = read_catalogue(spark, config)
     profile = catalogue.profile
@@ -226,7 +235,8 @@ def sample(run: Run, catalogue: Catalogue) -> None:
     with run.step("sample"):
         drawn = draw_sample(catalogue, run.config, run.staging)
         save_run(run.store, run.state)  # killed from here on, the run is taken up again on any date
-        run.write(SAMPLE, drawn.withColumn("run_id", F.lit(run.state.run_id)))
+        by_key = drawn.repartitionByRange("sample_key").sortWithinPartitions("sample_key")  # training reads key ranges
+        run.write(SAMPLE, by_key.withColumn("run_id", F.lit(run.state.run_id)))
         run.watcher.note(f"{run.store.read(SAMPLE, run.state.run_id).count():,} items in the sample")
 
 
@@ -237,6 +247,7 @@ def train(run: Run) -> None:
         ConfigError: the run has no sample.
         TrainingFailed: the fit diverged or collapsed.
     """
+    _refuse_published(run)
     with run.step("train"):
         rows = _slice_of(run, SAMPLE, "sample")
         drawn = load_sample(rows, run.state.dim)
@@ -255,6 +266,7 @@ def assign(run: Run, catalogue: Catalogue) -> None:
         ConfigError: the run has no tokenizer.
         ConsistencyError: rows were lost or doubled.
     """
+    _refuse_published(run)
     with run.step("assign"):
         identity, tokenizer = _tokenizer_of(run)
         done = assign_items(catalogue, tokenizer, identity, run.staging)
@@ -272,6 +284,7 @@ def measure(run: Run) -> None:
     Raises:
         ConfigError: the run has no SIDs.
     """
+    _refuse_published(run)
     with run.step("measure"):
         _, tokenizer = _tokenizer_of(run)
         sids = _slice_of(run, SIDS, "assign")
@@ -310,7 +323,7 @@ def publish(run: Run) -> None:
     with run.step("publish"):
         _slice_of(run, METRICS, "measure")
         figures = read_figures(run.store, run.state.run_id)
-        gate = judge(run.config.gate.rules, figures, run.config.measure)
+        gate = _judge(run, figures)
         passed = all(result.passed for result in gate)
         run.state = replace(run.state, status=(Status.PASSED if passed else Status.GATE_FAILED).value)
         write_report(run)
@@ -323,7 +336,7 @@ def publish(run: Run) -> None:
 def outcome(run: Run, *, repeated: bool) -> Outcome:
     """What there is to tell about a finished run."""
     figures = read_figures(run.store, run.state.run_id)
-    return Outcome(run.state, tuple(figures), judge(run.config.gate.rules, figures, run.config.measure), repeated)
+    return Outcome(run.state, tuple(figures), _judge(run, figures), repeated, _published(run))
 
 
 def run_step(run: Run, work: Callable[[], None]) -> None:
@@ -345,7 +358,7 @@ def write_report(run: Run) -> None:
     _slice_of(run, METRICS, "measure")
     figures = read_figures(run.store, run.state.run_id)
     _, tokenizer = _tokenizer_of(run)
-    gate = judge(run.config.gate.rules, figures, run.config.measure)
+    gate = _judge(run, figures)
     data = gather(run.store, asdict(run.state), run.config, tokenizer, figures, gate)
     write_bytes(run.store.report, render(data).encode())
 
@@ -409,18 +422,30 @@ def _totals(run: Run) -> Totals:
 
 
 def _churn(run: Run, sids: DataFrame, tokenizer: Tokenizer) -> Churn | None:
-    """Changes against the run that readers follow, where it is another one with SIDs of the same shape."""
+    """Changes against the run that readers follow, where it is another one; code by code where the shapes agree."""
     previous = _published(run)
     if previous is None or previous == run.state.run_id:
         return None
-    before = run.store.read(SIDS, previous)
-    first = before.select("tokenizer_id").first()
-    folder = f"{run.store.tokenizers}/{first.tokenizer_id}" if first else ""
-    if not first or not exists(folder) or load_tokenizer(folder).codebook_sizes != tokenizer.codebook_sizes:
-        return None
     run.state = replace(run.state, previous_run_id=previous)
+    before, sizes = run.store.read(SIDS, previous), tokenizer.codebook_sizes
     items, moved = aggregate.moved_items(before, sids)
-    return Churn(aggregate.code_changes(before, sids, tokenizer.codebook_sizes), items, moved)
+    same_shape = open_run(run.store, previous).settings().tokenizer.codebook_sizes == sizes
+    return Churn(aggregate.code_changes(before, sids, sizes) if same_shape else (), items, moved)
+
+
+def _refuse_published(run: Run) -> None:
+    """A step alone must not change what readers follow.
+
+    Raises:
+        ConfigError: the pointer is at this run.
+    """
+    if _published(run) == run.state.run_id:
+        raise ConfigError(f"run {run.state.run_id} is published, its tables stay as they are: start a new run")
+
+
+def _judge(run: Run, figures: Sequence[MetricRow]) -> tuple[GateResult, ...]:
+    has_previous = run.state.previous_run_id is not None
+    return judge(run.config.gate.rules, figures, run.config.measure, has_previous=has_previous)
 
 
 def _pointer(run: Run) -> DataFrame:

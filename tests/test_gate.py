@@ -110,6 +110,11 @@ def test_the_default_rules_pass_a_good_run_and_fail_a_bad_one():
     good = [figure(Metric.QUARANTINE_RATE, 0), figure(Metric.UTILIZATION, 0.9, 1), figure(Metric.RELATIVE_MSE, 0.3),
             figure(Metric.EXCESS_DUPLICATE_RATE, 0.1)]  # fmt: skip
     assert all(result.passed for result in judge(rules, good, SETTINGS))
-    for i, bad in enumerate([0.2, 0.1, 0.99, 0.9]):
+    for i, bad in enumerate([0.2, 0.1, 0.99, 0.95]):
         figures = [*good[:i], MetricRow(good[i].metric, good[i].level, "items", None, bad), *good[i + 1 :]]
         assert [result.passed for result in judge(rules, figures, SETTINGS)] == [j != i for j in range(4)]
+
+
+def test_churn_that_could_not_be_compared_fails_where_there_is_something_to_compare_with():
+    rules = [GateRule(metric=Metric.CHURN, maximum=0.2)]
+    assert [judge(rules, GINI, SETTINGS, has_previous=known)[0].passed for known in (False, True)] == [True, False]

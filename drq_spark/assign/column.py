@@ -19,7 +19,6 @@ from drq_spark.assign.ship import Shipped, ship
 from drq_spark.errors import SetupError
 from drq_spark.inputs.embeddings import read_embeddings
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.artifact import tokenizer_id
 from drq_spark.tokenizer.keys import codes_to_tokens
 
 Form = Literal["codes", "key", "tokens"]
@@ -42,6 +41,8 @@ def sid_udf(tokenizer: Tokenizer, form: Form = "codes") -> Any:
     Raises:
         SetupError: there is no running Spark session.
     """
+    from drq_spark.tokenizer.artifact import tokenizer_id  # safetensors is not there on executors
+
     spark = SparkSession.getActiveSession()
     if spark is None:
         raise SetupError("sid_udf needs a running Spark session: make one first")

@@ -64,6 +64,8 @@ def read_catalogue(spark: SparkSession, config: Config) -> Catalogue:
     if config.items.path is None:
         raise ConfigError("no items: give --items PATH_OR_TABLE or set items.path")
     source = read_table(spark, config.items.path, "items table")
+    if config.items.name is not None:
+        column(source, config.items.name, "items.name", "items table")  # the report needs it hours later
     if config.sample.exposure_power > 0 and config.items.exposure is None:
         raise ConfigError("sample.exposure_power needs an exposure column: set items.exposure")
     df = canonical(source, config.items)
@@ -135,7 +137,7 @@ def _profile(df: DataFrame, config: Config) -> Profile:
     length = F.when(F.col("embedding").isNotNull(), _length(df))
     usable = F.coalesce((F.col("exposure") >= 0) & (F.col("exposure") < float("inf")), F.lit(True))
     per_id = (
-        df.select("item_id", "exposure", row_hash.alias("hash"), length.alias("length"))
+        df.select("item_id", "exposure", "embedding_hash", row_hash.alias("hash"), length.alias("length"))
         .groupBy("item_id")
         .agg(
             F.count(F.lit(1)).alias("rows"),
@@ -143,7 +145,7 @@ def _profile(df: DataFrame, config: Config) -> Profile:
             F.sum(F.col("hash").bitwiseAND(_LOW_BITS)).alias("sum"),
             F.min("length").alias("shortest"),
             F.max("length").alias("longest"),
-            F.max("exposure").alias("exposure"),
+            F.min_by("exposure", _precedence()).alias("exposure"),
             F.min(usable).alias("exposed"),
         )
     )
@@ -184,6 +186,11 @@ def _profile(df: DataFrame, config: Config) -> Profile:
     )
 
 
+def _precedence() -> Column:
+    """Of several rows with one id the lowest of these stays; rows have columns length, embedding_hash and exposure."""
+    return F.struct(F.col("length").isNull(), F.col("embedding_hash"), -F.coalesce("exposure", F.lit(0.0)))
+
+
 def _most_frequent_length(df: DataFrame, lengths: set[int], config: Config) -> int:
     if not lengths - {0}:
         raise InputRefused(
@@ -217,8 +224,9 @@ def _one_row_per_id(df: DataFrame, profile: Profile) -> tuple[DataFrame, DataFra
         return df.where(F.col("item_id").isNotNull()), null_ids
     repeated = df.groupBy("item_id").count().where("count > 1 AND item_id IS NOT NULL").select("item_id")
     unique = df.where(F.col("item_id").isNotNull()).join(repeated, "item_id", "left_anti")
-    ordered = Window.partitionBy("item_id").orderBy(F.col("embedding").isNull(), "embedding_hash", F.desc("exposure"))
-    ranked = df.join(repeated, "item_id", "left_semi").withColumn("rank", F.row_number().over(ordered))
-    kept = unique.unionByName(ranked.where("rank = 1").drop("rank"))
+    sized = df.withColumn("length", F.when(F.col("embedding").isNotNull(), _length(df)))
+    ordered = Window.partitionBy("item_id").orderBy(_precedence())
+    ranked = sized.join(repeated, "item_id", "left_semi").withColumn("rank", F.row_number().over(ordered))
+    kept = unique.unionByName(ranked.where("rank = 1").drop("rank", "length"))
     repeats = ranked.where("rank > 1").select("item_id", F.lit(Reason.DUPLICATE_ID.value).alias("reason"))
     return kept, null_ids.unionByName(repeats)

@@ -18,6 +18,7 @@ _GLOB = re.compile(r"[*?\[{]")
 _QUOTED = re.compile(r"`(?:[^`]|``)+`")
 _NAME_PART = re.compile(r"`(?:[^`]|``)+`|[^.`]+")
 _MESSAGE_LENGTH = 300
+_NO_DELTA_TABLE = ("DELTA_TABLE_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE", "DELTA_PATH_DOES_NOT_EXIST", "PATH_NOT_FOUND")
 
 
 def read_table(spark: SparkSession, source: str, what: str) -> DataFrame:
@@ -31,16 +32,22 @@ def read_table(spark: SparkSession, source: str, what: str) -> DataFrame:
         InputRefused: it is not there or not readable.
     """
     try:
-        if not is_path(source):
-            return spark.table(quoted_name(source))
-        if not is_pattern(source) and _is_delta(spark, source):
-            return spark.read.format("delta").load(source)
-        return spark.read.parquet(source)
+        df = _named_or_at(spark, source)
+        df.schema  # noqa: B018 - Connect looks at the table only when asked
+        return df
     except Exception as error:
         condition = spark_condition(error)
         if condition is None:
             raise
         raise InputRefused(f"{what} {source!r} cannot be read: {_reason(condition, error)}") from None
+
+
+def _named_or_at(spark: SparkSession, source: str) -> DataFrame:
+    if not is_path(source):
+        return spark.table(quoted_name(source))
+    if not is_pattern(source) and is_delta_table(spark, source):
+        return spark.read.format("delta").load(source)
+    return spark.read.parquet(source)
 
 
 def is_path(source: str) -> bool:
@@ -84,10 +91,17 @@ def column(df: DataFrame, name: str, setting: str, what: str) -> Column:
     return F.col(quoted(name))
 
 
-def _is_delta(spark: SparkSession, path: str) -> bool:
+def is_delta_table(spark: SparkSession, path: str) -> bool:
+    """Whether Delta finds a table at a path.
+
+    Only Delta's own word that there is none counts: a table that cannot be read for another reason raises, for its
+    folder may hold files that are deleted.
+    """
     try:
         spark.read.format("delta").load(path).schema  # noqa: B018 - Connect looks at the path only when asked
-    except PySparkException:
+    except PySparkException as error:
+        if error.getCondition() not in _NO_DELTA_TABLE:
+            raise
         return False
     return True
 

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.files import one_line
-from drq_spark.inputs.tables import quoted, quoted_name
+from drq_spark.inputs.tables import is_delta_table, quoted, quoted_name
 from drq_spark.schemas import Table
 
 _MESSAGE_LENGTH = 300
@@ -50,10 +50,7 @@ class Store:
         """Whether the table has been created."""
         if self.schema_name:
             return self.spark.catalog.tableExists(self._identifier(table))
-        try:
-            return bool(self.spark.read.format("delta").load(self.location(table)).columns)
-        except PySparkException:
-            return False
+        return is_delta_table(self.spark, self.location(table))
 
     def read(self, table: Table, run_id: str | None = None) -> DataFrame:
         """Rows of a table, of one run or of all."""
