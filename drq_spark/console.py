@@ -93,12 +93,12 @@ def _levels_table(figures: Sequence[MetricRow], config: Config) -> Table:
     eta = config.measure.headline_eta
     table = Table(
         title=f"Capacity per level at eta {eta:g}: K_eff = K * D * G",
-        caption="D: left after uneven use. G: left after codewords too close. residual: spread not yet coded.",
+        caption="D: left after uneven use. G: left after codewords too close. left: spread not yet coded.",
         title_justify="left",
         caption_justify="left",
         box=SIMPLE_HEAD,
     )
-    for heading in ("level", "codes", "used", "perplexity", "K_eff", "of K", "D", "G", "residual"):
+    for heading in ("level", "codes", "used", "perplexity", "K_eff", "of K", "D", "G", "left"):
         table.add_column(heading, justify="right")
     for level, size in enumerate(config.tokenizer.codebook_sizes, start=1):
         table.add_row(str(level), f"{size:,}", *_level_cells(figures, level, size, eta))
