@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from drq_spark.config import Config, load_config
 from drq_spark.measure.formulas import expected_overlap, perplexity
+from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms
 from drq_spark.train.driver import relative_mse, split, train_tokenizer
@@ -59,7 +60,7 @@ def ours(name: str) -> Fit:
     def fit(x: F32, config: Config) -> Tokenizer:
         named = config.tokenizer.model_copy(update={"name": name})
         none_held = config.sample.model_copy(update={"holdout": 0.0})
-        return train_tokenizer(x, "bench", config.model_copy(update={"tokenizer": named, "sample": none_held}))
+        return train_tokenizer(Sample(x, "bench"), config.model_copy(update={"tokenizer": named, "sample": none_held}))
 
     return fit
 
@@ -109,7 +110,7 @@ def measure(fit: Fit, x: F32, config: Config, judge: Judge) -> list[float]:
     began = time.perf_counter()
     tokenizer = fit(x, config)
     seconds = time.perf_counter() - began
-    parts = split(x, "bench", config)
+    parts = split(Sample(x, "bench"), config)
     mean = parts.fit.mean(axis=0, dtype=np.float64)
     return [*judge.in_sample(tokenizer), relative_mse(fit(parts.fit, config), parts.held_out, mean), seconds]
 

@@ -60,6 +60,12 @@ class Events(Section):
     user: str = Field("user_id", description="User, session or basket column")
     item: str = Field("item_id", description="Item id column, the same ids as in the items table")
     order: str = Field("timestamp", description="Column that orders the events of a user")
+    holdout: Annotated[float, Field(ge=0.0, le=0.5)] = Field(
+        0.2, description="Share of users, by hash, whose pairs only judge the behaviour training"
+    )
+    max_pairs: Positive = Field(
+        1_000_000, description="Pairs of consecutive items that train; drawn by hash where there are more"
+    )
 
 
 class Sample(Section):
@@ -109,6 +115,21 @@ class DrqVae(Section):
     learning_rate: Annotated[float, Field(gt=0.0)] = Field(5e-4, description="Adam's peak learning rate")
 
 
+class Behaviour(Section):
+    """The behaviour encoder of `drq`: items that follow one another come near (InfoNCE over the pairs of events)."""
+
+    dim: Positive = Field(64, description="Length of the behaviour part of the latent")
+    hidden: Positive = Field(256, description="Width of the hidden layer")
+    steps: Positive = Field(1200, description="Optimizer steps, at most 8 passes over the pairs")
+    batch_size: Annotated[int, Field(ge=2)] = Field(1024, description="Pairs a step; the others of a batch are negatives")
+    temperature: Annotated[float, Field(gt=0.0)] = Field(0.1, description="Of the softmax over a batch")
+    popularity_correction: Share = Field(
+        0.5, description="Share of ln q (q: how often an item is in a pair) that is taken off its logit"
+    )
+    learning_rate: Annotated[float, Field(gt=0.0)] = Field(1e-3, description="AdamW's peak learning rate")
+    weight_decay: Annotated[float, Field(ge=0.0)] = Field(1e-3, description="AdamW's weight decay")
+
+
 class Train(Section):
     """How the driver trains."""
 
@@ -118,6 +139,7 @@ class Train(Section):
         4.0, description="Training that needs more than this on the driver is refused before the first job"
     )
     kmeans: KMeans = KMeans()
+    behaviour: Behaviour = Behaviour()
     drq_vae: DrqVae = DrqVae()
 
 

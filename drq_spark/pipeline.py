@@ -251,7 +251,7 @@ def train(run: Run) -> None:
     with run.step("train"):
         rows = _slice_of(run, SAMPLE, "sample")
         drawn = load_sample(rows, run.state.dim)
-        data = split(drawn.x, drawn.fingerprint, run.config)
+        data = split(drawn, run.config)
         del drawn  # the prepared copy is enough: training holds the sample twice, not three times
         tokenizer = fit_tokenizer(data, run.config, run.watcher.train)
         folder = save_tokenizer(tokenizer, run.store.tokenizers)

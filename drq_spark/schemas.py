@@ -82,7 +82,12 @@ SAMPLE = Table(
     (
         _RUN_ID,
         _ITEM_ID,
-        Column("sample_key", "double", "Exponential variate of (id, seed) divided by the weight; the lowest keys are the sample", True),
+        Column(
+            "sample_key",
+            "double",
+            "Exponential variate of (id, seed) divided by the weight; the lowest keys are the sample",
+            True,
+        ),
         Column("embedding", "array<float>", "Embedding as float32", True),
     ),
 )
@@ -93,8 +98,15 @@ SIDS = Table(
         _ITEM_ID,
         Column("codes", "array<int>", "Code per level, 0-based", True),
         Column("sid", "bigint", "Mixed-radix key of the codes, level 1 most significant", True),
-        Column("suffix", "int", "Tells items with the same sid apart: 0, 1, ..; never moves while the tokenizer stays", True),
-        Column("margin", "array<float>", "Per level: (second best - best cost) / squared distance to the second best", True),
+        Column(
+            "suffix",
+            "int",
+            "Tells items with the same sid apart: 0, 1, ..; never moves while the tokenizer stays",
+            True,
+        ),
+        Column(
+            "margin", "array<float>", "Per level: (second best - best cost) / squared distance to the second best", True
+        ),
         Column("residual_norm", "float", "Norm of what is left of the latent after the last level", True),
         Column("exposure", "double", "Exposure of the item; NULL without exposure"),
         Column("embedding_hash", "bigint", "xxhash64 of the embedding", True),
@@ -138,7 +150,14 @@ CODE_USAGE = Table(
 PREFIX_USAGE = Table(
     "prefix_usage",
     "Use of every occupied prefix shorter than a SID",
-    (_RUN_ID, _TOKENIZER_ID, _LEVEL, Column("prefix", "bigint", "Mixed-radix key of the first codes", True), _ITEMS, _EXPOSURE),
+    (
+        _RUN_ID,
+        _TOKENIZER_ID,
+        _LEVEL,
+        Column("prefix", "bigint", "Mixed-radix key of the first codes", True),
+        _ITEMS,
+        _EXPOSURE,
+    ),
 )
 SID_USAGE = Table(
     "sid_usage",
@@ -187,7 +206,9 @@ RUNS = Table(
         Column("id_type", "string", "Spark SQL type of the item ids", True),
         Column("started_at", "timestamp", "When the run began", True),
         Column("seconds", "map<string,double>", "Wall-clock seconds per step", True),
-        Column("table_versions", "map<string,bigint>", "Delta version of every table right after the run wrote it", True),
+        Column(
+            "table_versions", "map<string,bigint>", "Delta version of every table right after the run wrote it", True
+        ),
         Column("config", "string", "Resolved settings as JSON", True),
         Column("package_version", "string", "Version of drq_spark", True),
     ),
@@ -204,7 +225,18 @@ PUBLISHED = Table(
     ),
     by_run=False,
 )
-TABLES = (SAMPLE, SIDS, SID_QUARANTINE, ASSIGNMENT_TOTALS, CODE_USAGE, PREFIX_USAGE, SID_USAGE, METRICS, RUNS, PUBLISHED)
+TABLES = (
+    SAMPLE,
+    SIDS,
+    SID_QUARANTINE,
+    ASSIGNMENT_TOTALS,
+    CODE_USAGE,
+    PREFIX_USAGE,
+    SID_USAGE,
+    METRICS,
+    RUNS,
+    PUBLISHED,
+)
 
 
 class Metric(str, Enum):

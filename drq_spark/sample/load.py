@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from drq_spark.sample.values import Sample
+
 _CHUNK_BYTES = 2**25
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Rows of the sample in key order.
-
-    Attributes:
-        x: float32 [n, D], raw embeddings. fingerprint: of ids and embeddings, 16 hex digits.
-    """
-
-    x: NDArray[np.float32]
-    fingerprint: str
 
 
 def load_sample(sample: DataFrame, dim: int) -> Sample:

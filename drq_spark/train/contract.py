@@ -26,6 +26,23 @@ def silent(stage: str, done: int, total: int, **figures: float) -> None:
 
 
 @dataclass(frozen=True)
+class TrainingPairs:
+    """Behaviour, split for every trainer by users and by items.
+
+    Attributes:
+        prepared: float32 [m, D], the items of all pairs as `Tokenizer.prepare_input` gives them.
+        held_out_items: bool [m], items that training may not see: the same ones as in `TrainingData.held_out`.
+        pairs: int64 [p, 2], rows of `prepared`, neither end held out, of users that training may see.
+        held_out_pairs: int64 [q, 2], of the other users; their ends may be held out.
+    """
+
+    prepared: F32
+    held_out_items: NDArray[np.bool_]
+    pairs: NDArray[np.int64]
+    held_out_pairs: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """The sample, split once for every trainer.
 
@@ -33,11 +50,15 @@ class TrainingData:
         prepared: float32 [n, D], all rows as `Tokenizer.prepare_input` gives them, in random order.
         held_out_rows: how many of them, from the first, only judge the fit; 0 where `sample.holdout` is 0.
         fingerprint: of the sample, see `drq_spark.sample`.
+        exposure: float64 [n] in the order of `prepared`, or None.
+        behaviour: None without events.
     """
 
     prepared: F32
     held_out_rows: int
     fingerprint: str
+    exposure: NDArray[np.float64] | None = None
+    behaviour: TrainingPairs | None = None
 
     @property
     def held_out(self) -> F32:

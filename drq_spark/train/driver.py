@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError
+from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import normalized
 from drq_spark.train.blocks import row_blocks
-from drq_spark.train.contract import Progress, Trainer, TrainingData, silent
+from drq_spark.train.contract import Progress, Trainer, TrainingData, TrainingPairs, silent
 from drq_spark.train.registry import trainer
 
 F32 = NDArray[np.float32]
@@ -21,15 +22,14 @@ F32 = NDArray[np.float32]
 _SPLIT_STREAM = 0  # purpose of the permutation that splits the sample
 
 
-def train_tokenizer(sample: F32, fingerprint: str, config: Config, progress: Progress = silent) -> Tokenizer:
+def train_tokenizer(sample: Sample, config: Config, progress: Progress = silent) -> Tokenizer:
     """Train the tokenizer that `config.tokenizer` describes.
 
     The same sample, config, device, threads and library versions give the same tokenizer, bit for bit: nothing in it
     tells when or where it was trained.
 
     Args:
-        sample: float32 [n, D], raw embeddings, all finite (and none zero where `items.normalize` is "l2").
-        fingerprint: of the sample, kept in `Tokenizer.training`.
+        sample: the items, and the behaviour where there is some.
         config: all settings.
         progress: told what happens.
 
@@ -39,7 +39,7 @@ def train_tokenizer(sample: F32, fingerprint: str, config: Config, progress: Pro
         InputRefused: fewer items than codes.
         TrainingFailed: the fit diverged or collapsed.
     """
-    return fit_tokenizer(split(sample, fingerprint, config), config, progress)
+    return fit_tokenizer(split(sample, config), config, progress)
 
 
 def fit_tokenizer(data: TrainingData, config: Config, progress: Progress = silent) -> Tokenizer:
@@ -82,14 +82,50 @@ def check_memory(chosen: Trainer, rows: int, dim: int, config: Config) -> None:
         )
 
 
-def split(sample: F32, fingerprint: str, config: Config) -> TrainingData:
-    """Prepare the rows and part them by a seeded permutation; a new array, `sample` stays as it is."""
-    order = np.random.default_rng((config.seed, _SPLIT_STREAM)).permutation(len(sample))
-    prepared = np.empty(sample.shape, np.float32)
-    for block in row_blocks(len(sample), sample.shape[1]):
-        prepared[block] = normalized(sample[order[block]], config.items.normalize)
-    held_out = int(config.sample.holdout * len(sample))
-    return TrainingData(prepared, held_out, fingerprint)
+def split(sample: Sample, config: Config) -> TrainingData:
+    """Prepare the rows and part them, by id where the sample has split keys; new arrays, `sample` stays as it is.
+
+    The held-out items are those with the lowest keys, so an item is on the same side among the items and in the pairs.
+
+    Raises:
+        ValueError: behaviour without split keys.
+    """
+    order = _split_order(sample, config.seed)
+    held_out = int(config.sample.holdout * len(order))
+    return TrainingData(
+        prepared=_prepared(sample.x, order, config),
+        held_out_rows=held_out,
+        fingerprint=sample.fingerprint,
+        exposure=None if sample.exposure is None else sample.exposure[order],
+        behaviour=None if sample.behaviour is None else _split_pairs(sample, order[:held_out], config),
+    )
+
+
+def _split_order(sample: Sample, seed: int) -> NDArray[np.int64]:
+    """Rows of the sample, the held-out ones first, in random order."""
+    if sample.split_key is not None:
+        return np.argsort(sample.split_key, kind="stable")
+    return np.random.default_rng((seed, _SPLIT_STREAM)).permutation(len(sample.x))
+
+
+def _split_pairs(sample: Sample, held_out: NDArray[np.int64], config: Config) -> TrainingPairs:
+    behaviour, keys = sample.behaviour, sample.split_key
+    if behaviour is None or keys is None:
+        raise ValueError("pairs can only be split where the items have split keys")
+    held = behaviour.split_key <= keys[held_out[-1]] if len(held_out) else np.zeros(len(behaviour.x), bool)
+    return TrainingPairs(
+        prepared=_prepared(behaviour.x, np.arange(len(behaviour.x)), config),
+        held_out_items=held,
+        pairs=behaviour.pairs[~held[behaviour.pairs].any(axis=1)],
+        held_out_pairs=behaviour.held_out_pairs,
+    )
+
+
+def _prepared(x: F32, order: NDArray[np.int64], config: Config) -> F32:
+    prepared = np.empty(x.shape, np.float32)
+    for block in row_blocks(*x.shape):
+        prepared[block] = normalized(x[order[block]], config.items.normalize)
+    return prepared
 
 
 def relative_mse(tokenizer: Tokenizer, prepared: F32, mean: NDArray[np.float64]) -> float:

@@ -23,6 +23,7 @@ from drq_spark.errors import TrainingFailed
 from drq_spark.tokenizer.network import ResidualMLP
 from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contract import Progress, TrainingData
+from drq_spark.train.networks import Coordinates, SkipNetwork
 from drq_spark.train.runtime import choose_device, random_stream
 
 F32 = NDArray[np.float32]
@@ -43,69 +44,13 @@ class Frozen:
     figures: dict[str, float | int]
 
 
-@dataclass(frozen=True)
-class _Unit:
-    """Coordinates of training: u = (x - mean) / unit, unit a power of two so that nothing is rounded on the way."""
-
-    mean: F32
-    unit: float
-    axes: F32
-
-    @classmethod
-    def of(cls, fit: F32) -> _Unit:
-        """Mean [D], unit and principal axes [D, D] (rows, largest variance first) of rows float32 [n, D]."""
-        mean = fit.mean(axis=0, dtype=np.float64).astype(np.float32)
-        covariance = np.zeros((fit.shape[1], fit.shape[1]))
-        for block in row_blocks(*fit.shape):
-            centred = fit[block].astype(np.float64) - mean
-            covariance += centred.T @ centred
-        variance, axes = np.linalg.eigh(covariance / len(fit))
-        rms = np.sqrt(max(variance.mean(), 0.0))
-        return cls(mean, float(2.0 ** np.round(np.log2(rms))) if rms > 0 else 1.0, axes.T[::-1].astype(np.float32))
-
-
-class _Skip(nn.Module):
-    """y = A u + V silu(U u + h) + b, the torch twin of `ResidualMLP` in training coordinates."""
-
-    def __init__(self, linear: F32, hidden: int, generator: torch.Generator) -> None:
-        super().__init__()
-        n_out, n_in = linear.shape
-        self.linear = nn.Parameter(torch.from_numpy(linear.copy()))
-        self.bias = nn.Parameter(torch.zeros(n_out))
-        self.hidden = nn.Parameter(torch.randn(hidden, n_in, generator=generator) / n_in**0.5)
-        self.hidden_bias = nn.Parameter(torch.zeros(hidden))
-        self.out = nn.Parameter(torch.zeros(n_out, hidden))
-
-    def features(self, u: Tensor) -> Tensor:
-        """The hidden layer, [n, n_hidden]."""
-        return nn.functional.silu(u @ self.hidden.T + self.hidden_bias)
-
-    def forward(self, u: Tensor, features: Tensor | None = None) -> Tensor:
-        """[n, n_in] -> [n, n_out]; takes the hidden layer where it is known already."""
-        features = self.features(u) if features is None else features
-        return u @ self.linear.T + features @ self.out.T + self.bias
-
-    def export(self, unit: float, shift: F32, bias: F32) -> ResidualMLP:
-        """The same map for inputs shift + unit * u, with outputs bias + unit * y."""
-        host = {name: value.detach().cpu().numpy() for name, value in self.named_parameters()}
-        return ResidualMLP(
-            shift=shift,
-            linear=host["linear"],
-            bias=(host["bias"] * unit + bias).astype(np.float32),
-            scale=np.array([1 / unit], np.float32),
-            hidden=host["hidden"],
-            hidden_bias=host["hidden_bias"],
-            out=(host["out"] * unit).astype(np.float32),
-        )
-
-
 class _Vae(nn.Module):
     """Encoder, ln v head and decoder."""
 
     def __init__(self, axes: F32, hidden: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.encoder = _Skip(axes, hidden, generator)
-        self.decoder = _Skip(np.ascontiguousarray(axes.T), hidden, generator)
+        self.encoder = SkipNetwork(axes, hidden, generator)
+        self.decoder = SkipNetwork(np.ascontiguousarray(axes.T), hidden, generator)
         self.spread = nn.Linear(hidden, len(axes))
         nn.init.zeros_(self.spread.weight)
         nn.init.constant_(self.spread.bias, _START_LOG_VARIANCE)
@@ -126,7 +71,7 @@ def train_vae(data: TrainingData, config: Config, progress: Progress) -> Frozen:
     Raises:
         TrainingFailed: the loss is not finite, or the end reconstructs worse than PCA by a margin.
     """
-    unit = _Unit.of(data.fit)
+    unit = Coordinates.of(data.fit)
     run = _Run(data, config, unit)
     start = best = run.judge()
     kept, epochs = deepcopy(run.model.state_dict()), config.train.drq_vae.epochs
@@ -155,7 +100,7 @@ def train_vae(data: TrainingData, config: Config, progress: Progress) -> Frozen:
 class _Run:
     """Model, optimizer and random numbers of one training."""
 
-    def __init__(self, data: TrainingData, config: Config, unit: _Unit) -> None:
+    def __init__(self, data: TrainingData, config: Config, unit: Coordinates) -> None:
         settings = config.train.drq_vae
         self.settings, self.device = settings, choose_device(config)
         self.generator = random_stream(config.seed, VAE_STREAM)

@@ -57,7 +57,7 @@ def result(spark, name, staging) -> Result:
     drawn = draw_sample(catalogue, settings, str(staging))
     sample = load_sample(drawn, catalogue.profile.dim)
     sampled = sorted(row.item_id for row in drawn.select("item_id").collect())
-    tokenizer = train_tokenizer(sample.x, sample.fingerprint, settings)
+    tokenizer = train_tokenizer(sample, settings)
     identity = tokenizer_id(tokenizer)
     done = assign_items(catalogue, tokenizer, f"{identity}-{name}", str(staging))
     sids = with_suffix(done.rows, None).cache()

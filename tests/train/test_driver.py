@@ -11,6 +11,7 @@ import torch
 
 from drq_spark.config import load_config
 from drq_spark.errors import ConfigError, SetupError
+from drq_spark.sample.values import Sample
 from drq_spark.train.driver import split, train_tokenizer
 from drq_spark.train.registry import NAMES, trainer
 from drq_spark.train.runtime import choose_device, random_stream, torch_threads
@@ -46,7 +47,7 @@ def test_missing_torch_names_the_extra(name: str) -> None:
 def test_absent_gpu_is_a_setup_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SetupError, match=r"^train\.device is cuda but torch sees no GPU: .*$"):
-        train_tokenizer(np.zeros((300, 4), np.float32), "abc", load_config(options={"train.device": "cuda"}))
+        train_tokenizer(Sample(np.zeros((300, 4), np.float32), "abc"), load_config(options={"train.device": "cuda"}))
     assert choose_device(load_config()).type == "cpu"
 
 
@@ -66,11 +67,11 @@ def test_threads_are_set_for_training_only() -> None:
 def test_split_is_a_seeded_partition() -> None:
     x = np.arange(400, dtype=np.float32).reshape(100, 4)
     config = load_config(options={"sample.holdout": 0.25})
-    data = split(x, "abc", config)
+    data = split(Sample(x, "abc"), config)
     assert (len(data.fit), len(data.held_out)) == (75, 25)
     assert sorted(np.concatenate([data.fit, data.held_out])[:, 0]) == sorted(x[:, 0])
-    assert np.array_equal(split(x, "abc", config).fit, data.fit)
-    assert not np.array_equal(split(x, "abc", config.model_copy(update={"seed": 1})).fit, data.fit)
+    assert np.array_equal(split(Sample(x, "abc"), config).fit, data.fit)
+    assert not np.array_equal(split(Sample(x, "abc"), config.model_copy(update={"seed": 1})).fit, data.fit)
 
 
 def test_streams_of_other_purposes_differ() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from drq_spark.config import Config, load_config
 from drq_spark.errors import TrainingFailed
+from drq_spark.sample.values import Sample
 from drq_spark.train import vae
 from drq_spark.train.contract import TrainingData, silent
 from drq_spark.train.driver import train_tokenizer
@@ -114,7 +115,7 @@ def test_divergence_is_said() -> None:
 def test_noise_of_training_is_not_in_the_codes() -> None:
     """The shipped encoder is deterministic and is the one whose latents the books were fitted on."""
     x = curved(500, 0)
-    tokenizer = train_tokenizer(x, "abc", config_of(epochs=2))
+    tokenizer = train_tokenizer(Sample(x, "abc"), config_of(epochs=2))
     first, second = tokenizer.encode(x).codes, tokenizer.encode(x).codes
     assert np.array_equal(first, second)
     assert tokenizer.latent_dim == 3

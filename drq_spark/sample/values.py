@@ -1,0 +1,47 @@
+"""What the cluster hands to training: plain numpy, no Spark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What users did, as pairs of items that followed one another, with the items' embeddings.
+
+    Attributes:
+        x: float32 [m, D], raw embeddings of every item in a pair. split_key: int64 [m], as in `Sample`.
+        pairs: int64 [p, 2], rows of `x`: item and next item, of the users that training may see.
+        held_out_pairs: int64 [q, 2], the same of the users that only judge.
+    """
+
+    x: F32
+    split_key: I64
+    pairs: I64
+    held_out_pairs: I64
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The items that train a tokenizer.
+
+    Attributes:
+        x: float32 [n, D], raw embeddings, all finite (and none zero where `items.normalize` is "l2").
+        fingerprint: of ids, embeddings and pairs, 16 hex digits.
+        split_key: int64 [n], a hash of the id and the seed: the items with the lowest keys only judge the fit. Without
+        it the split is a seeded permutation of the rows.
+        exposure: float64 [n], how often each item is shown; None where nothing is known.
+        behaviour: None without events.
+    """
+
+    x: F32
+    fingerprint: str
+    split_key: I64 | None = None
+    exposure: NDArray[np.float64] | None = None
+    behaviour: Behaviour | None = None
