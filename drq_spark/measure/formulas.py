@@ -143,8 +143,16 @@ def expected_overlap(counts: Counts, codebook: NDArray[np.floating], sigma: floa
     return float(expected_overlaps([counts], codebook, [sigma])[0, 0])
 
 
-def expected_overlaps(weightings: Sequence[Counts], codebook: NDArray[np.floating], sigmas: Sequence[float]) -> F64:
-    """`expected_overlap` [W, S] for W weightings of the same codes and S sigmas, with one pass over the pairs.
+def expected_overlaps(
+    weightings: Sequence[Counts],
+    codebook: NDArray[np.floating],
+    sigmas: Sequence[float],
+    weight: NDArray[np.floating] | None = None,
+) -> F64:
+    """`expected_overlap` [V, S] for V weightings of the same codes and S sigmas, with one pass over the pairs.
+
+    Where codes are chosen by ||W (r - c)|| with W = diag(weight), the boundary between two codewords has the normal
+    W^2 (c_i - c_j), so ||W D||^2 / ||W^2 D|| stands for the distance ||D||, D = c_i - c_j.
 
     Blocks of pairs keep memory at about 100 MB beside the codebook, whatever K; distances are float64.
     """
@@ -153,7 +161,7 @@ def expected_overlaps(weightings: Sequence[Counts], codebook: NDArray[np.floatin
         raise ValueError(f"the codebook must be [{shares.shape[1]}, d], not of shape {codebook.shape}")
     shares, codewords = _merged(shares, codebook)
     between = np.zeros((len(shares), len(sigmas)))
-    for rows, columns, distance in _distances(codebook, codewords):
+    for rows, columns, distance in _distances(codebook, codewords, weight):
         for index, sigma in enumerate(sigmas):
             overlap = codeword_overlap(distance, sigma)
             if rows == columns:
@@ -174,8 +182,10 @@ def _merged(shares: F64, codebook: NDArray[np.floating]) -> tuple[F64, NDArray[n
     return merged.T, used[np.unique(group, return_index=True)[1]]
 
 
-def _distances(codebook: NDArray[np.floating], codewords: NDArray[np.intp]) -> Iterator[tuple[slice, slice, F64]]:
-    """Distances of all pairs of these codewords, in blocks (rows, columns) on and above the diagonal."""
+def _distances(
+    codebook: NDArray[np.floating], codewords: NDArray[np.intp], weight: NDArray[np.floating] | None
+) -> Iterator[tuple[slice, slice, F64]]:
+    """Boundary distances of all pairs of these codewords, in blocks (rows, columns) on and above the diagonal."""
     centre = codebook[codewords].mean(axis=0, dtype=np.float64)
     step = max(1, min(_TILE_ELEMENTS // max(1, codebook.shape[1]), 1024))
     blocks = [slice(start, min(start + step, len(codewords))) for start in range(0, len(codewords), step)]
@@ -183,7 +193,16 @@ def _distances(codebook: NDArray[np.floating], codewords: NDArray[np.intp]) -> I
         left = codebook[codewords[rows]] - centre
         for columns in blocks[number:]:
             right = left if columns == rows else codebook[codewords[columns]] - centre
-            yield rows, columns, np.sqrt(_squared_distances(left, right))
+            yield rows, columns, _boundary_distances(left, right, weight)
+
+
+def _boundary_distances(left: F64, right: F64, weight: NDArray[np.floating] | None) -> F64:
+    """||D||, or ||W D||^2 / ||W^2 D|| with W = diag(weight), of all pairs D = a - b; 0 where W D is 0."""
+    if weight is None:
+        return np.sqrt(_squared_distances(left, right))
+    once = _squared_distances(left * weight, right * weight)
+    twice = np.sqrt(_squared_distances(left * np.square(weight), right * np.square(weight)))
+    return np.divide(once, twice, out=np.zeros_like(once), where=twice > 0)
 
 
 def _squared_distances(left: F64, right: F64) -> F64:
@@ -329,6 +348,22 @@ def residual_share(residual_square: NDArray[np.floating], latent_centred_square:
     [0.5, 0.25]
     """
     return np.array([share(left, latent_centred_square) for left in residual_square], np.float64)
+
+
+def pair_auc(positive: NDArray[np.floating], negative: NDArray[np.floating]) -> float:
+    """P(p > n) + P(p = n) / 2 for a score p of a true pair and n of another one: 0.5 says nothing, 1 tells all apart.
+
+    The Mann-Whitney statistic U / (P N), ties half (Hanley and McNeil 1982). nan where one side has no scores.
+
+    Args:
+        positive: [P]. negative: [N].
+
+    >>> pair_auc(np.array([3.0, 1.0]), np.array([1.0, 0.0]))  # 3 > 1, 3 > 0, 1 = 1, 1 > 0
+    0.875
+    """
+    ordered = np.sort(negative)
+    below = ordered.searchsorted(positive, side="left") + ordered.searchsorted(positive, side="right")
+    return share(0.5 * float(below.sum()), len(positive) * len(negative))
 
 
 def churn(confusion: NDArray[np.integer]) -> float:

@@ -22,10 +22,11 @@ class Coordinates:
     mean: F32
     unit: float
     axes: F32
+    variance: NDArray[np.float64]
 
     @classmethod
     def of(cls, fit: F32) -> Coordinates:
-        """Mean [D], unit and principal axes [D, D] (rows, largest variance first) of rows float32 [n, D]."""
+        """Mean [D], unit, principal axes [D, D] (rows, largest variance first) and variances [D] of x along them."""
         mean = fit.mean(axis=0, dtype=np.float64).astype(np.float32)
         covariance = np.zeros((fit.shape[1], fit.shape[1]))
         for block in row_blocks(*fit.shape):
@@ -33,7 +34,8 @@ class Coordinates:
             covariance += centred.T @ centred
         variance, axes = np.linalg.eigh(covariance / len(fit))
         rms = np.sqrt(max(variance.mean(), 0.0))
-        return cls(mean, float(2.0 ** np.round(np.log2(rms))) if rms > 0 else 1.0, axes.T[::-1].astype(np.float32))
+        unit = float(2.0 ** np.round(np.log2(rms))) if rms > 0 else 1.0
+        return cls(mean, unit, axes.T[::-1].astype(np.float32), variance[::-1].clip(min=0.0))
 
 
 class SkipNetwork(nn.Module):

@@ -1,0 +1,52 @@
+"""How well vectors of items tell what users do: held-out pairs against other partners."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drq_spark.measure.formulas import pair_auc
+from drq_spark.train.blocks import row_blocks
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+_JUDGED_PAIRS = 200_000  # more do not change the third digit
+_DIGITS = 6  # of a cosine: equal SIDs tie, whatever the rounding of sums
+
+
+def behaviour_auc(vectors: F32 | F64, pairs: I64, seed: int) -> dict[str, float]:
+    """AUC of the cosine, all vectors mean-centred: pairs against the same left items with partners at random.
+
+    Args:
+        vectors: [m, d], one for each item, for example its embedding or the sum of its decode table rows.
+        pairs: int64 [p, 2], rows of `vectors`, the ends different; at most 200,000 of them, by seed, are judged.
+        seed: of the partners. One that happens to be the left item itself is left out.
+
+    Returns:
+        "uniform": partners uniform over the items. "popularity": partners drawn like the right ends of the pairs, so
+        that popularity alone is worth .5. Empty where nothing can be compared.
+    """
+    rng = np.random.default_rng(seed)
+    judged = pairs[rng.permutation(len(pairs))[:_JUDGED_PAIRS]]
+    left, right = judged.T
+    partners = {"uniform": rng.integers(0, len(vectors), len(left)), "popularity": rng.permutation(right)}
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    positive = _cosines(vectors, mean, left, right)
+    auc = {}
+    for name, partner in partners.items():
+        other = partner != left
+        if other.any():
+            auc[name] = pair_auc(positive, _cosines(vectors, mean, left[other], partner[other]))
+    return auc
+
+
+def _cosines(vectors: F32 | F64, mean: F64, left: I64, right: I64) -> F64:
+    """Cosine float64 [p] of the centred vectors of each pair; 0 where one is zero."""
+    cosines = np.empty(len(left))
+    for block in row_blocks(len(left), vectors.shape[1]):
+        a, b = vectors[left[block]] - mean, vectors[right[block]] - mean
+        length = np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum(axis=1))
+        cosines[block] = (a * b).sum(axis=1) / np.where(length > 0, length, 1.0)
+    return np.round(cosines, _DIGITS)
