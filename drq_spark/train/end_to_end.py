@@ -1,0 +1,226 @@
+"""Encoder, residual quantizer and decoder trained together (RQ-VAE, Lee et al. 2022, arXiv 2203.01941).
+
+    loss = (||u - decoder(z_q)||^2 + loss of the bottleneck) / D, averaged over items, z = encoder(u)
+
+in coordinates u = (x - mean) / unit with unit the RMS of a coordinate, so that no setting depends on the scale of x.
+Encoder and decoder start at PCA, see `drq_spark.train.vae`. Adam, one-cycle learning rate, mini-batches; the work is
+bounded by steps. What differs between the tokenizers, how the books learn, is their bottleneck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from drq_spark.config import Config, EndToEnd
+from drq_spark.errors import TrainingFailed
+from drq_spark.measure.formulas import perplexity, utilization
+from drq_spark.tokenizer import Tokenizer
+from drq_spark.tokenizer.model import effective_rms
+from drq_spark.tokenizer.network import ResidualMLP
+from drq_spark.train.blocks import row_blocks
+from drq_spark.train.bottleneck import Bottleneck, Quantized, quantize
+from drq_spark.train.collapse import collapse_warnings
+from drq_spark.train.contract import Progress, TrainingData
+from drq_spark.train.drq_vae import encode
+from drq_spark.train.figures import sample_figures
+from drq_spark.train.kmeans import require_rows
+from drq_spark.train.memory import START_ROWS_PER_CODE
+from drq_spark.train.networks import Coordinates, SkipNetwork
+from drq_spark.train.runtime import choose_device, random_stream
+
+F32 = NDArray[np.float32]
+
+_POINTS = 30  # times that the state is judged: the points of the curve
+_JUDGED_ROWS = 20_000  # rows that judge it, at most
+
+
+class Recipe(Protocol):
+    """What makes an end-to-end tokenizer this one.
+
+    Attributes:
+        name: in the registry. stream: purpose of its random numbers, see `random_stream`. remedy: what to do where it
+        collapses.
+    """
+
+    name: str
+    stream: int
+    remedy: str
+
+    def settings(self, config: Config) -> EndToEnd:
+        """Its section of the settings."""
+
+    def bottleneck(self, latents: Tensor, config: Config, generator: torch.Generator, progress: Progress) -> Bottleneck:
+        """Started for the latents float32 [n, d] that the untrained encoder gives the first fit rows, n >= every K."""
+
+
+@dataclass
+class Curve:
+    """How training went, a point each time the state was judged; plain JSON values.
+
+    Attributes:
+        steps: optimizer steps until then, 0 at the start. relative_mse: of the held-out rows (fit rows where none).
+        used: share of the codes of each level in the batches since the point before; none at the start.
+    """
+
+    steps: list[int] = field(default_factory=list)
+    relative_mse: list[float] = field(default_factory=list)
+    used: list[list[float]] = field(default_factory=list)
+
+
+def fit_end_to_end(recipe: Recipe, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
+    """Train on the fit rows; the state that reconstructs the held-out rows best (the fit rows where none) ships.
+
+    Raises:
+        InputRefused: fewer rows than codes.
+        TrainingFailed: the loss is not finite.
+    """
+    require_rows(len(data.fit), config.tokenizer.codebook_sizes)
+    run = _Run(recipe, data, config, progress)
+    curve = run.train()
+    encoder, books, decoder = run.frozen()
+    latents = encode(encoder, data.prepared)
+    tokenizer = Tokenizer(
+        kind=recipe.name,
+        dim=data.fit.shape[1],
+        normalize=config.items.normalize,
+        codebooks=books,
+        encoder=encoder,
+        decoder=decoder,
+        latent_rms=(effective_rms(latents),) * len(books),
+    )
+    figures = sample_figures(tokenizer, latents, data.held_out_rows)
+    for level in range(tokenizer.levels):
+        progress(f"level {level + 1}", level + 1, tokenizer.levels, **figures.shown(level))
+    warnings = collapse_warnings(figures.fit, tokenizer.codebook_sizes, data.fit, recipe.remedy)
+    training = {"levels": figures.described(), "curve": asdict(curve), "warnings": warnings}
+    return replace(tokenizer, training=training)
+
+
+class _Model(nn.Module):
+    """Encoder, bottleneck and decoder, in training coordinates."""
+
+    bottleneck: Bottleneck
+
+    def __init__(self, axes: F32, hidden: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.encoder = SkipNetwork(axes, hidden, generator)
+        self.decoder = SkipNetwork(np.ascontiguousarray(axes.T), hidden, generator)
+
+    def loss(self, u: Tensor) -> tuple[Tensor, Quantized]:
+        """Of a batch u [n, D]; and what the bottleneck saw."""
+        passed = self.bottleneck(self.encoder(u))
+        error = (self.decoder(passed.latents) - u).square().sum(dim=1)
+        return (error + passed.loss).mean() / u.shape[1], passed.quantized
+
+
+class _Run:
+    """Model, optimizer and random numbers of one training."""
+
+    def __init__(self, recipe: Recipe, data: TrainingData, config: Config, progress: Progress) -> None:
+        self.recipe, self.settings, self.progress = recipe, recipe.settings(config), progress
+        self.device, self.sizes = choose_device(config), config.tokenizer.codebook_sizes
+        self.generator = random_stream(config.seed, recipe.stream)
+        self.coordinates = Coordinates.of(data.fit)
+        self.mean, self.fit = torch.from_numpy(self.coordinates.mean), torch.from_numpy(data.fit)
+        self.judged = torch.from_numpy(data.held_out if len(data.held_out) else data.fit)[:_JUDGED_ROWS]
+        self.batch = min(self.settings.batch_size, len(self.fit))
+        self.steps = min(self.settings.steps, self.settings.epochs * (len(self.fit) // self.batch))
+        self.model = self._started(config)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.settings.learning_rate)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, self.settings.learning_rate, total_steps=max(2, self.steps), pct_start=0.1
+        )
+
+    def train(self) -> Curve:
+        """All steps; the model ends in the state that was judged best, the start included."""
+        best = self.judge()
+        curve, kept, batches = Curve([0], [best]), deepcopy(self.model.state_dict()), self._batches()
+        counts = [torch.zeros(size, dtype=torch.int64) for size in self.sizes]
+        every = -(-self.steps // _POINTS)
+        for done in range(1, self.steps + 1):
+            self._count(counts, self.step(next(batches)))
+            if done % every and done < self.steps:
+                continue
+            last = self.judge()
+            if last < best:
+                best, kept = last, deepcopy(self.model.state_dict())
+            self._show(curve, done, last, counts)
+        self.model.load_state_dict(kept)
+        return curve
+
+    def step(self, rows: Tensor) -> Tensor:
+        """One optimizer step on these fit rows int64 [n]; their codes int64 [n, L]."""
+        loss, quantized = self.model.loss(self._moved(self.fit[rows]))
+        if not torch.isfinite(loss):
+            section = f"train.{self.recipe.name}"
+            raise TrainingFailed(f"the loss of {self.recipe.name} is not finite: lower {section}.learning_rate")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.schedule.step()
+        self.model.bottleneck.after_step(quantized, self.generator)
+        return quantized.codes
+
+    @torch.no_grad()
+    def judge(self) -> float:
+        """Relative error of decoder(z_q) on the judged rows."""
+        lost = total = 0.0
+        books = self.model.bottleneck.books()
+        for block in row_blocks(len(self.judged), max(self.judged.shape[1], self.settings.hidden)):
+            u = self._moved(self.judged[block])
+            decoded = self.model.decoder(quantize(self.model.encoder(u), books).total)
+            lost += float((decoded - u).square().sum(dtype=torch.float64))
+            total += float(u.square().sum(dtype=torch.float64))
+        return lost / total if total > 0 else 0.0
+
+    def frozen(self) -> tuple[ResidualMLP, tuple[F32, ...], ResidualMLP]:
+        """Encoder, codebooks and decoder in the coordinates of x; the unit is a power of two and rounds nothing."""
+        unit, mean = self.coordinates.unit, self.coordinates.mean
+        books = tuple((book * unit).cpu().numpy() for book in self.model.bottleneck.books())
+        zero = np.zeros(books[0].shape[1], np.float32)
+        encoder = self.model.encoder.export(unit, shift=mean, bias=zero)
+        return encoder, books, self.model.decoder.export(unit, shift=zero, bias=mean)
+
+    @torch.no_grad()
+    def _started(self, config: Config) -> _Model:
+        """At PCA, with the books that the recipe starts from."""
+        latent_dim = min(self.settings.latent_dim, self.fit.shape[1])
+        model = _Model(self.coordinates.axes[:latent_dim], self.settings.hidden, self.generator).to(self.device)
+        rows = self._moved(self.fit[: START_ROWS_PER_CODE * max(self.sizes)])
+        model.bottleneck = self.recipe.bottleneck(model.encoder(rows), config, self.generator, self.progress)
+        return model.to(self.device)
+
+    def _batches(self) -> Iterator[Tensor]:
+        """Rows of one batch after another, int64 [batch]: passes in new orders, incomplete last batches left out."""
+        while True:
+            order = torch.randperm(len(self.fit), generator=self.generator)
+            yield from order[: len(order) // self.batch * self.batch].view(-1, self.batch)
+
+    def _moved(self, x: Tensor) -> Tensor:
+        """Rows of x in training coordinates, on the device."""
+        return ((x - self.mean) / self.coordinates.unit).to(self.device)
+
+    def _count(self, counts: list[Tensor], codes: Tensor) -> None:
+        for count, chosen in zip(counts, codes.T.cpu(), strict=True):
+            count += torch.bincount(chosen, minlength=len(count))
+
+    def _show(self, curve: Curve, done: int, relative_mse: float, counts: list[Tensor]) -> None:
+        """Add a point to the curve, tell it, and begin to count anew."""
+        used = [utilization(count.numpy()) for count in counts]
+        curve.steps.append(done)
+        curve.relative_mse.append(relative_mse)
+        curve.used.append(used)
+        figures = {"relative_mse": relative_mse}
+        for level, count in enumerate(counts):
+            figures[f"used_{level + 1}"] = used[level]
+            figures[f"perplexity_{level + 1}"] = perplexity(count.numpy()) / len(count)
+            count.zero_()
+        self.progress(self.recipe.name, done, self.steps, **figures)

@@ -1,0 +1,88 @@
+"""How the levels of a tokenizer serve the sample: figures of the codes that it ships, given by the certified kernel."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drq_spark.measure.formulas import perplexity, relative_mse, utilization
+from drq_spark.tokenizer import Tokenizer
+from drq_spark.train.blocks import row_blocks
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LevelFigures:
+    """How one level serves some rows.
+
+    Attributes:
+        relative_mse: sum ||W r^{l+1}||^2 / sum ||W (z - mean)||^2, mean of the fit rows, W the metric of
+        `Encoding.residual_square`. perplexity: exp(H) / K of the code usage. used: share of the K codes that at least
+        one row has.
+    """
+
+    relative_mse: float
+    perplexity: float
+    used: float
+
+
+@dataclass(frozen=True)
+class SampleFigures:
+    """The figures per level on the rows that were fitted and on those kept away (empty where there are none).
+
+    codes: int32 [n_fit, L], the SIDs of the fitted rows.
+    """
+
+    fit: tuple[LevelFigures, ...]
+    held_out: tuple[LevelFigures, ...]
+    codes: NDArray[np.int32]
+
+    def described(self) -> dict[str, list[dict[str, float]]]:
+        """The figures as plain JSON values, one entry per level."""
+        return {"fit": [asdict(level) for level in self.fit], "held_out": [asdict(level) for level in self.held_out]}
+
+    def shown(self, level: int) -> dict[str, float]:
+        """The figures of a level, counted from 0, as `Progress` takes them; the held-out rows' own with that prefix."""
+        held_out = asdict(self.held_out[level]) if self.held_out else {}
+        return asdict(self.fit[level]) | {f"held_out_{name}": value for name, value in held_out.items()}
+
+
+def sample_figures(tokenizer: Tokenizer, latents: F32, held_out_rows: int) -> SampleFigures:
+    """Figures of latents float32 [n, d] of which the first rows are held out."""
+    held_out, fit = latents[:held_out_rows], latents[held_out_rows:]
+    mean = fit.mean(axis=0, dtype=np.float64)
+    fitted, codes = level_figures(tokenizer, fit, mean)
+    return SampleFigures(fitted, level_figures(tokenizer, held_out, mean)[0], codes)
+
+
+def level_figures(
+    tokenizer: Tokenizer, latents: F32, mean: F64
+) -> tuple[tuple[LevelFigures, ...], NDArray[np.int32]]:
+    """One entry per level for latents float32 [n, d] about `mean` float64 [d], none where n is 0; and codes int32 [n, L].
+
+    A relative error is 0 where the latents do not vary.
+    """
+    codes = np.empty((len(latents), tokenizer.levels), np.int32)
+    if not len(latents):
+        return (), codes
+    left, total = np.zeros(tokenizer.levels), 0.0
+    for block in row_blocks(len(latents), tokenizer.latent_dim):
+        encoding = tokenizer.encode_latent(latents[block])
+        codes[block] = encoding.codes
+        left += encoding.residual_square.sum(axis=0)
+        total += float(np.square(tokenizer.weighed(latents[block] - mean)).sum())
+    counts = [np.bincount(codes[:, level], minlength=size) for level, size in enumerate(tokenizer.codebook_sizes)]
+    return tuple(_figures(*level, total) for level in zip(counts, left, strict=True)), codes
+
+
+def _figures(count: NDArray[np.int64], left: Any, total: float) -> LevelFigures:
+    return LevelFigures(
+        relative_mse=relative_mse(float(left), total) if total > 0 else 0.0,
+        perplexity=perplexity(count) / len(count),
+        used=utilization(count),
+    )

@@ -1,0 +1,96 @@
+"""RQ-VAE (Lee et al. 2022, arXiv 2203.01941; for semantic IDs TIGER, Rajput et al. 2023, arXiv 2305.05065).
+
+    loss of the bottleneck = sum_l ||sg[r^l] - c^l_{s^l}||^2 + commitment * sum_l ||r^l - sg[c^l_{s^l}]||^2
+
+The first term moves the codewords, the second the encoder; sg holds its argument fast. Gradients of the reconstruction
+pass the codes by `straight_through` or `rotated`, for z_q as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from drq_spark.config import Config, RqVae
+from drq_spark.tokenizer import Tokenizer
+from drq_spark.train.bottleneck import (
+    Bottleneck,
+    Passed,
+    Quantized,
+    commitment,
+    kmeans_start,
+    quantize,
+    rotated,
+    straight_through,
+)
+from drq_spark.train.contract import Progress, TrainingData
+from drq_spark.train.end_to_end import fit_end_to_end
+from drq_spark.train.memory import end_to_end_bytes
+
+_ESTIMATORS = {"straight_through": straight_through, "rotation": rotated}
+
+
+class RqVaeTrainer:
+    """Trainer of `rq_vae`; see `drq_spark.train.contract.Trainer` and `drq_spark.train.end_to_end.Recipe`."""
+
+    name, stream = "rq_vae", 3
+    remedy = "set train.rq_vae.start=kmeans, or use rqp_vae or drq"
+
+    def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
+        """Peak bytes, see `Trainer`."""
+        return end_to_end_bytes(rows, dim, config.tokenizer.codebook_sizes, config.train.rq_vae)
+
+    def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
+        """Train all parts together."""
+        return fit_end_to_end(self, data, config, progress)
+
+    def settings(self, config: Config) -> RqVae:
+        """`train.rq_vae`."""
+        return config.train.rq_vae
+
+    def bottleneck(self, latents: Tensor, config: Config, generator: torch.Generator, progress: Progress) -> Bottleneck:
+        """Books by k-means, or the naive random ones."""
+        settings = config.train.rq_vae
+        if settings.start == "kmeans":
+            return LearnedBooks(kmeans_start(latents, config, generator, progress), settings)
+        sizes, dim = config.tokenizer.codebook_sizes, latents.shape[1]
+        return LearnedBooks([random_book(size, dim, generator) for size in sizes], settings)
+
+
+class LearnedBooks(Bottleneck):
+    """Codebooks that are parameters, moved by the codebook loss."""
+
+    def __init__(self, books: Sequence[Tensor], settings: RqVae) -> None:
+        super().__init__()
+        self.parts = nn.ParameterList(nn.Parameter(book) for book in books)
+        self.estimator, self.commitment = _ESTIMATORS[settings.estimator], settings.commitment
+
+    def books(self) -> list[Tensor]:
+        """The codebooks, float32 [K_l, d] each, without gradient."""
+        return [book.detach() for book in self.parts]
+
+    def forward(self, z: Tensor) -> Passed:
+        """Quantize latents [n, d] of a batch."""
+        books = self.books()
+        quantized = quantize(z, books)
+        loss = codebook_loss(quantized, list(self.parts)) + self.commitment * commitment(z, quantized, books)
+        return Passed(self.estimator(z, quantized.total), loss, quantized)
+
+
+def codebook_loss(quantized: Quantized, books: Sequence[Tensor]) -> Tensor:
+    """sum_l ||r^l - c^l_{s^l}||^2 per row [n], with gradient for the codewords only.
+
+    They are taken by a product with the one-hot codes: the gradient of indexing adds in no fixed order on a GPU.
+    """
+    loss = torch.zeros(len(quantized.codes), device=quantized.codes.device)
+    for residual, codes, book in zip(quantized.residuals, quantized.codes.T, books, strict=True):
+        chosen = nn.functional.one_hot(codes, len(book)).to(book.dtype) @ book
+        loss = loss + (residual - chosen).square().sum(dim=1)
+    return loss
+
+
+def random_book(size: int, dim: int, generator: torch.Generator) -> Tensor:
+    """Codewords float32 [K, d] uniform in [-1/K, 1/K], the start of the first VQ-VAE (van den Oord et al. 2017)."""
+    return (2 * torch.rand(size, dim, generator=generator) - 1) / size

@@ -1,0 +1,109 @@
+"""RQP-VAE: an RQ-VAE whose books are moving averages (DRQ, arXiv 2606.01844; VQ-VAE-2, Razavi et al. 2019).
+
+    n_k <- decay n_k + (1 - decay) #{i: s_i = k}
+    m_k <- decay m_k + (1 - decay) sum_{i: s_i = k} r_i
+    c_k = m_k / n_k
+
+A code with n_k below `revive_below` of the mean is dead: it moves to a random residual of the batch and counts as the
+mean again (Jukebox, Dhariwal et al. 2020; SoundStream, Zeghidour et al. 2021). The loss of the bottleneck is the
+commitment alone; gradients pass straight through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from drq_spark.config import Config, RqpVae
+from drq_spark.tokenizer import Tokenizer
+from drq_spark.train.bottleneck import (
+    Bottleneck,
+    Passed,
+    Quantized,
+    commitment,
+    kmeans_start,
+    quantize,
+    straight_through,
+)
+from drq_spark.train.contract import Progress, TrainingData
+from drq_spark.train.end_to_end import fit_end_to_end
+from drq_spark.train.kmeans import sum_by_code
+from drq_spark.train.memory import end_to_end_bytes
+
+
+class RqpVaeTrainer:
+    """Trainer of `rqp_vae`; see `drq_spark.train.contract.Trainer` and `drq_spark.train.end_to_end.Recipe`."""
+
+    name, stream = "rqp_vae", 4
+    remedy = "raise train.rqp_vae.revive_below or steps, or use drq"
+
+    def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
+        """Peak bytes, see `Trainer`."""
+        return end_to_end_bytes(rows, dim, config.tokenizer.codebook_sizes, config.train.rqp_vae)
+
+    def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
+        """Train all parts together."""
+        return fit_end_to_end(self, data, config, progress)
+
+    def settings(self, config: Config) -> RqpVae:
+        """`train.rqp_vae`."""
+        return config.train.rqp_vae
+
+    def bottleneck(self, latents: Tensor, config: Config, generator: torch.Generator, progress: Progress) -> Bottleneck:
+        """Books by k-means."""
+        return AveragedBooks(kmeans_start(latents, config, generator, progress), config.train.rqp_vae)
+
+
+class AveragedBooks(Bottleneck):
+    """Codebooks that are means of the residuals of late."""
+
+    def __init__(self, books: Sequence[Tensor], settings: RqpVae) -> None:
+        super().__init__()
+        self.settings, self.levels = settings, len(books)
+        for level, book in enumerate(books):
+            self.register_buffer(f"book_{level}", book)
+            self.register_buffer(f"count_{level}", torch.ones(len(book)))
+
+    def books(self) -> list[Tensor]:
+        """The codebooks, float32 [K_l, d] each, without gradient."""
+        return [self.get_buffer(f"book_{level}") for level in range(self.levels)]
+
+    def forward(self, z: Tensor) -> Passed:
+        """Quantize latents [n, d] of a batch."""
+        books = self.books()
+        quantized = quantize(z, books)
+        loss = self.settings.commitment * commitment(z, quantized, books)
+        return Passed(straight_through(z, quantized.total), loss, quantized)
+
+    @torch.no_grad()
+    def after_step(self, quantized: Quantized, generator: torch.Generator) -> None:
+        """Move the averages by one batch, then revive dead codes."""
+        for level, (book, residual) in enumerate(zip(self.books(), quantized.residuals, strict=True)):
+            count = self.get_buffer(f"count_{level}")
+            average(book, count, residual, quantized.codes[:, level], self.settings.decay)
+            revive(book, count, residual, self.settings.revive_below, generator)
+
+
+def average(book: Tensor, count: Tensor, residual: Tensor, codes: Tensor, decay: float) -> None:
+    """One step of the moving averages, in place.
+
+    Args:
+        book: c = m / n, float32 [K, d]. count: n in batches of K rows, so that the mean is 1, float32 [K].
+        residual: float32 [b, d]. codes: int64 [b].
+        decay: below 1.
+    """
+    share = len(book) / len(codes)
+    sums, counts = sum_by_code(residual, codes, len(book))
+    total = decay * count[:, None] * book + (1 - decay) * share * sums.float()
+    count.mul_(decay).add_(counts * share, alpha=1 - decay)
+    book.copy_(total / count.clamp(min=torch.finfo(count.dtype).tiny)[:, None])
+
+
+def revive(book: Tensor, count: Tensor, residual: Tensor, share: float, generator: torch.Generator) -> None:
+    """Move codes of less than `share` of the mean count to rows of the batch, drawn without replacement; in place."""
+    dead = torch.nonzero(count < share * count.mean()).flatten()[: len(residual)]
+    chosen = torch.randperm(len(residual), generator=generator)[: len(dead)].to(book.device)
+    book[dead] = residual[chosen]
+    count[dead] = 1.0
