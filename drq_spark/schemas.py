@@ -74,6 +74,8 @@ _RUN_DATE = Column("run_date", "date", "Logical date of the run", required=True)
 _ITEM_ID = Column("item_id", "{id}", "Item, in the type of the items table", required=True)
 _LEVEL = Column("level", "int", "Level from 1", required=True)
 _ITEMS = Column("items", "bigint", "Items", required=True)
+_SPLIT_KEY = Column("split_key", "bigint", "Hash of (id, seed); the items with the lowest keys only judge the fit", True)
+_EMBEDDING = Column("embedding", "array<float>", "Embedding as float32", True)
 _EXPOSURE = Column("exposure", "double", "Sum of the exposure of these items; NULL without exposure")
 
 SAMPLE = Table(
@@ -88,7 +90,25 @@ SAMPLE = Table(
             "Exponential variate of (id, seed) divided by the weight; the lowest keys are the sample",
             True,
         ),
-        Column("embedding", "array<float>", "Embedding as float32", True),
+        _SPLIT_KEY,
+        Column("exposure", "double", "Exposure of the item; NULL without exposure"),
+        _EMBEDDING,
+    ),
+)
+BEHAVIOUR_ITEMS = Table(
+    "behaviour_items",
+    "Every item of the pairs in behaviour_pairs; only of runs whose tokenizer learns from events",
+    (_RUN_ID, _ITEM_ID, _SPLIT_KEY, _EMBEDDING),
+)
+BEHAVIOUR_PAIRS = Table(
+    "behaviour_pairs",
+    "Items that followed one another; only of runs whose tokenizer learns from events",
+    (
+        _RUN_ID,
+        _ITEM_ID,
+        Column("next_item_id", "{id}", "Item of the next event of the same user", True),
+        Column("pair_key", "bigint", "Hash of (user, position, items, seed); the lowest keys are drawn", True),
+        Column("held_out", "boolean", "Whether the user only judges the fit", True),
     ),
 )
 SIDS = Table(
@@ -227,6 +247,8 @@ PUBLISHED = Table(
 )
 TABLES = (
     SAMPLE,
+    BEHAVIOUR_ITEMS,
+    BEHAVIOUR_PAIRS,
     SIDS,
     SID_QUARANTINE,
     ASSIGNMENT_TOTALS,

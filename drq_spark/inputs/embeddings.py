@@ -56,17 +56,17 @@ def read_embeddings(column: pa.Array, dim: int, normalize: Normalize) -> Embeddi
 
 
 def checked_rows(dim: int, normalize: Normalize) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """For mapInArrow: (item_id, sample_key, embedding) -> (item_id, sample_key, reason, embedding as array<float>).
+    """For mapInArrow: (.., embedding) -> (.., reason, embedding as array<float>); other columns pass as they are.
 
-    Rows without a usable embedding keep their place, with the reason and NULL.
+    The embedding comes last. Rows without a usable one keep their place, with the reason and NULL.
     """
 
     def check(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             found = read_embeddings(batch.column("embedding"), dim, normalize)
             embedding = list_column(found.x, found.usable)
-            columns = [batch.column("item_id"), batch.column("sample_key"), found.reason, embedding]
-            yield pa.RecordBatch.from_arrays(columns, names=["item_id", "sample_key", "reason", "embedding"])
+            columns = [*batch.columns[:-1], found.reason, embedding]
+            yield pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names[:-1], "reason", "embedding"])
 
     return check
 

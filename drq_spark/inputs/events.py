@@ -62,6 +62,12 @@ def events_fingerprint(events: DataFrame) -> str:
     return f"{row.rows}:{row.xor}:{row['sum']}"
 
 
+def with_exposure(rows: DataFrame, events: DataFrame) -> DataFrame:
+    """Rows (item_id and more) with the number of the item's events as exposure (double), 0 where it has none."""
+    counted = rows.drop("exposure").join(exposure_from_events(events), "item_id", "left")
+    return counted.withColumn("exposure", F.coalesce("exposure", F.lit(0.0)))
+
+
 def exposure_from_events(events: DataFrame) -> DataFrame:
     """How many events every item has: item_id, exposure (double)."""
     counted = events.where("item_id IS NOT NULL").groupBy("item_id").agg(F.count(F.lit(1)).alias("exposure"))

@@ -11,16 +11,17 @@ from drq_spark.config import Config
 from drq_spark.errors import InputRefused
 from drq_spark.inputs.catalogue import Catalogue
 from drq_spark.inputs.embeddings import checked_rows
-from drq_spark.sample.keys import key_bucket, last_bucket, sample_key
+from drq_spark.sample.keys import key_bucket, last_bucket, sample_key, split_key
 
 _SPARE = 1.1  # candidates beyond the sample size, so that a few bad rows need no second pass
 
 
 def draw_sample(catalogue: Catalogue, config: Config, staging: str) -> DataFrame:
-    """The `sample.size` valid items with the lowest sample keys: item_id, sample_key, embedding (array<float>).
+    """The `sample.size` valid items with the lowest sample keys.
 
-    Candidates are the ids below a threshold that the key histogram gives; only their embeddings reach Python. `staging`
-    is a folder for them; the result reads from it.
+    Columns item_id, sample_key, split_key, exposure (of the items table), embedding (array<float>). Candidates are the
+    ids below a threshold that the key histogram gives; only their embeddings reach Python. `staging` is a folder for
+    them; the result reads from it.
 
     Raises:
         InputRefused: too many bad rows, or fewer valid rows than codes.
@@ -35,16 +36,16 @@ def draw_sample(catalogue: Catalogue, config: Config, staging: str) -> DataFrame
             break
         share = max(valid, 1) / (valid + seen)
     _check_enough(valid, counts, config)
-    return _lowest(candidates.where("reason IS NULL").drop("reason"), valid, wanted)
+    drawn = _lowest(candidates.where("reason IS NULL").drop("reason"), valid, wanted)
+    return drawn.withColumn("split_key", split_key(config.seed))
 
 
 def _candidates(catalogue: Catalogue, config: Config, limit: int, folder: str) -> DataFrame:
     keyed = catalogue.df.withColumn("sample_key", sample_key(config.seed, config.sample.exposure_power))
     if limit < max(catalogue.profile.key_histogram):
         keyed = keyed.where(key_bucket(F.col("sample_key")) <= limit)
-    near = keyed.select("item_id", "sample_key", "embedding")
-    id_type = catalogue.id_type
-    schema = f"item_id {id_type}, sample_key double, reason string, embedding array<float>"
+    near = keyed.select("item_id", "sample_key", "exposure", "embedding")
+    schema = f"item_id {catalogue.id_type}, sample_key double, exposure double, reason string, embedding array<float>"
     check = checked_rows(catalogue.profile.dim, config.items.normalize)
     near.mapInArrow(check, schema).write.mode("overwrite").parquet(folder)
     return catalogue.df.sparkSession.read.parquet(folder)

@@ -1,4 +1,4 @@
-"""Which items are drawn: a number per item that depends on its id, the seed and its weight, and on nothing else.
+"""Which items and pairs are drawn: numbers that depend on ids, the seed and weights, and on nothing else.
 
 Weighted sampling without replacement by exponential variates (Efraimidis and Spirakis 2006): the n lowest keys
 -ln(1 - u) / w are a sample in which item after item is drawn in proportion to w. u comes from a hash of the id.
@@ -18,9 +18,7 @@ _LOWEST, _HIGHEST = 1e-300, 1e280  # keys of all others: finite, above 0, below 
 
 def sample_key(seed: int, exposure_power: float) -> Column:
     """Key (double) of a row with columns item_id and exposure; weight w = exposure^exposure_power."""
-    hashed = F.shiftrightunsigned(F.xxhash64(F.col("item_id").cast("string"), F.lit(seed)), 11)
-    uniform = (hashed.cast("double") + 0.5) / float(2**53)
-    variate = -F.log1p(-uniform)
+    variate = -F.log1p(-_uniform(F.xxhash64(_text("item_id"), F.lit(seed))))
     if exposure_power == 0:
         return variate
     weight = F.pow(F.col("exposure"), F.lit(exposure_power))
@@ -41,3 +39,29 @@ def last_bucket(histogram: Mapping[int, int], items: int) -> int:
         if seen >= items:
             break
     return bucket
+
+
+def split_key(seed: int) -> Column:
+    """Key (bigint) of a row with column item_id by which items are held out: independent of the sample key."""
+    return F.xxhash64(F.lit("split"), _text("item_id"), F.lit(seed))
+
+
+def pair_key(seed: int) -> Column:
+    """Key (bigint, uniform from 0 to 2^63 - 1) of a row with columns user, position, item_id, next_item_id."""
+    hashed = F.xxhash64(F.lit("pair"), "user", "position", _text("item_id"), _text("next_item_id"), F.lit(seed))
+    return F.shiftrightunsigned(hashed, 1)
+
+
+def held_out_user(seed: int, share: float) -> Column:
+    """Whether the user of a row with column user belongs to the given share of users that only judge."""
+    return _uniform(F.xxhash64(F.lit("user"), "user", F.lit(seed))) < share
+
+
+def _uniform(hashed: Column) -> Column:
+    """Number inside (0, 1) from the upper 53 bits of a hash."""
+    return (F.shiftrightunsigned(hashed, 11).cast("double") + 0.5) / float(2**53)
+
+
+def _text(name: str) -> Column:
+    """An id as text: the number 7 and the text 7 have the same keys."""
+    return F.col(name).cast("string")

@@ -1,47 +1,113 @@
-"""The sample table as one matrix on the driver, chunk by chunk, in the order of the keys."""
+"""The tables of the sample step as numpy on the driver, chunk by chunk, in the order of their keys."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 from math import ceil
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from drq_spark.sample.values import Sample
+from drq_spark.errors import ConsistencyError
+from drq_spark.sample.values import I64, Behaviour, Sample
 
 _CHUNK_BYTES = 2**25
+_PAIR_BYTES = 128  # two ids as text and a key; only the number of chunks depends on it
 
 
 def load_sample(sample: DataFrame, dim: int) -> Sample:
-    """Read the sample table (item_id, sample_key, embedding) of one run; memory is the matrix and one chunk."""
+    """Read the sample table (item_id, sample_key, split_key, exposure, embedding) of one run.
+
+    Rows are in the order of sample_key, then item_id. Memory is the matrix and one chunk.
+    """
     rows = sample.count()
-    x = np.empty((rows, dim), np.float32)
+    x, split_key, exposure = np.empty((rows, dim), np.float32), np.empty(rows, np.int64), np.empty(rows, np.float64)
     ids, vectors, filled = hashlib.sha256(), hashlib.sha256(), 0  # two, so that chunks leave no mark
-    for chunk in _chunks(sample, rows, dim):
-        ordered = chunk.sort_by([("sample_key", "ascending"), ("item_id", "ascending")])
-        block = ordered.column("embedding").combine_chunks().flatten().to_numpy().reshape(-1, dim)
-        ids.update("".join(f"{item}\0" for item in ordered.column("item_id").cast(pa.string()).to_pylist()).encode())
+    for chunk in _chunks(sample, "sample_key", rows * dim * 4):
+        part = slice(filled, filled + len(chunk))
+        x[part] = block = _matrix(chunk, dim)
+        split_key[part] = chunk.column("split_key")
+        exposure[part] = chunk.column("exposure")
+        ids.update("".join(f"{item}\0" for item in chunk.column("item_id").cast(pa.string()).to_pylist()).encode())
         vectors.update(block.tobytes())
-        x[filled : filled + len(block)] = block
-        filled += len(block)
+        filled += len(chunk)
     pa.default_memory_pool().release_unused()  # Arrow would keep what the chunks took
-    return Sample(x, hashlib.sha256(ids.digest() + vectors.digest()).hexdigest()[:16])
+    fingerprint = _short(ids.digest(), vectors.digest())
+    return Sample(x, fingerprint, split_key, None if np.isnan(exposure).any() else exposure)
 
 
-def _chunks(sample: DataFrame, rows: int, dim: int) -> Iterator[pa.Table]:
-    count = max(1, ceil(rows * dim * 4 / _CHUNK_BYTES))
-    shares = [part / count for part in range(1, count)]
-    low = -1.0
-    for high in [*(_cuts(sample, shares) if shares else []), float("inf")]:
-        yield sample.where((F.col("sample_key") > low) & (F.col("sample_key") <= high)).toArrow()
-        low = high
+def with_behaviour(sample: Sample, behaviour: Behaviour) -> Sample:
+    """The sample with what users did; its fingerprint covers both."""
+    parts = (behaviour.x, behaviour.split_key, behaviour.pairs, behaviour.held_out_pairs)
+    digests = (hashlib.sha256(np.ascontiguousarray(part).data).digest() for part in parts)
+    return replace(sample, behaviour=behaviour, fingerprint=_short(sample.fingerprint.encode(), *digests))
 
 
-def _cuts(sample: DataFrame, shares: list[float]) -> list[float]:
-    row = sample.agg(F.percentile_approx("sample_key", shares).alias("cuts")).first()
+def load_behaviour(items: DataFrame, pairs: DataFrame, dim: int) -> Behaviour:
+    """Read the tables behaviour_items (item_id, split_key, embedding) and behaviour_pairs of one run.
+
+    Items are in the order of split_key, then item_id, pairs in that of pair_key, then the two ids. Memory is the
+    result, the ids of the items, and one chunk.
+
+    Raises:
+        ConsistencyError: a pair names an item that is not among the items.
+    """
+    rows = items.count()
+    x, split_key, filled = np.empty((rows, dim), np.float32), np.empty(rows, np.int64), 0
+    ids: list[pa.Table] = []
+    for chunk in _chunks(items, "split_key", rows * dim * 4):
+        part = slice(filled, filled + len(chunk))
+        x[part], split_key[part] = _matrix(chunk, dim), chunk.column("split_key")
+        ids.append(chunk.select(["item_id"]))
+        filled += len(chunk)
+    found = _rows_of_pairs(pairs, pa.concat_tables(ids).column("item_id").combine_chunks())
+    pa.default_memory_pool().release_unused()
+    return Behaviour(x, split_key, *found)
+
+
+def _rows_of_pairs(pairs: DataFrame, ids: pa.Array) -> tuple[I64, I64]:
+    """Training and held-out pairs as rows of `ids`, int64 [., 2] each."""
+    parts: dict[bool, list[I64]] = {False: [np.empty((0, 2), np.int64)], True: [np.empty((0, 2), np.int64)]}
+    for chunk in _chunks(pairs, "pair_key", pairs.count() * _PAIR_BYTES):
+        ends = [pc.index_in(chunk.column(name), value_set=ids) for name in ("item_id", "next_item_id")]
+        if any(end.null_count for end in ends):
+            raise ConsistencyError("behaviour_pairs names items that behaviour_items does not have: sample again")
+        rows, held_out = np.stack([np.asarray(end, np.int64) for end in ends], axis=1), np.asarray(chunk["held_out"])
+        for kind, part in parts.items():
+            part.append(rows[held_out == kind])
+    return np.concatenate(parts[False]), np.concatenate(parts[True])
+
+
+def _matrix(chunk: pa.Table, dim: int) -> NDArray[np.float32]:
+    """float32 [n, dim] of the embedding column."""
+    return np.asarray(chunk.column("embedding").combine_chunks().flatten().to_numpy().reshape(-1, dim))
+
+
+def _short(*digests: bytes) -> str:
+    """16 hex digits of several digests."""
+    return hashlib.sha256(b"".join(digests)).hexdigest()[:16]
+
+
+def _chunks(df: DataFrame, key: str, size: int) -> Iterator[pa.Table]:
+    """Rows in the order of a key and the ids, in parts of about `_CHUNK_BYTES` where all take `size` bytes."""
+    count = max(1, ceil(size / _CHUNK_BYTES))
+    cuts = _cuts(df, key, [part / count for part in range(1, count)]) if count > 1 else []
+    for low, high in pairwise([None, *cuts, None]):
+        above = F.lit(True) if low is None else F.col(key) > low
+        below = F.lit(True) if high is None else F.col(key) <= high
+        chunk = df.where(above & below).toArrow()
+        ids = [name for name in ("item_id", "next_item_id") if name in chunk.column_names]
+        yield chunk.sort_by([(name, "ascending") for name in (key, *ids)])
+
+
+def _cuts(df: DataFrame, key: str, shares: list[float]) -> list[float]:
+    row = df.agg(F.percentile_approx(key, shares).alias("cuts")).first()
     assert row is not None  # an aggregation without keys has one row
     return list(row.cuts)
