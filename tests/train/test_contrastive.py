@@ -1,0 +1,100 @@
+"""InfoNCE against a slow loop over pairs, and the batches of pairs."""
+
+from __future__ import annotations
+
+import math
+from itertools import chain, islice
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from drq_spark.train.contrastive import PairBatch, Pairs, info_nce
+from drq_spark.train.runtime import random_stream
+
+I64 = NDArray[np.int64]
+
+
+def line(pairs: int) -> I64:
+    """Pairs (0, 1), (1, 2), .., int64 [pairs, 2]."""
+    return np.stack([np.arange(pairs), np.arange(1, pairs + 1)], axis=1)
+
+
+def taken(pairs: Pairs, count: int, seed: int = 0) -> list[list[tuple[int, int]]]:
+    """The first batches as lists of pairs."""
+    batches = islice(pairs.batches(random_stream(seed, 5)), count)
+    return [list(zip(batch.left.tolist(), batch.right.tolist(), strict=True)) for batch in batches]
+
+
+def slow_loss(left: NDArray[np.float64], right: NDArray[np.float64], items: I64, log_share: I64, tau: float) -> float:
+    """The definition, pair by pair and in both directions."""
+    total = 0.0
+    for anchors, others, partner in ((left, right, items[:, 1]), (right, left, items[:, 0])):
+        for i, anchor in enumerate(anchors):
+            weights = {}
+            for j, other in enumerate(others):
+                if j == i or partner[j] != partner[i]:
+                    score = sum(a * b for a, b in zip(anchor, other, strict=True)) / tau
+                    weights[j] = math.exp(score - log_share[partner[j]])
+            total -= math.log(weights[i] / sum(weights.values()))
+    return total / (2 * len(items))
+
+
+@pytest.mark.parametrize("tau", [0.1, 1.0])
+def test_loss_is_that_of_a_loop_over_pairs(tau: float) -> None:
+    """Eight pairs of five items: partners come again, as false negatives that must not count."""
+    rng = np.random.default_rng(0)
+    items, log_share = rng.integers(0, 5, (8, 2)), np.log(rng.random(5))
+    vectors = rng.normal(size=(2, 8, 3))
+    left, right = vectors / np.linalg.norm(vectors, axis=2, keepdims=True)
+    batch = PairBatch(*torch.from_numpy(items.T.copy()))
+    loss = info_nce(torch.from_numpy(left), torch.from_numpy(right), batch, torch.from_numpy(log_share), tau)
+    assert float(loss) == pytest.approx(slow_loss(left, right, items, log_share, tau), rel=1e-12)
+
+
+def test_vectors_that_say_nothing_lose_the_logarithm_of_the_batch() -> None:
+    batch = PairBatch(torch.arange(6), torch.arange(6, 12))
+    same = torch.ones(6, 1)
+    assert float(info_nce(same, same, batch, torch.zeros(12), 0.1)) == pytest.approx(math.log(6), rel=1e-6)
+
+
+def test_popular_items_are_weaker_negatives() -> None:
+    """Item 2 has half of the ends: its logit gets -ln(1/2), the others -ln(1/4)."""
+    pairs = Pairs(np.array([[0, 2], [1, 2]]), items=4, batch_size=10)
+    assert pairs.log_share.tolist() == pytest.approx([math.log(1 / 4), math.log(1 / 4), math.log(1 / 2), 0.0])
+    assert pairs.batch_size == 2
+
+
+def test_a_single_pair_has_nothing_to_lose() -> None:
+    vector = torch.ones(1, 2, requires_grad=True)
+    loss = info_nce(vector, vector, PairBatch(torch.tensor([0]), torch.tensor([1])), torch.zeros(2), 0.1)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == 0
+    assert vector.grad is not None
+    assert torch.isfinite(vector.grad).all()
+
+
+def test_every_pass_has_every_pair_once_in_a_new_order() -> None:
+    batches = taken(Pairs(line(12), 13, batch_size=4), 6)
+    first, second = (list(chain.from_iterable(part)) for part in (batches[:3], batches[3:]))
+    assert sorted(first) == sorted(second) == [tuple(pair) for pair in line(12)]
+    assert first != second
+    assert taken(Pairs(line(12), 13, 4), 6) == batches
+    assert taken(Pairs(line(12), 13, 4), 6, seed=1) != batches
+
+
+def test_an_incomplete_batch_is_left_out() -> None:
+    assert [len(set(batch)) for batch in taken(Pairs(line(11), 12, batch_size=4), 4)] == [4, 4, 4, 4]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_fewer_pairs_than_a_batch(count: int) -> None:
+    pairs = Pairs(line(count), count + 1, batch_size=1024)
+    assert pairs.steps(1000) == 8
+    assert [sorted(batch) for batch in taken(pairs, 2)] == [[tuple(pair) for pair in line(count)]] * 2
+
+
+def test_steps_end_with_what_is_wanted_or_with_eight_passes() -> None:
+    pairs = Pairs(line(1000), 1001, batch_size=99)
+    assert [pairs.steps(wanted) for wanted in (7, 80, 1200)] == [7, 80, 80]
