@@ -25,7 +25,7 @@ from drq_spark.errors import ConfigError, ConsistencyError, InputRefused
 from drq_spark.files import absolute, ensure_writable, remove_empty_folder, remove_folder, write_bytes
 from drq_spark.gate import GateResult, judge
 from drq_spark.inputs.catalogue import Catalogue, read_catalogue
-from drq_spark.inputs.events import events_fingerprint, exposure_from_events, read_events
+from drq_spark.inputs.events import events_fingerprint, read_events, with_exposure
 from drq_spark.inputs.tables import damage_refused, is_pattern
 from drq_spark.measure import aggregate
 from drq_spark.measure.figures import Aggregates, Churn, Totals, all_figures
@@ -34,10 +34,14 @@ from drq_spark.progress import SILENT, Watcher
 from drq_spark.report.gather import gather, read_figures
 from drq_spark.report.render import render
 from drq_spark.runs import RunState, find_same_run, new_run, open_run, save_run
+from drq_spark.sample.behaviour import DrawnBehaviour, draw_behaviour
 from drq_spark.sample.draw import draw_sample
-from drq_spark.sample.load import load_sample
+from drq_spark.sample.load import load_behaviour, load_sample, with_behaviour
+from drq_spark.sample.values import Sample
 from drq_spark.schemas import (
     ASSIGNMENT_TOTALS,
+    BEHAVIOUR_ITEMS,
+    BEHAVIOUR_PAIRS,
     CODE_USAGE,
     METRICS,
     PREFIX_USAGE,
@@ -52,7 +56,7 @@ from drq_spark.schemas import (
 from drq_spark.store import Store
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.artifact import load_tokenizer, save_tokenizer, tokenizer_id
-from drq_spark.train.driver import check_memory, fit_tokenizer, split
+from drq_spark.train.driver import check_memory, fit_tokenizer, memory_needed, split
 from drq_spark.train.registry import trainer
 
 _FINISHED = (Status.PUBLISHED.value, Status.GATE_FAILED.value)
@@ -139,9 +143,11 @@ def begin(
     """Check the inputs, and take up the run that they belong to, or make a new one; writes nothing.
 
     Raises:
-        ConfigError: no place to write, or training would need more memory than allowed.
+        ConfigError: no place to write, training would need more memory than allowed, or needs events and there are
+            none.
         InputRefused: the tables cannot be used.
     """
+    config.require_events()
     store = open_store(spark, config)
     with watcher.step("read"):
         catalogue = read_catalogue(spark, config)
@@ -182,15 +188,16 @@ def plan(spark: SparkSession, config: Config) -> dict[str, str]:
     """What a run would do, from one pass over the items table; writes nothing.
 
     Raises:
-        ConfigError: training would need more memory than allowed.
+        ConfigError: training would need more memory than allowed, or needs events and there are none.
         InputRefused: the items table cannot be used.
     """
+    config.require_events()
     catalogue = read_catalogue(spark, config)
     profile = catalogue.profile
     chosen = trainer(config.tokenizer.name)
     rows = min(config.sample.size, profile.ids)
     check_memory(chosen, rows, profile.dim, config)
-    sizes, needed = config.tokenizer.codebook_sizes, chosen.memory_bytes(rows, profile.dim, config) / 1e9
+    sizes, needed = config.tokenizer.codebook_sizes, memory_needed(chosen, rows, profile.dim, config) / 1e9
     return {
         "rows": f"{profile.rows:,}",
         "ids": f"{profile.ids:,} of type {catalogue.id_type}",
@@ -227,17 +234,25 @@ def catalogue_of(run: Run) -> Catalogue:
 
 
 def sample(run: Run, catalogue: Catalogue) -> None:
-    """Draw the sample into its table.
+    """Draw the sample into its table, and the pairs of the events into theirs where training uses them.
 
     Raises:
-        InputRefused: too many bad rows, or fewer valid ones than codes; nothing is written then.
+        InputRefused: too many bad rows, fewer valid ones than codes, or no pairs; nothing is written then.
     """
     with run.step("sample"):
+        events = read_events(run.spark, run.config, run.state.id_type)
         drawn = draw_sample(catalogue, run.config, run.staging)
+        if events is not None and run.config.items.exposure is None:
+            counted = with_exposure(drawn.select("item_id"), events)  # ids alone are shuffled, no embeddings
+            drawn = drawn.drop("exposure").join(F.broadcast(counted), "item_id")
+        behaviour = None
+        if events is not None and run.config.trains_on_events:
+            behaviour = draw_behaviour(catalogue, events, run.config, run.staging)
         save_run(run.store, run.state)  # killed from here on, the run is taken up again on any date
-        by_key = drawn.repartitionByRange("sample_key").sortWithinPartitions("sample_key")  # training reads key ranges
-        run.write(SAMPLE, by_key.withColumn("run_id", F.lit(run.state.run_id)))
+        _write_by_key(run, SAMPLE, drawn, "sample_key")
         run.watcher.note(f"{run.store.read(SAMPLE, run.state.run_id).count():,} items in the sample")
+        if behaviour is not None:
+            _write_behaviour(run, behaviour)
 
 
 def train(run: Run) -> None:
@@ -249,8 +264,7 @@ def train(run: Run) -> None:
     """
     _refuse_published(run)
     with run.step("train"):
-        rows = _slice_of(run, SAMPLE, "sample")
-        drawn = load_sample(rows, run.state.dim)
+        drawn = _load(run)
         data = split(drawn, run.config)
         del drawn  # the prepared copy is enough: training holds the sample twice, not three times
         tokenizer = fit_tokenizer(data, run.config, run.watcher.train)
@@ -363,6 +377,28 @@ def write_report(run: Run) -> None:
     write_bytes(run.store.report, render(data).encode())
 
 
+def _write_by_key(run: Run, table: Table, df: DataFrame, key: str) -> None:
+    """Write the run's slice in key order, for training reads key ranges."""
+    by_key = df.repartitionByRange(key).sortWithinPartitions(key)
+    run.write(table, by_key.withColumn("run_id", F.lit(run.state.run_id)))
+
+
+def _write_behaviour(run: Run, drawn: DrawnBehaviour) -> None:
+    _write_by_key(run, BEHAVIOUR_ITEMS, drawn.items, "split_key")
+    _write_by_key(run, BEHAVIOUR_PAIRS, drawn.pairs, "pair_key")
+    items, pairs = (run.store.read(table, run.state.run_id).count() for table in (BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS))
+    run.watcher.note(f"{pairs:,} pairs of consecutive items, {items:,} items in them")
+
+
+def _load(run: Run) -> Sample:
+    """What the sample step left for training."""
+    drawn = load_sample(_slice_of(run, SAMPLE, "sample"), run.state.dim)
+    if not run.config.trains_on_events:
+        return drawn
+    items, pairs = (_slice_of(run, table, "sample") for table in (BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS))
+    return with_behaviour(drawn, load_behaviour(items, pairs, run.state.dim))
+
+
 def _slice_of(run: Run, table: Table, step: str) -> DataFrame:
     if table.name not in run.state.table_versions:
         raise ConfigError(f"run {run.state.run_id} has no {table.name} yet: run drq {step} first")
@@ -380,8 +416,7 @@ def _with_exposure(run: Run, rows: DataFrame) -> DataFrame:
     events = read_events(run.spark, run.config, run.state.id_type)
     if events is None or run.config.items.exposure is not None:
         return rows
-    counted = rows.drop("exposure").join(exposure_from_events(events), "item_id", "left")
-    return counted.withColumn("exposure", F.coalesce("exposure", F.lit(0.0)))
+    return with_exposure(rows, events)
 
 
 def _published(run: Run) -> str | None:

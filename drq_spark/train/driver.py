@@ -15,6 +15,7 @@ from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import normalized
 from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contract import Progress, Trainer, TrainingData, TrainingPairs, silent
+from drq_spark.train.memory import behaviour_bytes
 from drq_spark.train.registry import trainer
 
 F32 = NDArray[np.float32]
@@ -74,12 +75,17 @@ def check_memory(chosen: Trainer, rows: int, dim: int, config: Config) -> None:
     Raises:
         ConfigError: the estimate is above `train.max_memory_gb`.
     """
-    needed, limit = chosen.memory_bytes(rows, dim, config) / 1e9, config.train.max_memory_gb
+    needed, limit = memory_needed(chosen, rows, dim, config) / 1e9, config.train.max_memory_gb
     if needed > limit:
         raise ConfigError(
             f"training {config.tokenizer.name} on {rows} x {dim} needs {needed:.2f} GB on the driver, "
             f"train.max_memory_gb is {limit:g}: lower sample.size or raise the limit"
         )
+
+
+def memory_needed(chosen: Trainer, rows: int, dim: int, config: Config) -> int:
+    """Bytes of driver memory for a sample of rows x dim, on top of it; as many items may be in pairs again."""
+    return chosen.memory_bytes(rows, dim, config) + behaviour_bytes(rows, dim, config)
 
 
 def split(sample: Sample, config: Config) -> TrainingData:
