@@ -25,6 +25,7 @@ from drq_spark.tokenizer.keys import check_codebook_sizes
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
+
 USES_BEHAVIOUR: frozenset[str] = frozenset({"drq", "drq_vae_cl"})
 """Tokenizers that learn from pairs of consecutive items where events are given."""
 NEEDS_BEHAVIOUR: frozenset[str] = frozenset({"drq_vae_cl"})
@@ -245,6 +246,23 @@ class Config(Section):
     store: Store = Store()
     seed: int = Field(0, ge=0, lt=2**31, description="Of the sample and of training")
 
+    @property
+    def trains_on_events(self) -> bool:
+        """Whether pairs of consecutive items are drawn and handed to training."""
+        return self.events.path is not None and self.tokenizer.name in USES_BEHAVIOUR
+
+    def require_events(self) -> None:
+        """Refuse a tokenizer that has nothing to learn from.
+
+        Raises:
+            ConfigError: it needs events and none are named.
+        """
+        if self.events.path is None and self.tokenizer.name in NEEDS_BEHAVIOUR:
+            raise ConfigError(
+                f"tokenizer {self.tokenizer.name} learns from events and there are none: give --events PATH_OR_TABLE, "
+                "or choose another --tokenizer"
+            )
+
     def fingerprint(self) -> str:
         """sha256 (16 hex digits) of everything that can change a result; where the run is written is left out."""
         settings = self.model_dump(mode="json", exclude={"store": True, "items": {"path"}, "events": {"path"}})
@@ -321,23 +339,6 @@ def _repr(value: Any) -> str:
     short.maxlevel = 2
     return short.repr(value)
 
-
-    @property
-    def trains_on_events(self) -> bool:
-        """Whether pairs of consecutive items are drawn and handed to training."""
-        return self.events.path is not None and self.tokenizer.name in USES_BEHAVIOUR
-
-    def require_events(self) -> None:
-        """Refuse a tokenizer that has nothing to learn from.
-
-        Raises:
-            ConfigError: it needs events and none are named.
-        """
-        if self.events.path is None and self.tokenizer.name in NEEDS_BEHAVIOUR:
-            raise ConfigError(
-                f"tokenizer {self.tokenizer.name} learns from events and there are none: give --events PATH_OR_TABLE, "
-                "or choose another --tokenizer"
-            )
 
 def _explain(fault: Mapping[str, Any]) -> str:
     path = ".".join(str(part) for part in fault["loc"])

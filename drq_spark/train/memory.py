@@ -5,18 +5,15 @@ from __future__ import annotations
 from drq_spark.config import Config
 
 _FLOAT32, _FLOAT64 = 4, 8
+_PAIR = 16  # two int64
 _TILES = 120 * 2**20  # blocks and tiles in work at a time; measured, does not grow with the sample
 _ROW_OVERHEAD = 40  # per row and level: codes, and the sparse matrix of the refit
 
-_PAIR = 16  # two int64
 
 def prepared_bytes(rows: int, dim: int) -> int:
     """The prepared copy of the sample that `train_tokenizer` makes, split in two parts."""
     return rows * dim * _FLOAT32
 
-
-def books_bytes(rows: int, dim: int, config: Config) -> int:
-    """Residual k-means on latents of this dimension, and the refit of the tables.
 
 def behaviour_bytes(rows: int, dim: int, config: Config) -> int:
     """Pairs of consecutive items, and the embeddings of at most `rows` items in them: raw, and prepared.
@@ -28,6 +25,9 @@ def behaviour_bytes(rows: int, dim: int, config: Config) -> int:
     pairs = config.events.max_pairs * (1 + config.events.holdout)
     return 2 * rows * dim * _FLOAT32 + int(2 * pairs * _PAIR)
 
+
+def books_bytes(rows: int, dim: int, config: Config) -> int:
+    """Residual k-means on latents of this dimension, and the refit of the tables.
 
     The float32 residual of the fit rows lives on the device (counted here even for a GPU); later the latents are
     gathered once for their RMS, which takes no more than the residual did, the held-out rows aside.
