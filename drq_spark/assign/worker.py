@@ -144,7 +144,7 @@ def _assign_block(raw: NDArray[np.float32], tokenizer: Tokenizer, anchor: tuple[
     z = tokenizer.latent(x)
     encoding = tokenizer.encode_latent(z)
     decoded = tokenizer.decode(encoding.codes)
-    offset, latent_offset = x - anchor[0], z - anchor[1]
+    offset, latent_offset = x - anchor[0], tokenizer.weighed(z - anchor[1])
     totals = Totals(
         items=len(x),
         squared_error=float(np.square(x - decoded).sum()),

@@ -93,11 +93,13 @@ def _usage(levels: Sequence[LevelUsage]) -> Iterator[MetricRow]:
 
 
 def _capacity(levels: Sequence[LevelUsage], tokenizer: Tokenizer, settings: Measure) -> Iterator[MetricRow]:
-    """The capacity curve; sigma = eta * latent_rms, the same on every level."""
-    sigmas = [eta * tokenizer.latent_rms for eta in settings.etas]
-    for level, (usage, book) in enumerate(zip(levels, tokenizer.codebooks, strict=True), start=1):
+    """The capacity curve; sigma = eta * latent_rms, one unit for all levels unless they weigh coordinates differently."""
+    weights = tokenizer.weights or (None,) * tokenizer.levels
+    parts = zip(levels, tokenizer.codebooks, weights, tokenizer.latent_rms, strict=True)
+    for level, (usage, book, weight, unit) in enumerate(parts, start=1):
         weightings = _weightings(usage)
-        overlaps = formulas.expected_overlaps(list(weightings.values()), book, sigmas)
+        sigmas = [eta * unit for eta in settings.etas]
+        overlaps = formulas.expected_overlaps(list(weightings.values()), book, sigmas, weight)
         for (weighting, counts), curve in zip(weightings.items(), overlaps, strict=True):
             yield _row(Metric.DISTRIBUTION, formulas.distribution(counts), level, weighting)
             for eta, overlap in zip(settings.etas, curve.tolist(), strict=True):

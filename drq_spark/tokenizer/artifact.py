@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,12 @@ from safetensors.numpy import save as save_tensors
 from drq_spark.errors import ArtifactRefused, ConfigError
 from drq_spark.files import exists, one_line, read_bytes, write_bytes
 from drq_spark.tokenizer.model import Tokenizer
-from drq_spark.tokenizer.network import ResidualMLP
+from drq_spark.tokenizer.network import BehaviourEncoder, ContentDecoder, Decoder, Encoder, ResidualMLP
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HEADER_FILE = "tokenizer.json"
 WEIGHTS_FILE = "weights.safetensors"
+_FORMS = {ResidualMLP: "residual_mlp", BehaviourEncoder: "behaviour", ContentDecoder: "content"}
 
 
 def tokenizer_id(tokenizer: Tokenizer) -> str:
@@ -89,7 +91,7 @@ def _content(tokenizer: Tokenizer) -> tuple[dict[str, Any], bytes]:
 
 def _tensors(tokenizer: Tokenizer) -> dict[str, NDArray[np.float32]]:
     tensors = {f"codebook.{level}": book for level, book in enumerate(tokenizer.codebooks)}
-    for name, per_level in (("price", tokenizer.prices), ("table", tokenizer.tables)):
+    for name, per_level in (("price", tokenizer.prices), ("weight", tokenizer.weights), ("table", tokenizer.tables)):
         tensors |= {f"{name}.{level}": value for level, value in enumerate(per_level or ())}
     for name, network in (("encoder", tokenizer.encoder), ("decoder", tokenizer.decoder)):
         tensors |= {f"{name}.{key}": value for key, value in (network.tensors() if network else {}).items()}
@@ -105,10 +107,12 @@ def _header(tokenizer: Tokenizer) -> dict[str, Any]:
         "levels": tokenizer.levels,
         "codebook_sizes": list(tokenizer.codebook_sizes),
         "normalize": tokenizer.normalize,
-        "latent_rms": tokenizer.latent_rms,
-        "encoder": "residual_mlp" if tokenizer.encoder else "identity",
-        "decoder": "residual_mlp" if tokenizer.decoder else "identity",
+        "latent_rms": list(tokenizer.latent_rms),
+        "beam": tokenizer.beam,
+        "encoder": _form(tokenizer.encoder),
+        "decoder": _form(tokenizer.decoder),
         "has_prices": tokenizer.prices is not None,
+        "has_weights": tokenizer.weights is not None,
         "has_tables": tokenizer.tables is not None,
         "training": dict(tokenizer.training),
     }
@@ -122,10 +126,12 @@ def _assemble(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) ->
         normalize=header["normalize"],
         codebooks=tuple(tensors[f"codebook.{level}"] for level in levels),
         prices=tuple(tensors[f"price.{level}"] for level in levels) if header["has_prices"] else None,
+        weights=tuple(tensors[f"weight.{level}"] for level in levels) if header["has_weights"] else None,
+        beam=int(header["beam"]),
         tables=tuple(tensors[f"table.{level}"] for level in levels) if header["has_tables"] else None,
-        encoder=_network(header["encoder"], "encoder", tensors),
-        decoder=_network(header["decoder"], "decoder", tensors),
-        latent_rms=header["latent_rms"],
+        encoder=_encoder(header["encoder"], tensors),
+        decoder=_decoder(header["decoder"], header["latent_dim"], tensors),
+        latent_rms=tuple(header["latent_rms"]),
         training=header["training"],
     )
     described = _header(tokenizer)
@@ -137,13 +143,34 @@ def _assemble(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) ->
     return tokenizer
 
 
+def _form(network: Encoder | Decoder | None) -> str:
+    """The name of a form of encoder or decoder in the header."""
+    return "identity" if network is None else _FORMS[type(network)]
+
+
+def _encoder(form: str, tensors: Mapping[str, NDArray[Any]]) -> Encoder | None:
+    if form == _FORMS[BehaviourEncoder]:
+        own = {part: tensors[f"encoder.{part}"] for part in ("shift", "centre", "scale")}
+        return BehaviourEncoder(network=_residual_mlp("encoder.network", tensors), **own)
+    return _network(form, "encoder", tensors)
+
+
+def _decoder(form: str, latent_dim: int, tensors: Mapping[str, NDArray[Any]]) -> Decoder | None:
+    if form == _FORMS[ContentDecoder]:
+        return ContentDecoder(tensors["decoder.shift"], latent_dim)
+    return _network(form, "decoder", tensors)
+
+
 def _network(form: str, name: str, tensors: Mapping[str, NDArray[Any]]) -> ResidualMLP | None:
     if form == "identity":
         return None
-    if form != "residual_mlp":
+    if form != _FORMS[ResidualMLP]:
         raise ValueError(f"unknown {name} {form!r}")
-    parts = ("shift", "linear", "bias", "scale", "hidden", "hidden_bias", "out")
-    return ResidualMLP(**{part: tensors[f"{name}.{part}"] for part in parts})
+    return _residual_mlp(name, tensors)
+
+
+def _residual_mlp(name: str, tensors: Mapping[str, NDArray[Any]]) -> ResidualMLP:
+    return ResidualMLP(**{field.name: tensors[f"{name}.{field.name}"] for field in fields(ResidualMLP)})
 
 
 def _hash(header: Mapping[str, Any], weights: bytes) -> str:

@@ -1,6 +1,6 @@
 """The certified nearest codeword: fast float32 scores, decided in float64 wherever float32 cannot tell.
 
-    s = argmin_k ||r - c_k||^2 + b_k, lowest code on ties.
+    s = argmin_k ||w (r - c_k)||^2 + b_k, lowest code on ties; w weighs coordinates (1 unless given).
 
 One float32 GEMM ranks all K codewords. Its error is bounded for any order of summation (Higham, Accuracy and Stability
 of Numerical Algorithms, 2nd ed., section 3.1: |fl(x.y) - x.y| <= gamma_n |x|.|y|), so the two best are certain wherever
@@ -35,8 +35,8 @@ class Nearest:
     """Result of `nearest` for n rows.
 
     Attributes:
-        code: int32 [n]. margin: float32 [n], (second cost - best cost) / squared distance to the second best; in [0, 1]
-        without prices, 0 on a boundary and where that distance is 0. residual: float64 [n, d], r - c.
+        code: int32 [n]. margin: float32 [n], (second cost - best cost) / squared weighted distance to the second best;
+        in [0, 1] without prices, 0 on a boundary and where that distance is 0. residual: float64 [n, d], r - c.
         uncertain: rows that float32 alone could not decide.
     """
 
@@ -48,10 +48,16 @@ class Nearest:
 
 @dataclass(frozen=True)
 class Level:
-    """One codebook made ready for search: codewords float32 [K, d] and price float32 [K] (zeros where not learned)."""
+    """One codebook made ready for search.
+
+    Attributes:
+        codewords: float32 [K, d]. price: float32 [K], zeros where not learned. weight: float32 [d], or None for ones.
+        The others are the codewords in the weighted metric, centred, as the float32 scores need them.
+    """
 
     codewords: F32
     price: F32
+    weight: F32 | None
     centre: F64
     gemm: F32
     offset: F32
@@ -59,19 +65,22 @@ class Level:
     highest: float
 
     @classmethod
-    def prepare(cls, codewords: F32, price: F32 | None = None) -> Level:
+    def prepare(cls, codewords: F32, price: F32 | None = None, weight: F32 | None = None) -> Level:
         """Derive what the search needs from a codebook.
 
         Raises:
-            ValueError: codewords not float32 [K >= 2, d], not finite, or a price of another shape.
+            ValueError: codewords not float32 [K >= 2, d], not finite, or a price or weight of another shape.
         """
         if codewords.dtype != np.float32 or codewords.ndim != 2 or len(codewords) < 2:
             raise ValueError(f"codewords must be float32 [K >= 2, d], not {codewords.dtype} {codewords.shape}")
         prices = np.zeros(len(codewords), np.float32) if price is None else price
         if prices.shape != (len(codewords),) or not (np.isfinite(codewords).all() and np.isfinite(prices).all()):
             raise ValueError("codewords and prices must be finite, one price per codeword")
-        centre = codewords.mean(axis=0, dtype=np.float64)
-        centred = codewords - centre
+        if weight is not None and (weight.shape != codewords.shape[1:] or not np.isfinite(weight).all()):
+            raise ValueError("weights must be finite, one per coordinate")
+        weighed = codewords.astype(np.float64) if weight is None else codewords * weight.astype(np.float64)
+        centre = weighed.mean(axis=0)
+        centred = weighed - centre
         square = (centred * centred).sum(axis=1)
         offset = square + prices
         with np.errstate(over="ignore"):  # what overflows float32 fails the certificate
@@ -79,6 +88,7 @@ class Level:
         return cls(
             codewords=np.ascontiguousarray(codewords),
             price=prices,
+            weight=weight,
             centre=centre,
             gemm=gemm,
             offset=narrow,
@@ -90,8 +100,29 @@ class Level:
         """Rows to search at a time so that a tile's scores and residuals stay small, whatever K and d."""
         return max(16, _TILE_ELEMENTS // max(len(self.codewords), len(self.centre)))
 
+    def centred(self, rows: F64) -> F64:
+        """Rows float64 [n, d] in the weighted metric, about the mean codeword."""
+        return rows - self.centre if self.weight is None else rows * self.weight - self.centre
+
+    def scores(self, centred: F64) -> F32:
+        """cost - ||centred row||^2 of centred rows and all codewords in float32: [n, d] -> [n, K]."""
+        scores = centred.astype(np.float32) @ self.gemm
+        scores += self.offset
+        return scores
+
+    def square(self, rows: F64, codes: NDArray[np.integer]) -> F64:
+        """||w (r - c)||^2 in float64, from differences. [n, d], [n] -> [n]."""
+        gap = rows - self.codewords[codes]
+        if self.weight is not None:
+            gap *= self.weight
+        return np.asarray(np.multiply(gap, gap, out=gap).sum(axis=1))
+
+    def cost(self, rows: F64, codes: NDArray[np.integer]) -> F64:
+        """||w (r - c)||^2 + b in float64: the cost that decides. [n, d], [n] -> [n]."""
+        return np.asarray(self.square(rows, codes) + self.price[codes])
+
     def score_error(self, row_norm: F64) -> F64:
-        """Bound on |float32 score - exact score| of a row whose centred norm is given: float64 [n].
+        """Bound on |float32 score - exact score| of rows whose centred norm is given: float64, same shape.
 
         And on |float64 cost - exact cost|, which is the larger one for rows very far from all codewords.
         """
@@ -118,9 +149,9 @@ def nearest(residual: F64, level: Level) -> Nearest:
 
 def _nearest_tile(rows: F64, level: Level, code: I32, margin: F32, residual: F64) -> int:
     """Search one tile; writes into `code`, `margin`, `residual`; returns how many rows float32 could not decide."""
-    centred = rows - level.centre
+    centred = level.centred(rows)
     with np.errstate(over="ignore", invalid="ignore"):  # such rows fail the certificate
-        scores = _scores(centred, level)
+        scores = level.scores(centred)
         pair, limit = _two_best(scores, level.score_error(np.sqrt((centred * centred).sum(axis=1))))
     undecided = np.flatnonzero(_has_third(scores, pair, limit))
     best, second, lowest, runner_up = _order(rows, pair, level)
@@ -131,16 +162,9 @@ def _nearest_tile(rows: F64, level: Level, code: I32, margin: F32, residual: F64
             whole[undecided] = part
     code[:] = best
     np.subtract(rows, level.codewords[best], out=residual)
-    to_second = _square(rows, second, level) if level.price.any() else runner_up
+    to_second = level.square(rows, second) if level.price.any() else runner_up
     margin[:] = np.divide(runner_up - lowest, to_second, out=np.zeros_like(lowest), where=to_second > 0)
     return len(undecided)
-
-
-def _scores(centred: F64, level: Level) -> F32:
-    """||r - c||^2 - ||r||^2 + b of centred rows and all codewords in float32: [n, d] -> [n, K]."""
-    scores = centred.astype(np.float32) @ level.gemm
-    scores += level.offset
-    return scores
 
 
 def _two_best(scores: F32, error: F64) -> tuple[Index, F64]:
@@ -160,21 +184,10 @@ def _has_third(scores: F32, pair: Index, limit: F64) -> NDArray[np.bool_]:
     return np.asarray((~(scores > limit[:, None])).sum(axis=1) > pair.shape[1]) | ~np.isfinite(limit)
 
 
-def _square(rows: F64, codes: NDArray[np.integer], level: Level) -> F64:
-    """||r - c||^2 in float64, from differences. [n, d], [n] -> [n]."""
-    gap = rows - level.codewords[codes]
-    return np.asarray(np.multiply(gap, gap, out=gap).sum(axis=1))
-
-
-def _cost(rows: F64, codes: NDArray[np.integer], level: Level) -> F64:
-    """||r - c||^2 + b in float64: the cost that decides. [n, d], [n] -> [n]."""
-    return np.asarray(_square(rows, codes, level) + level.price[codes])
-
-
 def _order(rows: F64, pair: Index, level: Level) -> tuple[Index, Index, F64, F64]:
     """Order two codes per row by float64 cost, the lower code first on ties: best, second, and their costs."""
     low, high = pair.min(axis=1), pair.max(axis=1)
-    cost_low, cost_high = _cost(rows, low, level), _cost(rows, high, level)
+    cost_low, cost_high = level.cost(rows, low), level.cost(rows, high)
     swap = cost_high < cost_low
     best, second = np.where(swap, high, low), np.where(swap, low, high)
     return best, second, np.minimum(cost_low, cost_high), np.maximum(cost_low, cost_high)
@@ -184,7 +197,7 @@ def _order_among(rows: F64, candidates: NDArray[np.bool_], level: Level) -> tupl
     """As `_order`, for the two cheapest of the candidates of each row (at least two per row)."""
     row, code = np.nonzero(candidates)
     step = max(1, _PAIR_ELEMENTS // rows.shape[1])
-    cost = np.concatenate([_cost(rows[row[i : i + step]], code[i : i + step], level) for i in range(0, len(row), step)])
+    cost = np.concatenate([level.cost(rows[row[i : i + step]], code[i : i + step]) for i in range(0, len(row), step)])
     order = np.lexsort((code, cost, row))
     first = np.flatnonzero(np.diff(row[order], prepend=-1))
     return code[order][first], code[order][first + 1], cost[order][first], cost[order][first + 1]

@@ -10,9 +10,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.tokenizer.beam import Paths, search
 from drq_spark.tokenizer.kernel import Level, nearest
 from drq_spark.tokenizer.keys import check_codebook_sizes, codes_to_keys
-from drq_spark.tokenizer.network import ResidualMLP
+from drq_spark.tokenizer.network import Decoder, Encoder
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -20,6 +21,7 @@ Normalize = Literal["none", "l2"]
 
 _BLOCK_ELEMENTS = 2**21  # float64 numbers of one block of rows while encoding
 _LARGEST = float(np.finfo(np.float32).max)
+MAX_BEAM = 64
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,9 @@ class Encoding:
     """SIDs of n items with what is known about each.
 
     Attributes:
-        codes: int32 [n, L]. margin: float32 [n, L], see `kernel.Nearest`. residual_square: float64 [n, L],
-        ||r^{l+1}||^2, what is left of the latent after each level. uncertain: rows per level, int64 [L], that were
-        decided in float64.
+        codes: int32 [n, L]. margin: float32 [n, L], see `kernel.Nearest` and `beam.Paths`. residual_square: float64
+        [n, L], ||W^L r^{l+1}||^2, what is left of the latent after each level. uncertain: rows per level, int64 [L],
+        that were decided in float64.
     """
 
     codes: NDArray[np.int32]
@@ -42,16 +44,18 @@ class Encoding:
 class Tokenizer:
     """Encoder, codebooks and decoder, never changed after training.
 
-    Residual quantization: z = f(x), r^1 = z, s^l = argmin_k ||r^l - c^l_k||^2 + b^l_k, r^{l+1} = r^l - c^l_{s^l};
-    reconstruction z_q = sum_l t^l_{s^l}, x_hat = g(z_q).
+    Residual quantization: z = f(x), r^1 = z, s^l = argmin_k ||W^l (r^l - c^l_k)||^2 + b^l_k, r^{l+1} = r^l - c^l_{s^l};
+    with a beam the cheapest of several paths, see `drq_spark.tokenizer.beam`. Reconstruction z_q = sum_l t^l_{s^l},
+    x_hat = g(z_q).
 
     Attributes:
         kind: name of the trainer. dim: D. normalize: what happens to x first ("l2": x / ||x||).
         codebooks: one float32 [K_l, d] per level. prices: one float32 [K_l] per level, or None (b = 0).
+        weights: diagonal of W, one float32 [d] per level, or None (ones). beam: paths kept while encoding, 1 = greedy.
         tables: decode tables t, one float32 [K_l, d] per level, or None (the codebooks themselves).
         encoder, decoder: f and g, or None for the identity.
-        latent_rms: RMS of the latents per effective coordinate, sqrt(tr S^2 / tr S) with S their covariance over the
-        training sample: the unit of sigma in every capacity figure.
+        latent_rms: per level, RMS of the latents per effective coordinate of W^l z: sqrt(tr S^2 / tr S) with S their
+        covariance over the training sample. The unit of sigma in every capacity figure.
         training: settings, sample fingerprint, seed, library versions, metrics; plain JSON values.
     """
 
@@ -59,18 +63,18 @@ class Tokenizer:
     dim: int
     normalize: Normalize
     codebooks: tuple[F32, ...]
-    latent_rms: float
+    latent_rms: tuple[float, ...]
     prices: tuple[F32, ...] | None = None
+    weights: tuple[F32, ...] | None = None
+    beam: int = 1
     tables: tuple[F32, ...] | None = None
-    encoder: ResidualMLP | None = None
-    decoder: ResidualMLP | None = None
+    encoder: Encoder | None = None
+    decoder: Decoder | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.normalize not in get_args(Normalize):
             raise ValueError(f"normalize must be one of {get_args(Normalize)}, not {self.normalize!r}")
-        if not (np.isfinite(self.latent_rms) and self.latent_rms >= 0):
-            raise ValueError(f"latent_rms must be a number from 0, not {self.latent_rms!r}")
         if not self.codebooks or any(book.ndim != 2 for book in self.codebooks):
             raise ValueError("codebooks must be one matrix per level")
         check_codebook_sizes(self.codebook_sizes)
@@ -78,8 +82,14 @@ class Tokenizer:
         _check_tensors("codebook", self.codebooks, shapes)
         if self.prices is not None:
             _check_tensors("price", self.prices, [(size,) for size in self.codebook_sizes])
+        if self.weights is not None:
+            _check_tensors("weight", self.weights, [(self.latent_dim,)] * self.levels)
         if self.tables is not None:
             _check_tensors("table", self.tables, shapes)
+        if len(self.latent_rms) != self.levels or not all(np.isfinite(rms) and rms >= 0 for rms in self.latent_rms):
+            raise ValueError(f"latent_rms must be one number from 0 per level, not {self.latent_rms!r}")
+        if not 1 <= self.beam <= MAX_BEAM:
+            raise ValueError(f"beam must be 1 to {MAX_BEAM}, not {self.beam!r}")
         _check_network("encoder", self.encoder, self.dim, self.latent_dim)
         _check_network("decoder", self.decoder, self.latent_dim, self.dim)
 
@@ -100,8 +110,13 @@ class Tokenizer:
 
     @cached_property
     def _prepared(self) -> tuple[Level, ...]:
-        prices = self.prices or (None,) * self.levels
-        return tuple(Level.prepare(book, price) for book, price in zip(self.codebooks, prices, strict=True))
+        none = (None,) * self.levels
+        parts = zip(self.codebooks, self.prices or none, self.weights or none, strict=True)
+        return tuple(Level.prepare(book, price, weight) for book, price, weight in parts)
+
+    def weighed(self, z: F64) -> F64:
+        """W^L z, float64 [n, d]: the metric in which what is left of a latent is measured."""
+        return z if self.weights is None else z * self.weights[-1]
 
     @cached_property
     def _tables64(self) -> tuple[F64, ...]:
@@ -141,21 +156,36 @@ class Tokenizer:
         result = Encoding(
             codes=np.empty((rows, self.levels), np.int32),
             margin=np.empty((rows, self.levels), np.float32),
-            residual_square=np.empty((rows, self.levels), np.float64),
+            residual_square=np.empty((rows, self.levels)),
             uncertain=np.zeros(self.levels, np.int64),
         )
+        encode = self._encode_greedily if self.beam == 1 else self._encode_by_beam
         step = max(1, _BLOCK_ELEMENTS // self.latent_dim)
         for start in range(0, rows, step):
-            block = slice(start, start + step)
-            residual = z[block].astype(np.float64)
-            for index, level in enumerate(self._prepared):
-                found = nearest(residual, level)
-                residual = found.residual
-                result.codes[block, index] = found.code
-                result.margin[block, index] = found.margin
-                result.residual_square[block, index] = (residual * residual).sum(axis=1)
-                result.uncertain[index] += found.uncertain
+            encode(z, slice(start, min(start + step, rows)), result)
         return result
+
+    def _encode_greedily(self, z: F32, block: slice, result: Encoding) -> None:
+        residual = z[block].astype(np.float64)
+        for index, level in enumerate(self._prepared):
+            found = nearest(residual, level)
+            residual = found.residual
+            weighed = self.weighed(residual)
+            result.codes[block, index] = found.code
+            result.margin[block, index] = found.margin
+            result.residual_square[block, index] = (weighed * weighed).sum(axis=1)
+            result.uncertain[index] += found.uncertain
+
+    def _encode_by_beam(self, z: F32, block: slice, result: Encoding) -> None:
+        found = search(z[block].astype(np.float64), self._prepared, self.beam)
+        result.codes[block] = found.codes[:, 0]
+        result.margin[block] = found.margin
+        result.residual_square[block] = found.residual_square
+        result.uncertain[:] += found.uncertain
+
+    def paths(self, z: F32, keep: int) -> Paths:
+        """The `keep` cheapest SIDs of each latent (float32 [n, d], finite) that the beam reaches, with their costs."""
+        return search(z.astype(np.float64), self._prepared, self.beam, keep)
 
     def decode_latent(self, codes: NDArray[np.integer]) -> F64:
         """z_q = sum_l t^l_{s^l}, float64 [n, d]: a function of the SID alone.
@@ -196,7 +226,7 @@ def _check_tensors(name: str, tensors: tuple[F32, ...], shapes: Sequence[tuple[i
         raise ValueError(f"{name} tensors must be finite float32 numbers")
 
 
-def _check_network(name: str, network: ResidualMLP | None, width_in: int, width_out: int) -> None:
+def _check_network(name: str, network: Encoder | Decoder | None, width_in: int, width_out: int) -> None:
     """Refuse an encoder or decoder between other dimensions than the tokenizer's."""
     shape = (width_in, width_in) if network is None else (network.width_in, network.width_out)
     if shape != (width_in, width_out):
@@ -211,21 +241,28 @@ def normalized(x: NDArray[np.floating], normalize: Normalize) -> F32:
     return np.asarray((wide / np.sqrt((wide * wide).sum(axis=1, keepdims=True))).astype(np.float32))
 
 
-def effective_rms(latents: F32) -> float:
-    """RMS per effective coordinate, sqrt(tr S^2 / tr S), S the covariance (divisor n) of latents float32 [n, d].
+def effective_rms(latents: F32, weights: Sequence[F32 | None]) -> tuple[float, ...]:
+    """RMS per effective coordinate of latents float32 [n, d], one for each metric W = diag(weight), None for ones.
 
-    Dimensions without variance and rotations do not change it (design: the unit of sigma); sqrt(tr S / p) with p the
-    participation ratio (tr S)^2 / tr S^2 is the same number. Zero where the latents do not vary.
+    sqrt(tr S^2 / tr S), S the covariance (divisor n) of W z. Dimensions without variance and rotations do not change
+    it; sqrt(tr S / p) with p the participation ratio (tr S)^2 / tr S^2 is the same number. Zero where the latents do
+    not vary.
     """
+    covariance = _covariance(latents)
+    weighed = (covariance if weight is None else covariance * np.outer(weight, weight) for weight in weights)
+    traces = ((float(np.trace(part)), float((part * part).sum())) for part in weighed)
+    return tuple(float(np.sqrt(square / trace)) if trace > 0 else 0.0 for trace, square in traces)
+
+
+def _covariance(latents: F32) -> F64:
+    """Covariance float64 [d, d] with divisor n, block by block; zeros for no rows."""
     rows, dim = latents.shape
-    if not rows:
-        return 0.0
-    mean = latents.mean(axis=0, dtype=np.float64)
     covariance = np.zeros((dim, dim))
+    if not rows:
+        return covariance
+    mean = latents.mean(axis=0, dtype=np.float64)
     step = max(1, _BLOCK_ELEMENTS // dim)
     for start in range(0, rows, step):
         centred = latents[start : start + step] - mean
         covariance += centred.T @ centred
-    covariance /= rows
-    trace = float(np.trace(covariance))
-    return float(np.sqrt((covariance * covariance).sum() / trace)) if trace > 0 else 0.0
+    return np.asarray(covariance / rows)

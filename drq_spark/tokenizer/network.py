@@ -64,3 +64,88 @@ class ResidualMLP:
     def tensors(self) -> dict[str, F32]:
         """Attribute name -> array, for the artifact."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class BehaviourEncoder:
+    """z = [x - m ; a (u / ||u|| - g)], u = network(x): the content as it is, and a direction learned from behaviour.
+
+    u / ||u|| is 0 where u is.
+
+    Attributes:
+        network: x [n_in] -> u [n_behaviour].
+        shift: m, float32 [n_in]. centre: g, float32 [n_behaviour]. scale: a, float32 [1].
+    """
+
+    network: ResidualMLP
+    shift: F32
+    centre: F32
+    scale: F32
+
+    def __post_init__(self) -> None:
+        shapes = {"shift": (self.network.width_in,), "centre": (self.network.width_out,), "scale": (1,)}
+        for name, shape in shapes.items():
+            tensor = getattr(self, name)
+            if tensor.shape != shape or tensor.dtype != np.float32 or not np.isfinite(tensor).all():
+                raise ValueError(f"{name} must be finite float32 of shape {shape}, not {tensor.dtype} {tensor.shape}")
+
+    @property
+    def width_in(self) -> int:
+        """n_in."""
+        return self.network.width_in
+
+    @property
+    def width_out(self) -> int:
+        """n_in + n_behaviour."""
+        return self.network.width_in + self.network.width_out
+
+    def __call__(self, x: NDArray[np.floating]) -> F64:
+        """Apply to rows: [n, n_in] -> float64 [n, n_in + n_behaviour]."""
+        behaviour = (unit_rows(self.network(x)) - self.centre) * float(self.scale[0])
+        return np.concatenate([x.astype(np.float64) - self.shift, behaviour], axis=1)
+
+    def tensors(self) -> dict[str, F32]:
+        """Attribute name -> array, for the artifact."""
+        own = {name: getattr(self, name) for name in ("shift", "centre", "scale")}
+        return own | {f"network.{name}": tensor for name, tensor in self.network.tensors().items()}
+
+
+@dataclass(frozen=True)
+class ContentDecoder:
+    """x_hat = q + m, q the first n_out coordinates of z_q: undoes the content part of `BehaviourEncoder`.
+
+    Attributes:
+        shift: m, float32 [n_out]. width_in: how many coordinates z has.
+    """
+
+    shift: F32
+    width_in: int
+
+    def __post_init__(self) -> None:
+        if self.shift.ndim != 1 or self.shift.dtype != np.float32 or not np.isfinite(self.shift).all():
+            raise ValueError(f"shift must be finite float32 [n_out], not {self.shift.dtype} {self.shift.shape}")
+        if self.width_in < self.width_out:
+            raise ValueError(f"a latent of {self.width_in} numbers does not hold {self.width_out}")
+
+    @property
+    def width_out(self) -> int:
+        """n_out."""
+        return len(self.shift)
+
+    def __call__(self, z: NDArray[np.floating]) -> F64:
+        """Apply to rows: [n, width_in] -> float64 [n, n_out]."""
+        return np.asarray(z[:, : self.width_out].astype(np.float64) + self.shift)
+
+    def tensors(self) -> dict[str, F32]:
+        """Attribute name -> array, for the artifact."""
+        return {"shift": self.shift}
+
+
+def unit_rows(rows: F64) -> F64:
+    """Rows divided by their norms, [n, d]; rows of norm 0 stay 0."""
+    norm = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
+    return np.asarray(np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 0))
+
+
+Encoder = ResidualMLP | BehaviourEncoder
+Decoder = ResidualMLP | ContentDecoder

@@ -20,7 +20,7 @@ from drq_spark.tokenizer import Tokenizer
 
 SETTINGS = Measure(etas=(0.5, 2.0), headline_eta=0.5)
 TOKENIZER = Tokenizer(
-    "t", 1, "none", (np.array([[0], [4]], np.float32), np.array([[0], [1]], np.float32)), latent_rms=2.0
+    "t", 1, "none", (np.array([[0], [4]], np.float32), np.array([[0], [1]], np.float32)), latent_rms=(2.0, 2.0)
 )
 
 
@@ -142,7 +142,7 @@ def test_without_exposure_there_are_the_figures_by_items_alone(aggregates):
 
 def test_a_catalogue_that_does_not_vary_has_no_relative_figures():
     still = Totals(8, 0.0, 8.0, 0.0, 0.0, np.zeros(2), np.zeros(2), np.zeros(2, np.int64))
-    found = figures(replace(recipe(), totals=still), replace(TOKENIZER, latent_rms=0.0))
+    found = figures(replace(recipe(), totals=still), replace(TOKENIZER, latent_rms=(0.0, 0.0)))
     missing = {key[0] for key in figures(recipe())} - {key[0] for key in found}
     assert missing == {"relative_mse", "residual_share"}
     assert found[("mean_cosine", 0, "items", None)] == 1

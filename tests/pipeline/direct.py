@@ -29,7 +29,7 @@ def ready_tokenizer(x: F32, codes: int = 6, levels: int = 3, normalize: str = "n
     books = tuple(
         (book - (0 if level == 0 else book.mean(axis=0))).astype(np.float32) for level, book in enumerate(picked)
     )
-    return Tokenizer("ready", x.shape[1], normalize, books, latent_rms=1.0)  # type: ignore[arg-type]
+    return Tokenizer("ready", x.shape[1], normalize, books, latent_rms=(1.0,) * len(books))  # type: ignore[arg-type]
 
 
 def assigned(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.network import ResidualMLP
+from drq_spark.tokenizer.network import BehaviourEncoder, ContentDecoder, ResidualMLP
 
 
 def pattern(*shape: int, start: int = 0, step: int = 7919, scale: float = 1 / 64) -> np.ndarray:
@@ -34,7 +34,13 @@ def plain(latent: int = 6, sizes: tuple[int, ...] = (8, 5, 4), **other: Any) -> 
     books = tuple(
         pattern(size, latent, start=1000 * level, scale=2.0 ** -(6 + level)) for level, size in enumerate(sizes)
     )
-    values = {"kind": "plain", "dim": latent, "normalize": "none", "codebooks": books, "latent_rms": 1.5}
+    values = {
+        "kind": "plain",
+        "dim": latent,
+        "normalize": "none",
+        "codebooks": books,
+        "latent_rms": (1.5,) * len(sizes),
+    }
     return Tokenizer(**{**values, **other})
 
 
@@ -55,6 +61,22 @@ def full(dim: int = 6, latent: int = 3, sizes: tuple[int, ...] = (8, 5, 4), **ot
             **other,
         },
     )
+
+
+def behaving(dim: int = 4, sizes: tuple[int, ...] = (8, 5, 4), **other: Any) -> Tokenizer:
+    """With a behaviour part of three numbers, weights, prices and a beam."""
+    encoder = BehaviourEncoder(
+        network(dim, 3, start=30), pattern(dim, start=40), pattern(3, start=50), pattern(1, start=61)
+    )
+    weight = np.concatenate([np.ones(dim, np.float32), np.full(3, 0.5, np.float32)])
+    weights = (weight, np.where(weight < 1, np.float32(0), weight), weight)
+    prices = tuple(pattern(size, start=2000 + level, scale=1 / 1024) for level, size in enumerate(sizes))
+    tables = tuple(pattern(size, dim + 3, start=3000 + level) for level, size in enumerate(sizes))
+    values: dict[str, Any] = {
+        "kind": "behaving", "dim": dim, "prices": prices, "weights": weights, "beam": 3, "tables": tables,
+        "encoder": encoder, "decoder": ContentDecoder(encoder.shift, dim + 3), "latent_rms": (1.5, 1.25, 1.5),
+    }  # fmt: skip
+    return plain(dim + 3, sizes, **{**values, **other})
 
 
 def rows(n: int, dim: int = 6) -> np.ndarray:

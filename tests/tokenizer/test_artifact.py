@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
-from tokenizer.samples import full, network, pattern, plain, rows
+from tokenizer.samples import behaving, full, network, pattern, plain, rows
 
 from drq_spark.errors import ArtifactRefused, ConfigError
 from drq_spark.tokenizer import Tokenizer, artifact
@@ -30,8 +30,10 @@ FORMS = [
     full(),
     full(prices=None, tables=None),
     full(encoder=None, decoder=None, dim=3),
+    behaving(),
+    plain(beam=4),
 ]
-GOLDEN_ID = "71fe0fe278997097"
+GOLDEN_ID = "1dc623464b854604"
 GOLDEN_CODES = "028615108f313d3c91299f7c896c25962881e310c72c951e11ed6265436306b9"
 
 
@@ -55,33 +57,58 @@ def read_artifact(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return header, tensors
 
 
-def through(network_name: str, x: np.ndarray, header: dict[str, Any], tensors: dict[str, np.ndarray]) -> np.ndarray:
-    if header[network_name] == "identity":
-        return x
-    part = {name.split(".")[1]: value for name, value in tensors.items() if name.startswith(network_name)}
+def mlp(prefix: str, x: np.ndarray, tensors: dict[str, np.ndarray]) -> np.ndarray:
+    part = {name.rsplit(".", 1)[1]: v for name, v in tensors.items() if name.rsplit(".", 1)[0] == prefix}
     u = x - part["shift"]
     v = part["hidden"] @ (part["scale"][0] * u) + part["hidden_bias"]
     return part["linear"] @ u + part["out"] @ (v / (1 + np.exp(-v))) + part["bias"]
+
+
+def through(side: str, x: np.ndarray, header: dict[str, Any], tensors: dict[str, np.ndarray]) -> np.ndarray:
+    form = header[side]
+    if form == "residual_mlp":
+        return mlp(side, x, tensors)
+    if form == "behaviour":
+        u = mlp("encoder.network", x, tensors)
+        direction = u / np.sqrt((u * u).sum()) if u.any() else u
+        return np.append(
+            x - tensors["encoder.shift"], tensors["encoder.scale"][0] * (direction - tensors["encoder.centre"])
+        )
+    if form == "content":
+        return x[: len(tensors["decoder.shift"])] + tensors["decoder.shift"]
+    assert form == "identity"
+    return x
 
 
 def encode_row(x: np.ndarray, header: dict[str, Any], tensors: dict[str, np.ndarray]) -> dict[str, Any]:
     wide = np.float32(x).astype(np.float64)
     if header["normalize"] == "l2":
         wide = np.float32(wide / np.sqrt((wide * wide).sum())).astype(np.float64)
-    residual = np.float32(through("encoder", wide, header, tensors)).astype(np.float64)
-    codes, margins, costs, key = [], [], [], 0
+    z = np.float32(through("encoder", wide, header, tensors)).astype(np.float64)
+    paths: list[dict[str, Any]] = [{"codes": [], "r": z, "paid": 0.0, "margins": [], "costs": []}]
     for level, size in enumerate(header["codebook_sizes"]):
         price = tensors[f"price.{level}"] if header["has_prices"] else np.zeros(size)
-        gaps = [residual - codeword for codeword in tensors[f"codebook.{level}"]]
-        cost = [float((gap * gap).sum() + extra) for gap, extra in zip(gaps, price, strict=True)]
-        best, second = sorted(range(size), key=lambda code: (cost[code], code))[:2]
-        apart = float((gaps[second] * gaps[second]).sum())
-        margins.append((cost[second] - cost[best]) / apart if apart > 0 else 0.0)
-        residual, key = gaps[best], key * size + best
-        codes.append(best)
-        costs.append(cost)
-    left = float(np.sqrt((residual * residual).sum()))
-    return {"codes": codes, "margins": margins, "costs": costs, "key": key, "left": left}
+        w = tensors[f"weight.{level}"] if header["has_weights"] else np.ones(len(z))
+        grown = []
+        for path in paths:
+            for code, codeword in enumerate(tensors[f"codebook.{level}"]):
+                gap = path["r"] - codeword
+                square = float((w * gap * (w * gap)).sum())
+                grown.append((square + price[code] + path["paid"], [*path["codes"], code], square, gap, path))
+        costs = [cost for cost, *_ in grown]
+        grown.sort(key=lambda one: one[:2])
+        keep = 1 if level == header["levels"] - 1 else header["beam"]
+        rival = grown[keep] if keep < len(grown) else None
+        paths = []
+        for cost, codes, _, gap, path in grown[:keep]:
+            margin = 1.0 if rival is None else (rival[0] - cost) / rival[2] if rival[2] > 0 else 0.0
+            paths.append({"codes": codes, "r": gap, "paid": path["paid"] + price[codes[-1]],
+                          "margins": [*path["margins"], margin], "costs": [*path["costs"], costs]})  # fmt: skip
+    best, key = paths[0], 0
+    for size, code in zip(header["codebook_sizes"], best["codes"], strict=True):
+        key = key * size + code
+    last = tensors[f"weight.{header['levels'] - 1}"] if header["has_weights"] else np.ones(len(z))
+    return {**best, "key": key, "left": float(np.sqrt(np.square(last * best["r"]).sum()))}
 
 
 def decode_codes(codes: list[int], header: dict[str, Any], tensors: dict[str, np.ndarray]) -> np.ndarray:
@@ -119,7 +146,7 @@ def example() -> Tokenizer:
         dim=2,
         normalize="none",
         codebooks=tuple(np.array(book, np.float32) for book in books),
-        latent_rms=1.5,
+        latent_rms=(1.5, 0.5),
         prices=(np.zeros(2, np.float32), np.array([0, 0, 0.5], np.float32)),
         training={"seed": 0},
     )
@@ -158,8 +185,8 @@ def test_the_page_names_every_key_and_tensor():
     page = DOCS.read_text(encoding="utf-8")
     for key in (*artifact._header(full()), "tokenizer_id"):
         assert f"`{key}`" in page, key
-    for name in artifact._tensors(full()):
-        group, part = name.split(".")
+    for name in (*artifact._tensors(full()), *artifact._tensors(behaving())):
+        group, part = name.rsplit(".", 1)
         assert f"`{part}`" in page or f"`{group}.{{l}}`" in page, name
 
 
@@ -214,14 +241,14 @@ def changes() -> list[Tokenizer]:
         for side in ("encoder", "decoder")
         for part in base.encoder.tensors()
     ]
-    settings = [{"kind": "Full"}, {"normalize": "none"}, {"latent_rms": 1.5000000000000002}, {"prices": None},
+    settings = [{"kind": "Full"}, {"normalize": "none"}, {"latent_rms": (1.5, 1.5, 1.5000000000000002)}, {"prices": None}, {"beam": 2},
                 {"tables": None}, {"tables": base.codebooks}, {"training": {**base.training, "seed": 4}}]  # fmt: skip
     return [base, *tensors, *networks, *(replace(base, **setting) for setting in settings)]
 
 
 def test_any_change_of_content_changes_the_id():
     ids = [tokenizer_id(tokenizer) for tokenizer in changes()]
-    assert len(ids) == 27
+    assert len(ids) == 28
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch("[0-9a-f]{16}", identity) for identity in ids)
 
@@ -335,7 +362,7 @@ def test_the_id_must_be_there(folder):
 
 
 def test_the_files_of_two_tokenizers_do_not_mix(folder, tmp_path):
-    other = Path(save_tokenizer(full(latent_rms=2.5), str(tmp_path)))
+    other = Path(save_tokenizer(full(latent_rms=(2.5,) * 3), str(tmp_path)))
     (folder / "tokenizer.json").write_bytes((other / "tokenizer.json").read_bytes())
     load_tokenizer(str(folder))  # the same weights: this is the other tokenizer
     third = Path(save_tokenizer(plain(), str(tmp_path)))
@@ -366,11 +393,11 @@ def test_a_missing_folder_is_refused(tmp_path):
         (b"null", "must hold one object"),
         (b'"text"', "must hold one object"),
         (b"{}", "format version None"),
-        (b'{"format_version": 2}', "reads 1: update drq_spark"),
-        (b'{"format_version": "1"}', "format version '1'"),
-        (b'{"format_version": 1, "latent_rms": NaN}', "is not valid"),
-        (b'{"format_version": 1, "latent_rms": 1e999}', "is not valid"),
-        (b'{"format_version": 1, "training": ' + b"[" * 900 + b"]" * 900 + b"}", ""),
+        (b'{"format_version": 3}', "reads 2: update drq_spark"),
+        (b'{"format_version": "2"}', "format version '2'"),
+        (b'{"format_version": 2, "latent_rms": NaN}', "is not valid"),
+        (b'{"format_version": 2, "latent_rms": 1e999}', "is not valid"),
+        (b'{"format_version": 2, "training": ' + b"[" * 900 + b"]" * 900 + b"}", ""),
     ],
 )
 def test_headers_that_are_none_are_refused(folder, text, saying):
@@ -435,10 +462,11 @@ def test_missing_tensors_are_refused(folder, name):
     "change",
     [{"levels": 4}, {"levels": 2}, {"levels": 0}, {"levels": -1}, {"levels": "3"}, {"levels": 10**30}, {"levels": None},
      {"dim": 5}, {"dim": "6"}, {"dim": 6.5}, {"dim": None}, {"latent_dim": 6}, {"codebook_sizes": [8, 5, 5]},
-     {"codebook_sizes": 8}, {"normalize": "l1"}, {"normalize": None}, {"normalize": ["l2"]}, {"latent_rms": -1},
-     {"latent_rms": "1"}, {"latent_rms": None}, {"latent_rms": 10**30}, {"encoder": "transformer"},
+     {"codebook_sizes": 8}, {"normalize": "l1"}, {"normalize": None}, {"normalize": ["l2"]}, {"latent_rms": [-1, 1, 1]},
+     {"latent_rms": ["1"] * 3}, {"latent_rms": None}, {"latent_rms": 1.5}, {"latent_rms": [1.5]}, {"encoder": "transformer"},
      {"encoder": "identity"}, {"decoder": None}, {"has_prices": False}, {"has_tables": False}, {"has_prices": "yes"},
-     {"kind": 5}, {"training": []}, {"training": None}, {"unknown": 1}, {"beam": 4}],
+     {"kind": 5}, {"training": []}, {"training": None}, {"unknown": 1}, {"beam": 0}, {"beam": 65},
+     {"beam": "4"}, {"beam": 1.5}, {"encoder": "behaviour"}, {"decoder": "content"}, {"has_weights": True}],
     ids=repr,
 )  # fmt: skip
 def test_headers_that_do_not_fit_are_refused(folder, change):

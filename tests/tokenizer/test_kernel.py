@@ -357,7 +357,7 @@ def test_the_bound_bounds_the_error_of_float32(rows, codewords, priced):
     price = np.linspace(-2, 3, len(codewords), dtype=np.float32) if priced else None
     level = Level.prepare(codewords, price)
     centred = rows - level.centre
-    scores = kernel._scores(centred, level)
+    scores = level.scores(centred)
     bound = level.score_error(np.sqrt((centred * centred).sum(axis=1)))
     exact = exact_scores(rows, level)
     for i, row in enumerate(scores.tolist()):

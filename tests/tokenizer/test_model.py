@@ -9,15 +9,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizer.samples import full, network, pattern, plain, rows
+from tokenizer.samples import behaving, full, network, pattern, plain, rows
 
 from drq_spark.errors import ConfigError
 from drq_spark.tokenizer import Encoding, Tokenizer, model
+from drq_spark.tokenizer.beam import search
 from drq_spark.tokenizer.model import effective_rms, normalized
 from drq_spark.tokenizer.network import ResidualMLP, silu
 
 TIMELESS = settings(deadline=None, max_examples=50)
 pytestmark = pytest.mark.filterwarnings("error")
+
+
+def rms(latents: np.ndarray) -> float:
+    return effective_rms(latents, [None])[0]
 
 
 def by_hand(tokenizer: Tokenizer, latents: np.ndarray) -> tuple[list[list[int]], list[list[float]]]:
@@ -97,7 +102,7 @@ def test_blocks_do_not_show(monkeypatch):
     parts = tokenizer.encode(x)
     for name in ("codes", "margin", "residual_square"):
         assert getattr(parts, name).tobytes() == getattr(whole, name).tobytes(), name
-    assert effective_rms(x) == pytest.approx(spectrum_form(x), rel=1e-12)
+    assert rms(x) == pytest.approx(spectrum_form(x), rel=1e-12)
 
 
 def test_memory_layout_and_float64_input_do_not_show():
@@ -198,8 +203,11 @@ BOOK = np.ones((4, 6), np.float32)
         ({"encoder": network(5, 6)}, "the encoder must take 6 numbers to 6, not 5 to 6"),
         ({"decoder": network(6, 5)}, "the decoder must take 6 numbers to 6, not 6 to 5"),
         ({"normalize": "l1"}, "normalize"),
-        ({"latent_rms": float("nan")}, "latent_rms"),
-        ({"latent_rms": -1.0}, "latent_rms"),
+        ({"latent_rms": (1.0, float("nan"), 1.0)}, "latent_rms"),
+        ({"latent_rms": (1.0, 1.0, -1.0)}, "latent_rms"),
+        ({"latent_rms": (1.0,)}, "latent_rms"),
+        ({"beam": 0}, "beam"),
+        ({"beam": 65}, "beam"),
     ],
 )
 def test_refuses_what_is_not_a_tokenizer(change, message):
@@ -268,8 +276,8 @@ def test_effective_rms_is_the_formula_by_eigenvalues(case):
     latents = drawn(*case)
     values = np.linalg.eigvalsh(np.atleast_2d(np.cov(latents.astype(np.float64).T, bias=True)))
     participation = values.sum() ** 2 / (values**2).sum()
-    assert effective_rms(latents) == pytest.approx(spectrum_form(latents), rel=1e-9)
-    assert effective_rms(latents) == pytest.approx(np.sqrt(values.sum() / participation), rel=1e-9)
+    assert rms(latents) == pytest.approx(spectrum_form(latents), rel=1e-9)
+    assert rms(latents) == pytest.approx(np.sqrt(values.sum() / participation), rel=1e-9)
 
 
 @TIMELESS
@@ -278,22 +286,22 @@ def test_effective_rms_does_not_change_with_rotation_shift_or_dimensions_without
     latents = drawn(*case)
     n, dim = latents.shape
     padded = np.concatenate([latents, np.full((n, more), 3, np.float32)], axis=1)
-    assert effective_rms(padded) == pytest.approx(effective_rms(latents), rel=1e-9)
+    assert rms(padded) == pytest.approx(rms(latents), rel=1e-9)
     rotation = np.linalg.qr(np.random.default_rng(case[2]).normal(size=(dim, dim)))[0]
     rotated = (latents @ rotation + 5).astype(np.float32)
-    assert effective_rms(rotated) == pytest.approx(effective_rms(latents), rel=1e-4)
-    assert effective_rms(latents * np.float32(4)) == pytest.approx(4 * effective_rms(latents), rel=1e-9)
+    assert rms(rotated) == pytest.approx(rms(latents), rel=1e-4)
+    assert rms(latents * np.float32(4)) == pytest.approx(4 * rms(latents), rel=1e-9)
 
 
 def test_effective_rms_of_isotropic_latents_is_their_standard_deviation():
     corners = np.array([[x, y, z] for x in (-2, 2) for y in (-2, 2) for z in (-2, 2)], np.float32)
-    assert effective_rms(corners) == pytest.approx(2.0)
-    assert effective_rms(np.concatenate([corners, np.zeros((8, 90), np.float32)], axis=1)) == pytest.approx(2.0)
+    assert rms(corners) == pytest.approx(2.0)
+    assert rms(np.concatenate([corners, np.zeros((8, 90), np.float32)], axis=1)) == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("latents", [np.zeros((0, 3)), np.full((5, 3), 0.1), np.full((1, 3), 7.0)])
 def test_latents_that_do_not_vary_have_no_scale(latents):
-    assert effective_rms(latents.astype(np.float32)) == 0.0
+    assert rms(latents.astype(np.float32)) == 0.0
 
 
 def test_the_anchor_is_the_mean_of_evenly_used_codes_and_changes_no_code():
@@ -319,3 +327,39 @@ def test_encoding_is_a_plain_value():
     assert isinstance(found, Encoding)
     with pytest.raises(AttributeError):
         found.codes = found.codes
+
+
+def test_effective_rms_of_a_metric_is_that_of_the_weighed_latents():
+    latents = pattern(50, 4)
+    weight = np.array([1, 0.5, 0, 2], np.float32)
+    assert effective_rms(latents, [None, weight]) == pytest.approx((rms(latents), rms(latents * weight)), rel=1e-9)
+
+
+def test_the_greedy_encoding_is_a_beam_of_one():
+    greedy, wide = behaving(beam=1), behaving()
+    x = rows(200, 4)
+    by_search = search(wide.latent(x).astype(np.float64), greedy._prepared, 1)
+    found = greedy.encode(x)
+    assert np.array_equal(by_search.codes[:, 0], found.codes)
+    np.testing.assert_allclose(by_search.residual_square, found.residual_square)
+    costs = [one.paths(one.latent(x), 1).cost[:, 0] for one in (greedy, wide)]
+    assert (costs[1] <= costs[0] + 1e-9).mean() > 0.9
+    assert (costs[1] < costs[0] - 1e-9).any()
+
+
+def test_paths_come_cheapest_first_and_start_with_the_sid():
+    tokenizer, x = behaving(), rows(50, 4)
+    paths = tokenizer.paths(tokenizer.latent(x), 5)
+    assert np.array_equal(paths.codes[:, 0], tokenizer.encode(x).codes)
+    assert (np.diff(paths.cost, axis=1) >= 0).all()
+    assert all(len(np.unique(tokenizer.keys(codes))) == 5 for codes in paths.codes)
+
+
+def test_what_is_only_read_out_does_not_choose_codes():
+    """Coordinates of weight 0 on every level: two items that differ only there have one SID."""
+    none = np.concatenate([np.ones(4, np.float32), np.zeros(3, np.float32)])
+    tokenizer = behaving(weights=(none,) * 3)
+    z = tokenizer.latent(rows(40, 4))
+    moved = z + np.float32(8) * (none == 0)
+    assert np.array_equal(tokenizer.encode_latent(moved).codes, tokenizer.encode_latent(z).codes)
+    assert tokenizer.encode_latent(moved).residual_square == pytest.approx(tokenizer.encode_latent(z).residual_square)
