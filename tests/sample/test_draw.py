@@ -128,15 +128,28 @@ class TestRefusals:
 
 class TestLoad:
     def sample(self, spark, tmp_path):
-        rows = plain(500, DIM)
-        chosen = config(write(rows, tmp_path / "items"))
+        rows = plain(500, DIM, exposed=True)
+        chosen = config(write(rows, tmp_path / "items"), "items.exposure=exposure")
         return rows, draw_sample(read_catalogue(spark, chosen), chosen, str(tmp_path / "staging"))
 
     def test_rows_come_in_key_order_with_their_bits(self, spark, tmp_path):
         rows, df = self.sample(spark, tmp_path)
         vectors = dict(zip(rows.ids, rows.matrix(), strict=True))
         expected = np.array([vectors[item] for item in expected_order(spark, rows.ids)])
-        assert np.array_equal(load_sample(df, DIM).x, expected)
+        found = load_sample(df, DIM)
+        assert np.array_equal(found.x, expected)
+        shown = dict(zip(rows.ids, rows.exposure, strict=True))
+        assert found.exposure.tolist() == [shown[item] for item in expected_order(spark, rows.ids)]
+
+    def test_split_keys_are_of_the_ids_alone_and_no_exposure_is_none(self, spark, tmp_path):
+        _, df = self.sample(spark, tmp_path)
+        hashes = dict(df.select("item_id", F.xxhash64(F.lit("split"), "item_id", F.lit(0))).collect())
+        found = load_sample(df.withColumn("exposure", F.lit(None).cast("double")), DIM)
+        ordered = expected_order(spark, hashes)
+        assert found.split_key.tolist() == [hashes[item] for item in ordered]
+        assert found.exposure is None
+        correlation = np.corrcoef(np.argsort(np.argsort(found.split_key)), np.arange(500))[0, 1]
+        assert abs(correlation) < 0.2  # independent of the sample key: 4.5 / sqrt(n)
 
     @pytest.mark.parametrize("chunks", [2, 7])
     def test_chunks_leave_no_mark(self, spark, tmp_path, monkeypatch, chunks):
@@ -145,4 +158,6 @@ class TestLoad:
         monkeypatch.setattr(load, "_CHUNK_BYTES", 500 * DIM * 4 // chunks)
         parts = load_sample(df.repartition(5), DIM)
         assert np.array_equal(parts.x, whole.x)
+        assert np.array_equal(parts.split_key, whole.split_key)
+        assert np.array_equal(parts.exposure, whole.exposure)
         assert parts.fingerprint == whole.fingerprint
