@@ -121,19 +121,35 @@ class DrqVae(Section):
     learning_rate: Annotated[float, Field(gt=0.0)] = Field(5e-4, description="Adam's peak learning rate")
 
 
-class Behaviour(Section):
-    """The behaviour encoder of `drq`: items that follow one another come near (InfoNCE over the pairs of events)."""
+class Contrast(Section):
+    """What the trainings on pairs of items that follow one another (InfoNCE) have in common."""
 
-    dim: Positive = Field(64, description="Length of the behaviour part of the latent")
-    hidden: Positive = Field(256, description="Width of the hidden layer")
     steps: Positive = Field(1200, description="Optimizer steps, at most 8 passes over the pairs")
-    batch_size: Annotated[int, Field(ge=2)] = Field(1024, description="Pairs a step; the others of a batch are negatives")
+    batch_size: Annotated[int, Field(ge=2)] = Field(
+        1024, description="Pairs a step; the others of a batch are negatives"
+    )
     temperature: Annotated[float, Field(gt=0.0)] = Field(0.1, description="Of the softmax over a batch")
     popularity_correction: Share = Field(
         0.5, description="Share of ln q (q: how often an item is in a pair) that is taken off its logit"
     )
+
+
+class Behaviour(Contrast):
+    """The behaviour encoder of `drq`: items that follow one another come near (InfoNCE over the pairs of events)."""
+
+    dim: Positive = Field(64, description="Length of the behaviour part of the latent")
+    hidden: Positive = Field(256, description="Width of the hidden layer")
     learning_rate: Annotated[float, Field(gt=0.0)] = Field(1e-3, description="AdamW's peak learning rate")
     weight_decay: Annotated[float, Field(ge=0.0)] = Field(1e-3, description="AdamW's weight decay")
+
+
+class DrqVaeCl(Contrast):
+    """The contrastive stage of `drq_vae_cl`, after the VAE of `drq_vae` and before the books."""
+
+    weight: Annotated[float, Field(ge=0.0)] = Field(
+        0.1, description="Of InfoNCE beside the loss of the VAE: behaviour against fidelity"
+    )
+    learning_rate: Annotated[float, Field(gt=0.0)] = Field(5e-4, description="Adam's peak learning rate")
 
 
 class Train(Section):
@@ -147,6 +163,7 @@ class Train(Section):
     kmeans: KMeans = KMeans()
     behaviour: Behaviour = Behaviour()
     drq_vae: DrqVae = DrqVae()
+    drq_vae_cl: DrqVaeCl = DrqVaeCl()
 
 
 class TokenizerSettings(Section):

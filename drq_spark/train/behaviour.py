@@ -16,15 +16,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from drq_spark.config import Behaviour, Config
-from drq_spark.errors import ConfigError, InputRefused, TrainingFailed
+from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.tokenizer.network import ResidualMLP
-from drq_spark.train.behaviour_figures import behaviour_auc
+from drq_spark.train.behaviour_figures import held_out_auc
 from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contract import Progress, TrainingData, TrainingPairs
-from drq_spark.train.contrastive import PAIRS_STREAM, PairBatch, Pairs, info_nce
+from drq_spark.train.contrastive import PAIRS_STREAM, PairLoss
+from drq_spark.train.descent import Descent
 from drq_spark.train.networks import Coordinates, SkipNetwork
 from drq_spark.train.runtime import choose_device, random_stream
 
@@ -33,7 +33,6 @@ F32 = NDArray[np.float32]
 _WHITENING = 0.25  # exponent; 0.5 would make all directions equally long
 _LEAST_VARIANCE = 1e-4  # of the first: directions with less are noise and are not stretched further
 _TOLD_EVERY = 20  # steps
-_SHORTEST = 1e-6  # norm of u below which the direction is not meant
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,7 @@ class BehaviourModel:
     Attributes:
         network: u; divide by the norm to get g.
         figures: plain JSON: steps, pairs, held_out_pairs, loss (mean of the last tenth of the steps), and by
-            `behaviour_auc` of the held-out pairs: auc of g and raw_auc of x, and the same of pairs with an item that
-            training did not see (auc_unseen_items, raw_auc_unseen_items); those of no pairs are left out.
+            `held_out_auc`: auc of g and raw_auc of x.
     """
 
     network: ResidualMLP
@@ -87,28 +85,15 @@ def train_behaviour(data: TrainingData, config: Config, progress: Progress) -> B
     behaviour = require_behaviour(data, "drq", "rq_kmeans")
     run = _Run(behaviour, Coordinates.of(data.fit), config)
     losses: list[float] = []
-    for batch in run.pairs.batches(random_stream(config.seed, PAIRS_STREAM)):
-        losses.append(run.step(batch))
+    for _ in range(run.steps):
+        losses.append(run.step())
         if len(losses) % _TOLD_EVERY == 0 or len(losses) == run.steps:
             progress("behaviour", len(losses), run.steps, loss=losses[-1])
-        if len(losses) == run.steps:
-            break
     model = BehaviourModel(run.export(), {})
     last = losses[-max(1, len(losses) // 10) :]
     counted = {"steps": len(losses), "pairs": len(behaviour.pairs), "held_out_pairs": len(behaviour.held_out_pairs)}
-    judged = _judged(model.embed(behaviour.prepared), behaviour, config.seed)
-    return BehaviourModel(model.network, {**counted, "loss": sum(last) / len(last), **judged})
-
-
-def _judged(vectors: F32, behaviour: TrainingPairs, seed: int) -> dict[str, dict[str, float]]:
-    """AUC of g and of x on the held-out pairs, all and those with an item that training did not see."""
-    pairs = behaviour.held_out_pairs
-    parts = {"": pairs, "_unseen_items": pairs[behaviour.held_out_items[pairs].any(axis=1)]}
-    kinds = {"auc": vectors, "raw_auc": behaviour.prepared}
-    figures = {
-        kind + part: behaviour_auc(of, chosen, seed) for part, chosen in parts.items() for kind, of in kinds.items()
-    }
-    return {name: auc for name, auc in figures.items() if auc}
+    auc = held_out_auc({"auc": model.embed(behaviour.prepared), "raw_auc": behaviour.prepared}, behaviour, config.seed)
+    return BehaviourModel(model.network, {**counted, "loss": sum(last) / len(last), **auc})
 
 
 class _Run:
@@ -116,43 +101,29 @@ class _Run:
 
     def __init__(self, behaviour: TrainingPairs, coordinates: Coordinates, config: Config) -> None:
         self.settings, self.device = config.train.behaviour, choose_device(config)
-        self.prepared = torch.from_numpy(behaviour.prepared)
         self.coordinates, self.mean = coordinates, torch.from_numpy(coordinates.mean)
-        self.pairs = Pairs(behaviour.pairs, len(behaviour.prepared), self.settings.batch_size)
-        self.steps = self.pairs.steps(self.settings.steps)
-        self.log_share = (self.settings.popularity_correction * self.pairs.log_share).to(self.device)
+        self.pairs = PairLoss(behaviour, self.settings, random_stream(config.seed, PAIRS_STREAM), self.device)
+        self.steps = self.pairs.steps
         start = _start(coordinates, self.settings)
         generator = random_stream(config.seed, PAIRS_STREAM, 0)
         self.model = SkipNetwork(start, self.settings.hidden, generator).to(self.device)
-        self.optimizer = torch.optim.AdamW(
+        optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay
         )
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, self.settings.learning_rate, total_steps=max(2, self.steps), pct_start=0.1
-        )
+        self.descent = Descent(optimizer, self.steps, "lower train.behaviour.learning_rate")
 
-    def step(self, batch: PairBatch) -> float:
-        """One step of the optimizer; the loss before it."""
-        left, right = self._vectors(batch.left), self._vectors(batch.right)
-        there = PairBatch(batch.left.to(self.device), batch.right.to(self.device))
-        loss = info_nce(left, right, there, self.log_share, self.settings.temperature)
-        value = loss.item()
-        if not np.isfinite(value):
-            raise TrainingFailed("the behaviour loss is not finite: lower train.behaviour.learning_rate")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        self.schedule.step()
-        return value
+    def step(self) -> float:
+        """Descend on the next batch of pairs; its loss."""
+        return self.descent.step(self.pairs.next(self._encode))
 
     def export(self) -> ResidualMLP:
         """u as numpy runs it; its scale is that of x, its direction what was trained."""
         zero = np.zeros(self.model.linear.shape[0], np.float32)
         return self.model.export(self.coordinates.unit, shift=self.coordinates.mean, bias=zero)
 
-    def _vectors(self, rows: Tensor) -> Tensor:
-        u = ((self.prepared[rows] - self.mean) / self.coordinates.unit).to(self.device)
-        return functional.normalize(self.model(u), dim=1, eps=_SHORTEST)
+    def _encode(self, x: Tensor) -> Tensor:
+        u: Tensor = self.model(((x - self.mean) / self.coordinates.unit).to(self.device))
+        return u
 
 
 def _start(coordinates: Coordinates, settings: Behaviour) -> F32:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.measure.formulas import pair_auc
 from drq_spark.train.blocks import row_blocks
+from drq_spark.train.contract import TrainingPairs
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -14,6 +17,27 @@ I64 = NDArray[np.int64]
 
 _JUDGED_PAIRS = 200_000  # more do not change the third digit
 _DIGITS = 6  # of a cosine: equal SIDs tie, whatever the rounding of sums
+
+
+def held_out_auc(vectors: Mapping[str, F32 | F64], behaviour: TrainingPairs, seed: int) -> dict[str, dict[str, float]]:
+    """`behaviour_auc` of the held-out users for several kinds of vectors, plain JSON.
+
+    Args:
+        vectors: name -> [m, d], a vector for each row of `behaviour.prepared`.
+        behaviour: the pairs. seed: of the partners; the same ones for every kind.
+
+    Returns:
+        By name; and by name + "_unseen_items" for the pairs with an item that training did not see. What has no pairs
+        is left out.
+    """
+    pairs = behaviour.held_out_pairs
+    parts = {"": pairs, "_unseen_items": pairs[behaviour.held_out_items[pairs].any(axis=1)]}
+    figures = {
+        name + part: behaviour_auc(kind, chosen, seed)
+        for part, chosen in parts.items()
+        for name, kind in vectors.items()
+    }
+    return {name: auc for name, auc in figures.items() if auc}
 
 
 def behaviour_auc(vectors: F32 | F64, pairs: I64, seed: int) -> dict[str, float]:

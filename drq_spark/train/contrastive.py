@@ -9,18 +9,24 @@ correction, Yi et al. 2019): with c = 1 it learns ln p(b | a), in which popular 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
+
+from drq_spark.config import Contrast
+from drq_spark.train.contract import TrainingPairs
+from drq_spark.train.descent import random_batches
 
 I64 = NDArray[np.int64]
 
 PAIRS_STREAM = 5  # purpose of the random numbers of whatever learns from pairs, see `random_stream`
 _MOST_PASSES = 8  # over the pairs; more learn them by heart
+_SHORTEST = 1e-6  # norm of a vector below which its direction is not meant
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,42 @@ class Pairs:
         return min(wanted, _MOST_PASSES * (len(self._pairs) // self.batch_size))
 
     def batches(self, generator: torch.Generator) -> Iterator[PairBatch]:
-        """Batches without end: pass after pass in new random orders, the incomplete last batch of a pass left out."""
-        whole = len(self._pairs) // self.batch_size * self.batch_size
-        while True:
-            order = torch.randperm(len(self._pairs), generator=generator)[:whole]
-            for chosen in order.view(-1, self.batch_size):
-                left, right = self._pairs[chosen].T
-                yield PairBatch(left, right)
+        """Batches without end, see `random_batches`."""
+        for chosen in random_batches(len(self._pairs), self.batch_size, generator):
+            left, right = self._pairs[chosen].T
+            yield PairBatch(left, right)
+
+
+class PairLoss:
+    """InfoNCE of an encoder, batch after batch of the training pairs.
+
+    Args:
+        behaviour: the pairs and their items.
+        settings: batch size, steps, temperature, popularity correction.
+        generator: draws the batches.
+        device: of the encoder.
+
+    Attributes:
+        steps: batches that are of use.
+    """
+
+    def __init__(
+        self, behaviour: TrainingPairs, settings: Contrast, generator: torch.Generator, device: torch.device
+    ) -> None:
+        pairs = Pairs(behaviour.pairs, len(behaviour.prepared), settings.batch_size)
+        self.steps = pairs.steps(settings.steps)
+        self._batches = pairs.batches(generator)
+        self._prepared = torch.from_numpy(behaviour.prepared)
+        self._log_share = (settings.popularity_correction * pairs.log_share).to(device)
+        self._temperature, self._device = settings.temperature, device
+
+    def next(self, encode: Callable[[Tensor], Tensor]) -> Tensor:
+        """The loss of the next batch, of directions of what `encode` makes of prepared rows [n, D] (on the CPU)."""
+        batch = next(self._batches)
+        rows = torch.cat([batch.left, batch.right])
+        left, right = functional.normalize(encode(self._prepared[rows]), dim=1, eps=_SHORTEST).chunk(2)
+        there = PairBatch(batch.left.to(self._device), batch.right.to(self._device))
+        return info_nce(left, right, there, self._log_share, self._temperature)
 
 
 def info_nce(left: Tensor, right: Tensor, batch: PairBatch, log_share: Tensor, temperature: float) -> Tensor:

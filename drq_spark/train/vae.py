@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from drq_spark.errors import TrainingFailed
 from drq_spark.tokenizer.network import ResidualMLP
 from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contract import Progress, TrainingData
+from drq_spark.train.descent import Descent, random_batches
 from drq_spark.train.networks import Coordinates, SkipNetwork
 from drq_spark.train.runtime import choose_device, random_stream
 
@@ -41,10 +43,10 @@ class Frozen:
 
     encoder: ResidualMLP
     decoder: ResidualMLP
-    figures: dict[str, float | int]
+    figures: dict[str, Any]
 
 
-class _Vae(nn.Module):
+class Vae(nn.Module):
     """Encoder, ln v head and decoder."""
 
     def __init__(self, axes: F32, hidden: int, generator: torch.Generator) -> None:
@@ -71,70 +73,86 @@ def train_vae(data: TrainingData, config: Config, progress: Progress) -> Frozen:
     Raises:
         TrainingFailed: the loss is not finite, or the end reconstructs worse than PCA by a margin.
     """
-    unit = Coordinates.of(data.fit)
-    run = _Run(data, config, unit)
-    start = best = run.judge()
-    kept, epochs = deepcopy(run.model.state_dict()), config.train.drq_vae.epochs
-    last = start
-    for epoch in range(epochs):
-        run.epoch()
-        last = run.judge()
-        if last < best:
-            best, kept = last, deepcopy(run.model.state_dict())
-        progress("VAE", epoch + 1, epochs, relative_mse=last, pca=start)
-    if not last <= start + _MARGIN:
-        raise TrainingFailed(
-            f"the VAE leaves {last:.3g} of the variance unexplained, the PCA it started from {start:.3g} "
-            f"({run.active_latents()} of {run.latent_dim} latents active): lower train.drq_vae.beta or learning_rate"
-        )
-    run.model.load_state_dict(kept)
-    figures = {"pca_relative_mse": start, "continuous_relative_mse": best, "active_latents": run.active_latents()}
-    zero = np.zeros(run.latent_dim, np.float32)
-    return Frozen(
-        encoder=run.model.encoder.export(unit.unit, shift=unit.mean, bias=zero),
-        decoder=run.model.decoder.export(unit.unit, shift=zero, bias=unit.mean),
-        figures=figures,
-    )
+    run = VaeRun(data, config)
+    run.train(progress)
+    return run.frozen()
 
 
-class _Run:
-    """Model, optimizer and random numbers of one training."""
+class VaeRun:
+    """One training: model, rows and random numbers.
 
-    def __init__(self, data: TrainingData, config: Config, unit: Coordinates) -> None:
-        settings = config.train.drq_vae
-        self.settings, self.device = settings, choose_device(config)
+    Attributes:
+        model: in training coordinates. device: where it is. figures: what is known so far, plain JSON.
+    """
+
+    def __init__(self, data: TrainingData, config: Config) -> None:
+        self.settings, self.device = config.train.drq_vae, choose_device(config)
+        self.unit = Coordinates.of(data.fit)
+        self.mean = torch.from_numpy(self.unit.mean)
+        self.latent_dim = min(self.settings.latent_dim, data.fit.shape[1])
         self.generator = random_stream(config.seed, VAE_STREAM)
-        self.latent_dim = min(settings.latent_dim, data.fit.shape[1])
-        self.model = _Vae(unit.axes[: self.latent_dim], settings.hidden, self.generator).to(self.device)
+        self.model = Vae(self.unit.axes[: self.latent_dim], self.settings.hidden, self.generator).to(self.device)
         self.fit = torch.from_numpy(data.fit)
         self.judged = torch.from_numpy(data.held_out if len(data.held_out) else data.fit)
-        self.mean, self.unit = torch.from_numpy(unit.mean), unit.unit
-        self.batch = min(settings.batch_size, len(self.fit))
-        self.steps = len(self.fit) // self.batch
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings.learning_rate)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, settings.learning_rate, total_steps=max(2, self.steps * settings.epochs), pct_start=0.1
-        )
+        self.batch = min(self.settings.batch_size, len(self.fit))
+        self.batches = random_batches(len(self.fit), self.batch, self.generator)
+        self.figures: dict[str, Any] = {"pca_relative_mse": self.judge()}
 
-    def epoch(self) -> None:
-        """One pass over the fit rows in a new order; an incomplete last batch is left out."""
-        order = torch.randperm(len(self.fit), generator=self.generator)
-        for chosen in order[: self.steps * self.batch].view(self.steps, self.batch):
-            noise = torch.randn(self.batch, self.latent_dim, generator=self.generator).to(self.device)
-            loss = self.model.loss(self._coordinates(self.fit[chosen]), noise, self.settings.beta)
-            if not torch.isfinite(loss):
-                raise TrainingFailed("the VAE's loss is not finite: lower train.drq_vae.learning_rate or beta")
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            self.schedule.step()
+    def train(self, progress: Progress) -> None:
+        """Descend, and keep the best state."""
+        best = start = last = self.figures["pca_relative_mse"]
+        kept, steps = deepcopy(self.model.state_dict()), len(self.fit) // self.batch
+        descent = self.descent(steps * self.settings.epochs, self.settings.learning_rate, "train.drq_vae")
+        for epoch in range(self.settings.epochs):
+            for _ in range(steps):
+                descent.step(self.next_loss())
+            last = self.judge()
+            if last < best:
+                best, kept = last, deepcopy(self.model.state_dict())
+            progress("VAE", epoch + 1, self.settings.epochs, relative_mse=last, pca=start)
+        self.check(last, "train.drq_vae.beta or learning_rate")
+        self.model.load_state_dict(kept)
+        self.figures["continuous_relative_mse"] = best
+
+    def descent(self, steps: int, learning_rate: float, section: str) -> Descent:
+        """Adam on all weights; `section` of the settings holds what to lower where it diverges."""
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=learning_rate)
+        return Descent(optimizer, steps, f"lower {section}.learning_rate")
+
+    def next_loss(self) -> Tensor:
+        """The VAE's loss on the next batch of fit rows."""
+        rows = next(self.batches)
+        noise = torch.randn(self.batch, self.latent_dim, generator=self.generator).to(self.device)
+        return self.model.loss(self.coordinates(self.fit[rows]), noise, self.settings.beta)
+
+    def check(self, left: float, remedy: str) -> None:
+        """Refuse a state that leaves much more unexplained, `left`, than the start did.
+
+        Raises:
+            TrainingFailed: more than PCA by a margin; `remedy` names what to lower.
+        """
+        start = self.figures["pca_relative_mse"]
+        if not left <= start + _MARGIN:
+            raise TrainingFailed(
+                f"the VAE leaves {left:.3g} of the variance unexplained, the PCA it started from {start:.3g} "
+                f"({self.active_latents()} of {self.latent_dim} latents active): lower {remedy}"
+            )
+
+    def frozen(self) -> Frozen:
+        """The networks as numpy runs them."""
+        zero = np.zeros(self.latent_dim, np.float32)
+        return Frozen(
+            encoder=self.model.encoder.export(self.unit.unit, shift=self.unit.mean, bias=zero),
+            decoder=self.model.decoder.export(self.unit.unit, shift=zero, bias=self.unit.mean),
+            figures={**self.figures, "active_latents": self.active_latents()},
+        )
 
     @torch.no_grad()
     def judge(self) -> float:
         """Relative error of decoder(mu) on the judged rows."""
         lost = total = 0.0
         for block in row_blocks(len(self.judged), max(self.judged.shape[1], self.settings.hidden)):
-            u = self._coordinates(self.judged[block])
+            u = self.coordinates(self.judged[block])
             lost += float((self.model.decoder(self.model.encoder(u)) - u).square().sum(dtype=torch.float64))
             total += float(u.square().sum(dtype=torch.float64))
         return lost / total if total > 0 else 0.0
@@ -142,8 +160,9 @@ class _Run:
     @torch.no_grad()
     def active_latents(self) -> int:
         """How many latents vary over (at most 4,096 of) the judged rows."""
-        variance = self.model.encoder(self._coordinates(self.judged[:4096])).var(dim=0, correction=0)
+        variance = self.model.encoder(self.coordinates(self.judged[:4096])).var(dim=0, correction=0)
         return int((variance > _ACTIVE * variance.mean()).sum())
 
-    def _coordinates(self, x: Tensor) -> Tensor:
-        return ((x - self.mean) / self.unit).to(self.device)
+    def coordinates(self, x: Tensor) -> Tensor:
+        """Rows u, on the device, of prepared rows x float32 [n, D]."""
+        return ((x - self.mean) / self.unit.unit).to(self.device)

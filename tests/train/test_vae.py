@@ -62,23 +62,23 @@ def test_start_is_pca() -> None:
 
 @pytest.mark.parametrize("scale", [2.0**-10, 1.0, 2.0**10])
 def test_numpy_networks_equal_the_torch_ones(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
-    runs: list[vae._Run] = []
-    real = vae._Run.__init__
+    runs: list[vae.VaeRun] = []
+    real = vae.VaeRun.__init__
 
-    def spy(self: vae._Run, *arguments: Any) -> None:
+    def spy(self: vae.VaeRun, *arguments: Any) -> None:
         real(self, *arguments)
         runs.append(self)
 
-    monkeypatch.setattr(vae._Run, "__init__", spy)
+    monkeypatch.setattr(vae.VaeRun, "__init__", spy)
     frozen, x = trained(scale, epochs=3), curved(300, 3, scale)
     run = runs[0]
     model = run.model.double()
     with torch.no_grad():
-        u = (torch.from_numpy(x).double() - run.mean.double()) / run.unit
+        u = (torch.from_numpy(x).double() - run.mean.double()) / run.unit.unit
         mu = model.encoder(u)
-        decoded = model.decoder(mu) * run.unit + run.mean.double()
+        decoded = model.decoder(mu) * run.unit.unit + run.mean.double()
     latents = frozen.encoder(x)
-    assert np.allclose(latents, mu.numpy() * run.unit, rtol=0, atol=1e-6 * np.abs(latents).max())
+    assert np.allclose(latents, mu.numpy() * run.unit.unit, rtol=0, atol=1e-6 * np.abs(latents).max())
     assert np.allclose(frozen.decoder(latents), decoded.numpy(), rtol=0, atol=1e-6 * np.abs(x).max())
     assert np.abs(frozen.encoder.out).max() > 0
 
@@ -88,11 +88,11 @@ def test_best_state_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.5, 0.2, 0.1, 0.4])
     states: list[F32] = []
 
-    def judge(self: vae._Run) -> float:
+    def judge(self: vae.VaeRun) -> float:
         states.append(self.model.encoder.linear.detach().numpy().copy())
         return next(scores)
 
-    monkeypatch.setattr(vae._Run, "judge", judge)
+    monkeypatch.setattr(vae.VaeRun, "judge", judge)
     frozen = trained(epochs=3)
     assert np.array_equal(frozen.encoder.linear, states[2])
     assert not np.array_equal(states[3], states[2])

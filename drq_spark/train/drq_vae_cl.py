@@ -1,0 +1,84 @@
+"""DRQ-VAE with a contrastive stage on behaviour (DRQ, arXiv 2606.01844): the latents themselves carry what users do.
+
+First the VAE of `drq_vae`. Then encoder and decoder go on together with
+
+    loss = VAE loss + weight * InfoNCE of the directions of mu over the pairs
+
+so items that follow one another move together as far as the decoder can still tell them apart. There is no projection
+head: what the pairs teach must be in mu, because mu is what the books quantize. Then all is frozen, and the books are
+those of `drq_vae`. The stage ends after a fixed number of steps: the held-out users only judge.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from drq_spark.config import Config
+from drq_spark.tokenizer import Tokenizer
+from drq_spark.train.behaviour import require_behaviour
+from drq_spark.train.behaviour_figures import held_out_auc
+from drq_spark.train.contract import Progress, TrainingData, TrainingPairs
+from drq_spark.train.contrastive import PAIRS_STREAM, PairLoss
+from drq_spark.train.drq_vae import encode, quantized_vae, training_bytes
+from drq_spark.train.kmeans import require_rows
+from drq_spark.train.memory import pair_batch_bytes, vae_bytes
+from drq_spark.train.runtime import random_stream
+from drq_spark.train.vae import VaeRun
+
+_TOLD_EVERY = 20  # steps
+
+
+class DrqVaeClTrainer:
+    """Trainer of `drq_vae_cl`; see `drq_spark.train.contract.Trainer`."""
+
+    def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
+        """As `drq_vae`, with a batch of pairs beside that of the VAE."""
+        return training_bytes(rows, dim, config, vae_bytes(dim, config) + pair_batch_bytes(dim, config))
+
+    def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
+        """Train the VAE, bring what users do into it, freeze it, fit books to the latents.
+
+        Raises:
+            ConfigError: no events. InputRefused: fewer rows than codes, or no pairs.
+        """
+        behaviour = require_behaviour(data, "drq_vae_cl", "drq_vae")
+        require_rows(len(data.fit), config.tokenizer.codebook_sizes)
+        run = VaeRun(data, config)
+        run.train(progress)
+        contrast = bring_together(run, behaviour, config, progress)
+        vae = run.frozen()
+        latents = {"auc": encode(vae.encoder, behaviour.prepared), "raw_auc": behaviour.prepared}
+        described = {"vae": vae.figures, "contrast": contrast | held_out_auc(latents, behaviour, config.seed)}
+        return quantized_vae("drq_vae_cl", vae, data, config, progress, described)
+
+
+def bring_together(run: VaeRun, behaviour: TrainingPairs, config: Config, progress: Progress) -> dict[str, Any]:
+    """The contrastive stage on a trained VAE; its figures as plain JSON.
+
+    Raises:
+        TrainingFailed: the loss is not finite, or the decoder lost the items.
+    """
+    settings = config.train.drq_vae_cl
+    pairs = PairLoss(behaviour, settings, random_stream(config.seed, PAIRS_STREAM), run.device)
+    descent = run.descent(pairs.steps, settings.learning_rate, "train.drq_vae_cl")
+
+    def mu(x: Tensor) -> Tensor:
+        means: Tensor = run.model.encoder(run.coordinates(x))
+        return means
+
+    for step in range(1, pairs.steps + 1):
+        contrast = pairs.next(mu)
+        descent.step(run.next_loss() + settings.weight * contrast)
+        if step % _TOLD_EVERY == 0 or step == pairs.steps:
+            progress("contrast", step, pairs.steps, loss=contrast.item())
+    left = run.judge()
+    run.check(left, "train.drq_vae_cl.weight or learning_rate")
+    return {
+        "steps": pairs.steps,
+        "pairs": len(behaviour.pairs),
+        "held_out_pairs": len(behaviour.held_out_pairs),
+        "loss": contrast.item(),
+        "continuous_relative_mse": left,
+    }
