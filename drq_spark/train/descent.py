@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from drq_spark.errors import TrainingFailed
 
 _WARM_UP = 0.1  # share of the steps
+_SHORTEST_CYCLE = 11  # steps; torch divides by zero where the warm-up is one step. Shorter trainings end on the way
 
 
 def random_batches(rows: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -35,7 +36,7 @@ class Descent:
         self.optimizer, self.remedy = optimizer, remedy
         peak = optimizer.param_groups[0]["lr"]
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, peak, total_steps=max(2, steps), pct_start=_WARM_UP
+            optimizer, peak, total_steps=max(_SHORTEST_CYCLE, steps), pct_start=_WARM_UP
         )
 
     def step(self, loss: Tensor) -> float:
