@@ -1,39 +1,51 @@
-"""Compare the trainers with FAISS on items with embeddings, side by side.
+"""Compare the tokenizers with each other and with FAISS on a catalogue, side by side.
 
-    python bench/train_tokenizers.py FOLDER [--codes 256] [--levels 3] [--seeds 3] [--threads 2] [--only NAME ...]
+    python bench/tokenizers.py FOLDER [--codes 256] [--levels 3] [--seeds 3] [--threads 2] [--only NAME ...]
+                               [--set section.key=value ...] [--no-events] [--to FILE]
 
-FOLDER holds items.parquet with a list column `embedding`. Every tokenizer is fitted twice per seed: on all items (the
-columns up to recall) and on 75 % of them (unseen: relative error of the others; the split changes with the seed). All
-are judged by the same code through `Tokenizer`; capacity is that of the assigning codebooks at eta = 0.5, divided by K.
+FOLDER holds items.parquet (item_id, exposure, embedding) and events.parquet (basket_id, item_id, position). Every
+tokenizer is fitted twice per seed: on all items (all columns but unseen) and on 75 % of them (unseen: relative error of
+the others; the split changes with the seed). All are judged by `judge.py` through `Tokenizer`; behaviour by the pairs
+of baskets that training never sees. --to appends one JSON line per fit, from which `tokenizer_table.py` makes the page.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+sys.path.insert(0, str(Path(__file__).parent))
+from catalogues import load
+from judge import Judge
+
 from drq_spark.config import Config, load_config
-from drq_spark.measure.formulas import expected_overlap, perplexity
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms
-from drq_spark.train.driver import relative_mse, split, train_tokenizer
+from drq_spark.train.driver import fit_tokenizer, split
+from drq_spark.train.figures import reconstruction_error
 from drq_spark.train.registry import NAMES
 
 F32 = NDArray[np.float32]
-Fit = Callable[[F32, Config], Tokenizer]
-_ETA, _NEIGHBOURS, _QUERIES, _UNSEEN = 0.5, 20, 1500, 0.25
+Fit = Callable[[Sample, Config], Tokenizer]
+_UNSEEN = 0.25
+_SHOWN = ("relative_mse", "unseen", "recall@20", "perplexity", "k_eff", "unique", "auc_popularity", "auc_uniform",
+          "retention@20", "retention@200", "seconds")  # fmt: skip
 
 
-def faiss_kmeans(x: F32, config: Config) -> Tokenizer:
+def faiss_kmeans(sample: Sample, config: Config) -> Tokenizer:
     """faiss.Kmeans with its defaults on the residuals of each level."""
+    x = split(sample, config).fit
     residual, books = x.copy(), []
     for level, size in enumerate(config.tokenizer.codebook_sizes):
         kmeans = faiss.Kmeans(
@@ -42,103 +54,81 @@ def faiss_kmeans(x: F32, config: Config) -> Tokenizer:
         kmeans.train(residual)
         books.append(np.array(kmeans.centroids, np.float32))
         residual -= books[-1][kmeans.index.search(residual, 1)[1][:, 0]]
-    return _tokenizer("faiss.Kmeans", x, books)
+    return _tokenizer("faiss.Kmeans", x, books, 1)
 
 
-def faiss_residual_quantizer(x: F32, config: Config) -> Tokenizer:
-    """faiss.ResidualQuantizer, beam 1, with its default progressive-dimension start."""
-    size, levels = config.tokenizer.codebook_sizes[0], config.tokenizer.levels
-    quantizer = faiss.ResidualQuantizer(x.shape[1], levels, int(np.log2(size)))
-    quantizer.max_beam_size, quantizer.cp.seed = 1, 1 + config.seed
-    quantizer.train(x)
-    return _tokenizer("FAISS RQ beam 1", x, faiss.vector_to_array(quantizer.codebooks).reshape(levels, size, -1))
+def faiss_residual_quantizer(beam: int) -> Fit:
+    """faiss.ResidualQuantizer with its default progressive-dimension start."""
 
-
-def ours(name: str) -> Fit:
-    """The trainer of this name, on all rows it is given."""
-
-    def fit(x: F32, config: Config) -> Tokenizer:
-        named = config.tokenizer.model_copy(update={"name": name})
-        none_held = config.sample.model_copy(update={"holdout": 0.0})
-        return train_tokenizer(Sample(x, "bench"), config.model_copy(update={"tokenizer": named, "sample": none_held}))
+    def fit(sample: Sample, config: Config) -> Tokenizer:
+        x = np.ascontiguousarray(split(sample, config).fit)
+        size, levels = config.tokenizer.codebook_sizes[0], config.tokenizer.levels
+        quantizer = faiss.ResidualQuantizer(x.shape[1], levels, int(np.log2(size)))
+        quantizer.max_beam_size, quantizer.cp.seed = beam, 1 + config.seed
+        quantizer.train(x)
+        books = faiss.vector_to_array(quantizer.codebooks).reshape(levels, size, -1)
+        return _tokenizer(f"FAISS RQ beam {beam}", x, books, beam)
 
     return fit
 
 
-def _tokenizer(kind: str, x: F32, books: F32 | list[F32]) -> Tokenizer:
-    return Tokenizer(kind, x.shape[1], "none", tuple(np.ascontiguousarray(b) for b in books), effective_rms(x))
+def ours(name: str) -> Fit:
+    """The trainer of this name."""
+
+    def fit(sample: Sample, config: Config) -> Tokenizer:
+        named = config.tokenizer.model_copy(update={"name": name})
+        settings = config.model_copy(update={"tokenizer": named})
+        return fit_tokenizer(split(sample, settings), settings)
+
+    return fit
 
 
-class Judge:
-    """The figures of one catalogue."""
-
-    def __init__(self, x: F32) -> None:
-        self.x = x
-        self.queries = np.random.default_rng(5).choice(len(x), min(_QUERIES, len(x)), replace=False)
-        self.neighbours = self._nearest(x)
-
-    def in_sample(self, tokenizer: Tokenizer) -> list[float]:
-        """relMSE, perplexity / K and K_eff / K per level, unique SIDs / N, recall of neighbours."""
-        codes = tokenizer.encode(self.x).codes
-        counts = [np.bincount(codes[:, i], minlength=k) for i, k in enumerate(tokenizer.codebook_sizes)]
-        sigma = _ETA * tokenizer.latent_rms
-        capacity = [
-            1 / expected_overlap(c, b, sigma) / len(b) for c, b in zip(counts, tokenizer.codebooks, strict=True)
-        ]
-        return [
-            relative_mse(tokenizer, self.x, self.x.mean(axis=0, dtype=np.float64)),
-            *(perplexity(c) / len(c) for c in counts),
-            *capacity,
-            len(np.unique(tokenizer.keys(codes))) / len(codes),
-            self._recall(tokenizer.decode(codes).astype(np.float32)),
-        ]
-
-    def _nearest(self, x: F32) -> NDArray[np.int64]:
-        """The nearest other items of each query by cosine, int64 [queries, neighbours]."""
-        unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-        similarity = unit[self.queries] @ unit.T
-        similarity[np.arange(len(self.queries)), self.queries] = -np.inf
-        return np.argpartition(-similarity, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS]
-
-    def _recall(self, decoded: F32) -> float:
-        pairs = zip(self._nearest(decoded), self.neighbours, strict=True)
-        return float(np.mean([len(np.intersect1d(found, true)) / _NEIGHBOURS for found, true in pairs]))
+def _tokenizer(kind: str, x: F32, books: F32 | list[F32], beam: int) -> Tokenizer:
+    rms = effective_rms(x, (None,) * len(books))
+    return Tokenizer(kind, x.shape[1], "none", tuple(np.ascontiguousarray(b) for b in books), rms, beam=beam)
 
 
-def measure(fit: Fit, x: F32, config: Config, judge: Judge) -> list[float]:
-    """The row of one tokenizer and one seed: in-sample figures, unseen relMSE, seconds of the fit on all items."""
+FITS: dict[str, Fit] = {
+    "faiss.Kmeans": faiss_kmeans,
+    "FAISS RQ beam 1": faiss_residual_quantizer(1),
+    "FAISS RQ beam 5": faiss_residual_quantizer(5),
+    **{name: ours(name) for name in NAMES},
+}
+
+
+def reseeded(sample: Sample, seed: int) -> Sample:
+    """Split by other keys: equal ids still have equal ones."""
+    def mixed(key: NDArray[np.int64]) -> NDArray[np.int64]:
+        with np.errstate(over="ignore"):
+            stirred = (key.view(np.uint64) ^ np.uint64(0x9E3779B97F4A7C15 * (seed + 1) % 2**64)) * np.uint64(
+                0xBF58476D1CE4E5B9
+            )
+        return (stirred ^ (stirred >> np.uint64(31))).view(np.int64)
+
+    behaviour, key = sample.behaviour, sample.split_key
+    assert key is not None
+    if behaviour is not None:
+        behaviour = replace(behaviour, split_key=mixed(behaviour.split_key))
+    return replace(sample, split_key=mixed(key), behaviour=behaviour)
+
+
+def measured(fit: Fit, sample: Sample, config: Config, judge: Judge) -> dict[str, Any]:
+    """The figures of one tokenizer and one seed."""
+    whole = config.model_copy(update={"sample": config.sample.model_copy(update={"holdout": 0.0})})
     began = time.perf_counter()
-    tokenizer = fit(x, config)
+    tokenizer = fit(sample, whole)
     seconds = time.perf_counter() - began
-    parts = split(Sample(x, "bench"), config)
+    figures = judge(tokenizer)
+    parts = split(sample, config)
     mean = parts.fit.mean(axis=0, dtype=np.float64)
-    return [*judge.in_sample(tokenizer), relative_mse(fit(parts.fit, config), parts.held_out, mean), seconds]
+    unseen = reconstruction_error(fit(sample, config), parts.held_out, mean)
+    return {**figures, "unseen": unseen, "seconds": seconds, "weight": tokenizer.training.get("behaviour_weight")}
 
 
-def rows(x: F32, arguments: argparse.Namespace) -> Iterator[str]:
-    """The lines of the table: the mean over the seeds, then the spread (highest - lowest) of relMSE and unseen."""
-    levels, judge = arguments.levels, Judge(x)
-    heads = ["relMSE", *(f"ppl{i + 1}" for i in range(levels)), *(f"keff{i + 1}" for i in range(levels))]
-    yield f"{'tokenizer':<16}" + "".join(
-        f"{h:>8}" for h in [*heads, "unique", "recall", "unseen", "sec", "+-in", "+-un"]
-    )
-    fits: dict[str, Fit] = {"faiss.Kmeans": faiss_kmeans, "FAISS RQ beam 1": faiss_residual_quantizer}
-    fits |= {name: ours(name) for name in NAMES}
-    for name in arguments.only or fits:
-        table = np.array([measure(fits[name], x, _config(arguments, seed), judge) for seed in range(arguments.seeds)])
-        spread = np.ptp(table, axis=0)[[0, -2]]
-        yield f"{name:<16}" + "".join(f"{value:8.3f}" for value in [*table.mean(axis=0), *spread])
-
-
-def _config(arguments: argparse.Namespace, seed: int) -> Config:
-    options = {
-        "seed": seed,
-        "tokenizer.codes": arguments.codes,
-        "tokenizer.levels": arguments.levels,
-        "sample.holdout": _UNSEEN,
-        "train.threads": arguments.threads,
-    }
-    return load_config(options=options, settings=arguments.set)
+def line(name: str, rows: list[dict[str, Any]]) -> str:
+    """Means over the seeds as text."""
+    cells = [np.atleast_1d(np.mean([row[key] for row in rows], axis=0)) for key in _SHOWN if key in rows[0]]
+    return f"{name:<16}" + " | ".join(" ".join(f"{value:.3f}" for value in cell) for cell in cells)
 
 
 def main() -> None:
@@ -149,12 +139,29 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--only", nargs="*", help="names of the first column")
     parser.add_argument("--set", nargs="*", default=[], help="section.key=value")
+    parser.add_argument("--no-events", action="store_true", help="train without behaviour")
+    parser.add_argument("--to", type=Path, help="file for JSON lines")
     arguments = parser.parse_args()
     faiss.omp_set_num_threads(arguments.threads)
-    column = pq.read_table(arguments.folder / "items.parquet", columns=["embedding"])["embedding"].combine_chunks()
-    x = np.array(column.flatten(), np.float32).reshape(len(column), -1)
-    for line in rows(x, arguments):
-        print(line, flush=True)
+    sample = load(arguments.folder)
+    judge = Judge(sample)
+    if arguments.no_events:
+        sample = replace(sample, behaviour=None)
+    print(" | ".join(_SHOWN), "raw:", judge.raw, flush=True)
+    for name in arguments.only or FITS:
+        rows = []
+        for seed in range(arguments.seeds):
+            options = {
+                "seed": seed, "tokenizer.codes": arguments.codes, "tokenizer.levels": arguments.levels,
+                "sample.holdout": _UNSEEN, "train.threads": arguments.threads, "tokenizer.name": name if name in NAMES else "rq_kmeans",
+            }  # fmt: skip
+            config = load_config(options=options, settings=arguments.set)
+            rows.append(measured(FITS[name], reseeded(sample, seed), config, judge))
+            if arguments.to:
+                with arguments.to.open("a") as file:
+                    entry = {"catalogue": arguments.folder.name, "tokenizer": name, "seed": seed, **rows[-1]}
+                    file.write(json.dumps(entry) + "\n")
+        print(line(name, rows), flush=True)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ from drq_spark.tokenizer.keys import check_codebook_sizes
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
-
 USES_BEHAVIOUR: frozenset[str] = frozenset({"drq", "drq_vae_cl"})
 """Tokenizers that learn from pairs of consecutive items where events are given."""
 NEEDS_BEHAVIOUR: frozenset[str] = frozenset({"drq_vae_cl"})
@@ -96,15 +95,20 @@ class KMeans(Section):
     )
     balance_iterations: Annotated[int, Field(ge=0)] = Field(
         20,
-        description="Iterations in which a falling price on much used codes spreads the items; none is left in the result",
+        description="Iterations in which a price on much used codes spreads the items; it falls to what tokenizer.balance keeps",
     )
-    final_iterations: Positive = Field(4, description="Plain Lloyd iterations that end the fit of a level")
-    balance: Annotated[float, Field(ge=0.0)] = Field(
+    final_iterations: Positive = Field(
+        4, description="Iterations that end the fit of a level: plain Lloyd, or of the prices alone where they are kept"
+    )
+    start_price: Annotated[float, Field(ge=0.0)] = Field(
         1.5,
         description="Weight of the price when it starts to fall, in mean gaps between the best and the second best code",
     )
     restart_share: Share = Field(
         0.2, description="A code with at most this share of the mean count starts again elsewhere"
+    )
+    beam_rounds: Annotated[int, Field(ge=0)] = Field(
+        2, description="Joint refinements of all levels on the codes of the beam, where tokenizer.beam is above 1"
     )
 
 
@@ -119,6 +123,40 @@ class DrqVae(Section):
     epochs: Positive = Field(20, description="Passes over the sample; the best held-out state is kept")
     batch_size: Positive = Field(512, description="Rows a step")
     learning_rate: Annotated[float, Field(gt=0.0)] = Field(5e-4, description="Adam's peak learning rate")
+
+
+class EndToEnd(Section):
+    """What the tokenizers have in common whose books are trained together with encoder and decoder."""
+
+    latent_dim: Positive = Field(64, description="d; at most the dimension of the embeddings")
+    hidden: Positive = Field(512, description="Width of the hidden layer of encoder and decoder")
+    steps: Positive = Field(3000, description="Optimizer steps, at most `epochs` passes over the sample")
+    epochs: Positive = Field(60, description="Passes over the sample, at most; the best held-out state is kept")
+    batch_size: Positive = Field(1024, description="Rows a step")
+    learning_rate: Annotated[float, Field(gt=0.0)] = Field(1e-3, description="Adam's peak learning rate")
+    commitment: Annotated[float, Field(ge=0.0)] = Field(
+        0.25, description="Weight of the pull of the latents towards their codewords"
+    )
+
+
+class RqVae(EndToEnd):
+    """The RQ-VAE of `rq_vae` (Lee et al. 2022, TIGER): books learned by gradient, started at PCA and k-means."""
+
+    estimator: Literal["straight_through", "rotation"] = Field(
+        "straight_through", description="How gradients pass the codes: copied, or turned and scaled (rotation trick)"
+    )
+    start: Literal["kmeans", "random"] = Field(
+        "kmeans", description="First books: k-means of the first latents; random is the naive one and collapses"
+    )
+
+
+class RqpVae(EndToEnd):
+    """The RQP-VAE of `rqp_vae`: an RQ-VAE whose books are moving averages, with revival of dead codes."""
+
+    decay: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.99, description="Of the moving averages, a step")
+    revive_below: Share = Field(
+        0.1, description="A code used less than this share of the mean moves to a random residual of the batch"
+    )
 
 
 class Contrast(Section):
@@ -152,6 +190,14 @@ class DrqVaeCl(Contrast):
     learning_rate: Annotated[float, Field(gt=0.0)] = Field(5e-4, description="Adam's peak learning rate")
 
 
+class Drq(Section):
+    """`drq`: how much fidelity the behaviour may cost."""
+
+    fidelity_slack: Share = Field(
+        0.015, description="Share by which behaviour may raise the relative error of items that the fit did not see"
+    )
+
+
 class Train(Section):
     """How the driver trains."""
 
@@ -161,17 +207,45 @@ class Train(Section):
         4.0, description="Training that needs more than this on the driver is refused before the first job"
     )
     kmeans: KMeans = KMeans()
+    drq: Drq = Drq()
     behaviour: Behaviour = Behaviour()
     drq_vae: DrqVae = DrqVae()
     drq_vae_cl: DrqVaeCl = DrqVaeCl()
+    rq_vae: RqVae = RqVae()
+    rqp_vae: RqpVae = RqpVae()
 
 
 class TokenizerSettings(Section):
     """Which tokenizer, and the shape of its SIDs."""
 
-    name: Literal["rq_kmeans", "drq_vae"] = Field("rq_kmeans", description="Name in the registry of trainers")
+    name: Literal["drq", "rq_kmeans", "rq_vae", "rqp_vae", "drq_vae", "drq_vae_cl"] = Field(
+        "rq_kmeans", description="Name in the registry of trainers"
+    )
     levels: Positive = Field(3, description="L, codes in a SID")
     codes: Positive | tuple[Positive, ...] = Field(256, description="K, codes a level: one number, or one per level")
+
+    balance: Share | None = Field(
+        None,
+        description="Prices that even out the use of codes: 0 none, 1 uniform; 0.4 for drq, else 0. Not for rq_vae, rqp_vae",
+    )
+    balance_by: Literal["items", "exposure"] = Field("items", description="Even out the items or the exposure of codes")
+    beam: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        None, description="Paths kept while encoding: 1 is greedy and cheapest; 4 for drq, else 1"
+    )
+
+    @property
+    def kept_balance(self) -> float:
+        """`balance`, or the default of the kind."""
+        if self.balance is not None:
+            return self.balance
+        return 0.4 if self.name == "drq" else 0.0
+
+    @property
+    def beam_width(self) -> int:
+        """`beam`, or the default of the kind."""
+        if self.beam is not None:
+            return self.beam
+        return 4 if self.name == "drq" else 1
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:

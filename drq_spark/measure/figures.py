@@ -93,7 +93,7 @@ def _usage(levels: Sequence[LevelUsage]) -> Iterator[MetricRow]:
 
 
 def _capacity(levels: Sequence[LevelUsage], tokenizer: Tokenizer, settings: Measure) -> Iterator[MetricRow]:
-    """The capacity curve; sigma = eta * latent_rms, one unit for all levels unless they weigh coordinates differently."""
+    """The capacity curve; sigma = eta * latent_rms, one unit for all levels unless they weigh differently."""
     weights = tokenizer.weights or (None,) * tokenizer.levels
     parts = zip(levels, tokenizer.codebooks, weights, tokenizer.latent_rms, strict=True)
     for level, (usage, book, weight, unit) in enumerate(parts, start=1):

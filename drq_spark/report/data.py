@@ -52,7 +52,7 @@ class ReportData:
         the items).
         seconds: step -> wall-clock seconds, in order of the pipeline.
         tokenizer_id, kind, dim, latent_dim, codebook_sizes, normalize: of the tokenizer. training: its own account.
-        sigma_unit: RMS of the latents per effective coordinate; sigma = eta * sigma_unit.
+        sigma_units: RMS of the latents per effective coordinate, a level; sigma = eta * that.
         headline_eta: the eta of headline figures.
         previous_run_id: run that churn compares with, None at the first.
     """
@@ -69,7 +69,7 @@ class ReportData:
     codebook_sizes: tuple[int, ...]
     normalize: str
     training: Mapping[str, Any]
-    sigma_unit: float
+    sigma_units: tuple[float, ...]
     headline_eta: float
     metrics: tuple[MetricRow, ...]
     gate: tuple[GateResult, ...]

@@ -54,7 +54,7 @@ def gather(
         codebook_sizes=tokenizer.codebook_sizes,
         normalize=tokenizer.normalize,
         training=tokenizer.training,
-        sigma_unit=tokenizer.latent_rms,
+        sigma_units=tokenizer.latent_rms,
         headline_eta=config.measure.headline_eta,
         metrics=tuple(figures),
         gate=gate,

@@ -177,5 +177,9 @@ def _tokenizer(data: ReportData) -> list[tuple[str, str]]:
         ("embedding dimension D", number(data.dim)),
         ("latent dimension d", number(data.latent_dim)),
         ("normalize", data.normalize),
-        ("σ at η = 1", number(data.sigma_unit) if finite(data.sigma_unit) is not None else tables.MISSING),
+        ("σ at η = 1", ", ".join(dict.fromkeys(_sigma(unit) for unit in data.sigma_units))),
     ]
+
+
+def _sigma(unit: float) -> str:
+    return number(unit) if finite(unit) is not None else tables.MISSING

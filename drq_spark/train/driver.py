@@ -15,6 +15,7 @@ from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import normalized
 from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contract import Progress, Trainer, TrainingData, TrainingPairs, silent
+from drq_spark.train.figures import reconstruction_error
 from drq_spark.train.memory import behaviour_bytes
 from drq_spark.train.registry import trainer
 
@@ -65,7 +66,7 @@ def fit_tokenizer(data: TrainingData, config: Config, progress: Progress = silen
     }
     if len(data.held_out):
         mean = data.fit.mean(axis=0, dtype=np.float64)
-        described["held_out_relative_mse"] = relative_mse(tokenizer, data.held_out, mean)
+        described["held_out_relative_mse"] = reconstruction_error(tokenizer, data.held_out, mean)
     return replace(tokenizer, training={**tokenizer.training, **described})
 
 
@@ -134,23 +135,12 @@ def _prepared(x: F32, order: NDArray[np.int64], config: Config) -> F32:
     return prepared
 
 
-def relative_mse(tokenizer: Tokenizer, prepared: F32, mean: NDArray[np.float64]) -> float:
-    """sum ||x - x_hat||^2 / sum ||x - mean||^2 over prepared rows x, block by block; 0 where the rows do not vary."""
-    lost, total = 0.0, 0.0
-    for block in row_blocks(len(prepared), tokenizer.dim):
-        x = prepared[block]
-        decoded = tokenizer.decode(tokenizer.encode_latent(tokenizer.latent(x)).codes)
-        lost += float(np.square(x - decoded).sum())
-        total += float(np.square(x - mean).sum())
-    return lost / total if total > 0 else 0.0
-
-
 def _settings(config: Config) -> dict[str, Any]:
     """What training read of the settings."""
     return {
         "tokenizer": config.tokenizer.model_dump(mode="json"),
         "normalize": config.items.normalize,
         "holdout": config.sample.holdout,
-        "train": config.train.model_dump(mode="json", include={"device", "threads", "kmeans", "drq_vae"}),
+        "train": config.train.model_dump(mode="json", include={"device", "threads", "kmeans", "drq_vae", "drq_vae_cl"}),
         "seed": config.seed,
     }

@@ -5,20 +5,21 @@ The VAE is trained first and frozen; the books are fitted to its means mu, so no
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.config import Config
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.model import effective_rms
 from drq_spark.tokenizer.network import ResidualMLP
 from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contract import Progress, TrainingData
 from drq_spark.train.kmeans import require_rows
 from drq_spark.train.memory import books_bytes, prepared_bytes, vae_bytes
-from drq_spark.train.residual import fit_books
-from drq_spark.train.tables import refit_tables
-from drq_spark.train.vae import train_vae
+from drq_spark.train.residual import quantized
+from drq_spark.train.vae import Frozen, train_vae
 
 F32 = NDArray[np.float32]
 
@@ -27,30 +28,31 @@ class DrqVaeTrainer:
     """Trainer of `drq_vae`; see `drq_spark.train.contract.Trainer`."""
 
     def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
-        """The prepared sample, its latents, and the larger of what the VAE and the books need."""
-        latent_dim = min(config.train.drq_vae.latent_dim, dim)
-        latents = prepared_bytes(rows, latent_dim)
-        books = latents + books_bytes(rows, latent_dim, config)
-        return prepared_bytes(rows, dim) + max(books, vae_bytes(dim, config))
+        """See `training_bytes`."""
+        return training_bytes(rows, dim, config, vae_bytes(dim, config))
 
     def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
         """Train and freeze the VAE, then fit books to the latents that the frozen encoder gives in numpy."""
         require_rows(len(data.fit), config.tokenizer.codebook_sizes)
         vae = train_vae(data, config, progress)
-        latents = encode(vae.encoder, data.prepared)
-        fit, held_out = latents[data.held_out_rows :], latents[: data.held_out_rows]
-        books = fit_books(fit, held_out, config, progress)
-        return Tokenizer(
-            kind="drq_vae",
-            dim=data.fit.shape[1],
-            normalize=config.items.normalize,
-            codebooks=books.codebooks,
-            tables=refit_tables(fit, books.codes, books.codebooks),
-            encoder=vae.encoder,
-            decoder=vae.decoder,
-            latent_rms=effective_rms(latents),
-            training={"levels": books.described(), "vae": vae.figures},
-        )
+        return quantized_vae("drq_vae", vae, data, config, progress, {"vae": vae.figures})
+
+
+def training_bytes(rows: int, dim: int, config: Config, networks: int) -> int:
+    """The prepared sample, its latents, and the larger of what the networks (bytes) and the books need."""
+    latent_dim = min(config.train.drq_vae.latent_dim, dim)
+    books = prepared_bytes(rows, latent_dim) + books_bytes(rows, latent_dim, config)
+    return prepared_bytes(rows, dim) + max(books, networks)
+
+
+def quantized_vae(
+    kind: str, vae: Frozen, data: TrainingData, config: Config, progress: Progress, described: Mapping[str, Any]
+) -> Tokenizer:
+    """The tokenizer `kind` of a frozen VAE: books on its mu, `described` in `Tokenizer.training`."""
+    latents = encode(vae.encoder, data.prepared)
+    return quantized(
+        kind, data, latents, config, progress, encoder=vae.encoder, decoder=vae.decoder, described=described
+    )
 
 
 def encode(encoder: ResidualMLP, prepared: F32) -> F32:

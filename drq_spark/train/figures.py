@@ -60,11 +60,10 @@ def sample_figures(tokenizer: Tokenizer, latents: F32, held_out_rows: int) -> Sa
     return SampleFigures(fitted, level_figures(tokenizer, held_out, mean)[0], codes)
 
 
-def level_figures(
-    tokenizer: Tokenizer, latents: F32, mean: F64
-) -> tuple[tuple[LevelFigures, ...], NDArray[np.int32]]:
-    """One entry per level for latents float32 [n, d] about `mean` float64 [d], none where n is 0; and codes int32 [n, L].
+def level_figures(tokenizer: Tokenizer, latents: F32, mean: F64) -> tuple[tuple[LevelFigures, ...], NDArray[np.int32]]:
+    """One entry per level for latents float32 [n, d] about `mean` float64 [d], and the codes int32 [n, L].
 
+    No entries where n is 0.
     A relative error is 0 where the latents do not vary.
     """
     codes = np.empty((len(latents), tokenizer.levels), np.int32)
@@ -78,6 +77,17 @@ def level_figures(
         total += float(np.square(tokenizer.weighed(latents[block] - mean)).sum())
     counts = [np.bincount(codes[:, level], minlength=size) for level, size in enumerate(tokenizer.codebook_sizes)]
     return tuple(_figures(*level, total) for level in zip(counts, left, strict=True)), codes
+
+
+def reconstruction_error(tokenizer: Tokenizer, prepared: F32, mean: F64) -> float:
+    """sum ||x - x_hat||^2 / sum ||x - mean||^2 over prepared rows x, block by block; 0 where the rows do not vary."""
+    lost, total = 0.0, 0.0
+    for block in row_blocks(len(prepared), tokenizer.dim):
+        x = prepared[block]
+        decoded = tokenizer.decode(tokenizer.encode_latent(tokenizer.latent(x)).codes)
+        lost += float(np.square(x - decoded).sum())
+        total += float(np.square(x - mean).sum())
+    return relative_mse(lost, total) if total > 0 else 0.0
 
 
 def _figures(count: NDArray[np.int64], left: Any, total: float) -> LevelFigures:

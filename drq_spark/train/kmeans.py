@@ -1,13 +1,18 @@
-"""One level of dataset-level k-means: plain Lloyd iterations from a balanced start.
+"""One level of dataset-level k-means: Lloyd iterations from a balanced start, with or without prices that stay.
 
-From random rows, Lloyd's algorithm ends with many codes on outliers and most rows on few codes. Two remedies act while
-the codebook is young; neither is left in the result, which is that of plain k-means:
+From random rows, Lloyd's algorithm ends with many codes on outliers and most rows on few codes. Two remedies:
 
 - restarts: a code that few rows use moves half way from the centre of an over-full code to one of its rows;
-- prices: for some iterations rows choose argmin_k ||r - c_k||^2 + b_k, where b_k makes much used codes dear. The step
-  is that of unbalanced entropic transport (Chizat et al. 2018, Scaling algorithms for unbalanced optimal transport
-  problems): with s_k the soft use of a code at temperature T (1 is the mean), b <- w / (w + T) * (b + T ln s), whose
-  fixed point is b = w ln s. The weight w falls to zero, and unpriced iterations end the fit.
+- prices: rows choose argmin_k ||r - c_k||^2 + b_k, where b_k makes much used codes dear. The step is that of
+  unbalanced entropic transport (Chizat et al. 2018, Scaling algorithms for unbalanced optimal transport problems):
+  with s_k the soft use of a code at temperature T (1 is the mean), b <- w / (w + T) * (b + T ln s), whose fixed point
+  is b = w ln s.
+
+The weight w of the prices falls from its start to what the dial of the codebook keeps, w = u p / (1 - p) with u the
+mean gap between the best and the second best cost and p the dial: 0 is plain k-means, where unpriced iterations end the
+fit and no price is left; 1 is w = infinity, prices that make the use uniform. Prices that stay are part of the
+tokenizer (capacity-constrained SIDs of UniRec): they settle on the finished codewords, by exposure where use is weighed
+so.
 
 Scores are float32 GEMM tiles, sums of rows are float64. Random numbers come from one generator, and no sum depends on
 the order of atomics, so the same data, settings, device and threads give the same bits.
@@ -16,7 +21,8 @@ the order of atomics, so the same data, settings, device and threads give the sa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from math import frexp
+from dataclasses import dataclass
+from math import frexp, inf
 
 import torch
 from torch import Tensor
@@ -48,60 +54,109 @@ def require_rows(rows: int, codebook_sizes: Sequence[int]) -> None:
         )
 
 
-def fit_codebook(rows: Tensor, size: int, settings: KMeans, generator: torch.Generator, step: Step) -> Tensor:
+@dataclass(frozen=True)
+class Codebook:
+    """A fitted codebook, on the device of its rows.
+
+    Attributes:
+        codewords: float32 [K, d]. price: float64 [K], mean 0, on the CPU, zeros for the dial 0. codes: int64 [n].
+    """
+
+    codewords: Tensor
+    price: Tensor
+    codes: Tensor
+
+
+@dataclass(frozen=True)
+class Balance:
+    """How even the use of the codes shall be.
+
+    Attributes:
+        dial: p of the module docstring, 0 to 1. use: float64 [n] on the CPU, what each row counts for in the use of its
+        code (its exposure, say), or None for 1.
+    """
+
+    dial: float = 0.0
+    use: Tensor | None = None
+
+    @property
+    def weight(self) -> float:
+        """w in units of price."""
+        return self.dial / (1 - self.dial) if self.dial < 1 else inf
+
+
+def fit_codebook(
+    rows: Tensor, size: int, settings: KMeans, generator: torch.Generator, step: Step, balance: Balance = Balance()
+) -> Codebook:
     """Fit K = `size` codewords to rows.
 
     Args:
         rows: float32 [n >= K, d], scratch: centred and scaled in place, because float32 scores of rows far from the
             origin would lose the differences between them.
         size: K.
-        settings: iterations, balance and restarts.
+        settings: iterations and restarts.
         generator: on the CPU; the only source of randomness.
         step: called after each iteration with (done, total).
+        balance: prices that stay.
 
     Returns:
-        float32 [K, d] on the device of `rows`, in the coordinates that the rows had.
+        The codebook in the coordinates that the rows had.
 
     Raises:
         InputRefused: n < K.
     """
     require_rows(len(rows), (size,))
-    shift, scale = _standardize(rows)
+    shift, scale = standardize(rows)
     start = rows[torch.randperm(len(rows), generator=generator)[:size].to(rows.device)]
-    codewords = _Fit(rows, settings, generator, step).run(start)
-    return (codewords.double() * scale + shift).float()
+    fitted = _Fit(rows, settings, generator, step, balance).run(start)
+    return Codebook((fitted.codewords.double() * scale + shift).float(), fitted.price * scale**2, fitted.codes)
 
 
 class _Fit:
     """The iterations of one fit on standardized rows."""
 
-    def __init__(self, rows: Tensor, settings: KMeans, generator: torch.Generator, step: Step) -> None:
+    def __init__(
+        self, rows: Tensor, settings: KMeans, generator: torch.Generator, step: Step, balance: Balance
+    ) -> None:
         self.rows, self.settings, self.generator, self.step = rows, settings, generator, step
+        self.balance = balance
         self.total = settings.start_iterations + settings.balance_iterations + settings.final_iterations
 
-    def run(self, codewords: Tensor) -> Tensor:
-        """Start, balance, settle: float32 [K, d] -> float32 [K, d]."""
+    def run(self, codewords: Tensor) -> Codebook:
+        """Start, balance, settle: from float32 [K, d]."""
         for done in range(self.settings.start_iterations):
             codewords = self._lloyd(codewords, assign(self.rows, codewords), self.settings.restart_share)
             self.step(done + 1, self.total)
-        codewords = self._balance(codewords)
+        codewords, price = self._balance(codewords)
+        if self.balance.dial > 0:
+            price = settle_prices(
+                self.rows, codewords, price, self.settings.final_iterations, self.balance, self.generator
+            )
+            self.step(self.total, self.total)
+        else:
+            codewords, price = self._settle(codewords), torch.zeros_like(price)
+        return Codebook(codewords, price, assign(self.rows, codewords, price))
+
+    def _balance(self, codewords: Tensor) -> tuple[Tensor, Tensor]:
+        """Priced iterations: the temperature falls geometrically, the weight of the prices linearly to what is kept."""
+        count, kept = self.settings.balance_iterations, self.balance.weight
+        price = torch.zeros(len(codewords), dtype=torch.float64)
+        for done in range(count):
+            unit = price_unit(self.rows, codewords, price, self.generator)
+            temperature = unit * _LAST_TEMPERATURE ** (done / max(count - 1, 1))
+            codes, soft_use = assign_softly(self.rows, codewords, price, temperature, self.balance.use)
+            falling = max(self.settings.start_price - kept, 0.0) * (1 - done / count)
+            price = _next_price(price, soft_use, (kept + falling) * unit, temperature)
+            codewords = self._lloyd(codewords, codes, self.settings.restart_share if done < count // 2 else None)
+            self.step(self.settings.start_iterations + done + 1, self.total)
+        return codewords, price
+
+    def _settle(self, codewords: Tensor) -> Tensor:
+        """Plain iterations."""
         for done in range(self.total - self.settings.final_iterations, self.total):
             share = 0.0 if done < self.total - 1 else None  # an empty code is a loss to the very end
             codewords = self._lloyd(codewords, assign(self.rows, codewords), share)
             self.step(done + 1, self.total)
-        return codewords
-
-    def _balance(self, codewords: Tensor) -> Tensor:
-        """Priced iterations: the temperature falls geometrically, the weight of the prices linearly to zero."""
-        count = self.settings.balance_iterations
-        price = torch.zeros(len(codewords), dtype=torch.float64)
-        for done in range(count):
-            unit = self._price_unit(codewords, price)
-            temperature = unit * _LAST_TEMPERATURE ** (done / max(count - 1, 1))
-            codes, soft_use = assign_softly(self.rows, codewords, price, temperature)
-            price = _next_price(price, soft_use, self.settings.balance * unit * (1 - done / count), temperature)
-            codewords = self._lloyd(codewords, codes, self.settings.restart_share if done < count // 2 else None)
-            self.step(self.settings.start_iterations + done + 1, self.total)
         return codewords
 
     def _lloyd(self, codewords: Tensor, codes: Tensor, restart_share: float | None) -> Tensor:
@@ -146,37 +201,63 @@ class _Fit:
             square[tile] = (self.rows[tile] - codewords[codes[tile]]).square_().sum(dim=1, dtype=torch.float64)
         return square
 
-    def _price_unit(self, codewords: Tensor, price: Tensor) -> float:
-        """Mean gap between the best and the second best cost: what a price must weigh to matter."""
-        chosen = torch.randint(len(self.rows), (_GAP_ROWS,), generator=self.generator).to(self.rows.device)
-        two = _scores(self.rows[chosen], codewords, _offset(codewords, price)).topk(2, dim=1, largest=False).values
-        return float((two[:, 1] - two[:, 0]).mean(dtype=torch.float64))
+
+def settle_prices(
+    rows: Tensor, codewords: Tensor, price: Tensor, steps: int, balance: Balance, generator: torch.Generator
+) -> Tensor:
+    """Prices float64 [K] of finished codewords: some steps at the last temperature, on evenly spread rows."""
+    stride = _soft_stride(rows, codewords)
+    some, use = rows[::stride], None if balance.use is None else balance.use[::stride]
+    for _ in range(steps):
+        unit = price_unit(some, codewords, price, generator)
+        temperature = unit * _LAST_TEMPERATURE
+        _, soft_use = assign_softly(some, codewords, price, temperature, use)
+        price = _next_price(price, soft_use, balance.weight * unit, temperature)
+    return price
 
 
-def assign(rows: Tensor, codewords: Tensor) -> Tensor:
-    """argmin_k ||r - c_k||^2: float32 [n, d], [K, d] -> int64 [n]."""
-    codes, offset = torch.empty(len(rows), dtype=torch.int64, device=rows.device), _offset(codewords)
+def price_unit(rows: Tensor, codewords: Tensor, price: Tensor, generator: torch.Generator) -> float:
+    """Mean gap between the best and the second best cost: what a price must weigh to matter."""
+    chosen = torch.randint(len(rows), (_GAP_ROWS,), generator=generator).to(rows.device)
+    two = _scores(rows[chosen], codewords, _offset(codewords, price)).topk(2, dim=1, largest=False).values
+    return float((two[:, 1] - two[:, 0]).mean(dtype=torch.float64))
+
+
+def assign(rows: Tensor, codewords: Tensor, price: Tensor | None = None) -> Tensor:
+    """argmin_k ||r - c_k||^2 + b_k: float32 [n, d], [K, d] -> int64 [n]."""
+    codes, offset = torch.empty(len(rows), dtype=torch.int64, device=rows.device), _offset(codewords, price)
     for tile in _tiles(rows, len(codewords)):
         codes[tile] = _scores(rows[tile], codewords, offset).argmin(dim=1)
     return codes
 
 
-def assign_softly(rows: Tensor, codewords: Tensor, price: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def assign_softly(
+    rows: Tensor, codewords: Tensor, price: Tensor, temperature: float, row_use: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Priced codes int64 [n], and soft use float64 [K] with mean 1 of evenly spread rows, on the CPU.
 
-    Soft use is the sum over rows of softmax_k(-(||r - c_k||^2 + b_k) / T). At T = 0 nobody shares: use is 1 everywhere.
+    Soft use is the sum over rows of v_i softmax_k(-(||r - c_k||^2 + b_k) / T) with v = `row_use` (float64 [n] on the
+    CPU, 1 without it). At T = 0, or where nothing is used, nobody shares: use is 1 everywhere.
     """
     size, offset = len(codewords), _offset(codewords, price)
-    stride = max(1, len(rows) // (_SOFT_ROWS_PER_CODE * size))
+    stride = _soft_stride(rows, codewords)
     codes = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
     use = torch.zeros(size, dtype=torch.float64, device=rows.device)
     for tile in _tiles(rows, size):
         scores = _scores(rows[tile], codewords, offset)
         codes[tile] = scores.argmin(dim=1)
         if temperature > 0:
-            use += torch.softmax(scores[::stride] / -temperature, dim=1).sum(dim=0, dtype=torch.float64)
+            shared = torch.softmax(scores[::stride] / -temperature, dim=1)
+            if row_use is not None:
+                shared = shared * row_use[tile][::stride, None].to(shared.device)
+            use += shared.sum(dim=0, dtype=torch.float64)
     use = use.cpu()
-    return codes, use * (size / use.sum()) if temperature > 0 else torch.ones_like(use)
+    return codes, use * (size / use.sum()) if temperature > 0 and use.sum() > 0 else torch.ones_like(use)
+
+
+def _soft_stride(rows: Tensor, codewords: Tensor) -> int:
+    """Every how manieth row is enough to measure soft use."""
+    return max(1, len(rows) // (_SOFT_ROWS_PER_CODE * len(codewords)))
 
 
 def sum_by_code(rows: Tensor, codes: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -203,11 +284,11 @@ def _next_price(price: Tensor, soft_use: Tensor, weight: float, temperature: flo
     """One step of unbalanced transport, float64 [K] with mean zero; the module docstring has the formula."""
     if temperature <= 0:
         return torch.zeros_like(price)
-    moved = weight / (weight + temperature) * (price + temperature * (soft_use + _LEAST_USE).log())
+    moved = (price + temperature * (soft_use + _LEAST_USE).log()) / (1 + temperature / weight if weight > 0 else inf)
     return moved - moved.mean()
 
 
-def _standardize(rows: Tensor) -> tuple[Tensor, float]:
+def standardize(rows: Tensor) -> tuple[Tensor, float]:
     """Centre and scale float32 [n, d] in place; returns what undoes it, float32 [d] and a power of two."""
     total = torch.zeros(rows.shape[1], dtype=torch.float64, device=rows.device)
     for tile in _tiles(rows, 1):

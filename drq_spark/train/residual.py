@@ -1,142 +1,193 @@
-"""Residual k-means, level by level, on what the frozen kernel leaves: r^{l+1} = r^l - c^l_{s^l}.
+"""Dataset-level residual k-means on frozen latents, and the tokenizer that it ends in.
 
-The codes that decide the next level are those of `drq_spark.tokenizer.kernel.nearest` with the final float32 codebook,
-so the codes of training are, to the bit, the codes that the shipped tokenizer gives the same rows. Residuals are not
-kept: each block is derived again in float64 from its latents and its codes; only a float32 copy lives on the device.
+Level by level a codebook is fitted to what the levels before leave: r^{l+1} = r^l - c^l_{s^l}, in that level's metric
+where levels weigh coordinates. With a beam the books are then refined together (`drq_spark.train.beam`). All of this
+is float32 on the device. What counts comes after: the finished books encode the sample through the frozen kernel, and
+those codes decide the decode tables and every figure, so they are, to the bit, the codes that the shipped tokenizer
+gives the same rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from drq_spark.config import Config
-from drq_spark.tokenizer.kernel import Level, nearest
+from drq_spark.errors import ConfigError
+from drq_spark.tokenizer import Tokenizer
+from drq_spark.tokenizer.model import effective_rms
+from drq_spark.tokenizer.network import Decoder, Encoder
+from drq_spark.train.beam import Layer, refine
 from drq_spark.train.blocks import row_blocks
-from drq_spark.train.contract import Progress
-from drq_spark.train.kmeans import fit_codebook, require_rows
+from drq_spark.train.contract import Progress, TrainingData
+from drq_spark.train.figures import sample_figures
+from drq_spark.train.kmeans import Balance, fit_codebook, require_rows, standardize, sum_by_code
 from drq_spark.train.runtime import choose_device, random_stream
+from drq_spark.train.tables import joint_least_squares
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
-I32 = NDArray[np.int32]
 
 BOOKS_STREAM = 1  # purpose of the random numbers of this module, see `random_stream`
 
 
 @dataclass(frozen=True)
-class LevelFigures:
-    """How one level serves some rows.
-
-    Attributes:
-        relative_mse: sum ||r^{l+1}||^2 / sum ||z - mean||^2, mean of the fit rows. perplexity: exp(H) / K of the code
-        usage. used: share of the K codes that at least one row has.
-    """
-
-    relative_mse: float
-    perplexity: float
-    used: float
-
-
-@dataclass(frozen=True)
 class Books:
-    """Fitted codebooks, one float32 [K_l, d] per level; codes int32 [n_fit, L]; figures per level on both parts."""
+    """Fitted books: one float32 [K_l, d] per level, and prices, float32 [K_l] per level, where they are kept."""
 
     codebooks: tuple[F32, ...]
-    codes: I32
-    fit: tuple[LevelFigures, ...]
-    held_out: tuple[LevelFigures, ...]
-
-    def described(self) -> dict[str, list[dict[str, float]]]:
-        """The figures as plain JSON values, one entry per level."""
-        return {"fit": [asdict(level) for level in self.fit], "held_out": [asdict(level) for level in self.held_out]}
+    prices: tuple[F32, ...] | None
 
 
-def fit_books(fit: F32, held_out: F32, config: Config, progress: Progress) -> Books:
-    """Fit one codebook per level to the residuals of latents.
+def quantized(
+    kind: str,
+    data: TrainingData,
+    latents: F32,
+    config: Config,
+    progress: Progress,
+    *,
+    encoder: Encoder | None = None,
+    decoder: Decoder | None = None,
+    weights: Sequence[F32] | None = None,
+    described: Mapping[str, Any] | None = None,
+) -> Tokenizer:
+    """The tokenizer whose books are fitted to frozen latents.
 
     Args:
-        fit: float32 [n, d], latents to fit; n >= every K.
-        held_out: float32 [m, d], latents that only judge; m may be 0.
-        config: codebook sizes, seed, device, k-means settings.
+        kind: its name. data: the sample.
+        latents: float32 [n, d] of `data.prepared`, as the frozen encoder gives them.
+        config: codebook sizes, balance, beam, seed, device, k-means settings.
         progress: told of every iteration, and of the figures of every level.
+        encoder, decoder: what makes x of z and back, None for the identity.
+        weights: one float32 [d] per level, None for ones.
+        described: what else goes into `Tokenizer.training`.
+
+    Raises:
+        InputRefused: fewer rows than codes.
+        ConfigError: codes shall be balanced by exposure, and there is none.
+    """
+    fit = latents[data.held_out_rows :]
+    books = fit_books(fit, config, progress, weights=weights, use=_row_use(data, config))
+    levels = len(books.codebooks)
+    bare = Tokenizer(
+        kind=kind,
+        dim=latents.shape[1],
+        normalize="none",
+        codebooks=books.codebooks,
+        prices=books.prices,
+        weights=None if weights is None else tuple(weights),
+        beam=config.tokenizer.beam_width,
+        latent_rms=effective_rms(latents, weights or (None,) * levels),
+    )
+    figures = sample_figures(bare, latents, data.held_out_rows)
+    for level in range(levels):
+        progress(f"level {level + 1}", level + 1, levels, **figures.shown(level))
+    return replace(
+        bare,
+        dim=data.prepared.shape[1],
+        normalize=config.items.normalize,
+        tables=joint_least_squares(fit, figures.codes, books.codebooks),
+        encoder=encoder,
+        decoder=decoder,
+        training={"levels": figures.described(), **(described or {})},
+    )
+
+
+def fit_books(
+    fit: F32,
+    config: Config,
+    progress: Progress,
+    *,
+    weights: Sequence[F32] | None = None,
+    use: F64 | None = None,
+) -> Books:
+    """Fit one codebook per level to latents float32 [n, d]; arguments as in `quantized`.
+
+    Args:
+        use: float64 [n], what each row counts for in the use of codes, None for 1.
 
     Raises:
         InputRefused: fewer rows than codes.
     """
-    sizes = config.tokenizer.codebook_sizes
+    sizes, settings = config.tokenizer.codebook_sizes, config.train.kmeans
     require_rows(len(fit), sizes)
-    mean = fit.mean(axis=0, dtype=np.float64)
-    parts = _Quantized(fit, mean, len(sizes)), _Quantized(held_out, mean, len(sizes))
-    residual = torch.from_numpy(fit).to(choose_device(config), copy=True)
-    figures = []
-    for level, size in enumerate(sizes):
-        generator = random_stream(config.seed, BOOKS_STREAM, level)
+    rows = torch.from_numpy(fit).to(choose_device(config), copy=True)
+    shift, scale = standardize(rows)
+    balance = Balance(config.tokenizer.kept_balance, None if use is None else torch.from_numpy(use))
+    none: Sequence[F32 | None] = [None] * len(sizes)
+    layers: list[Layer] = []
+    codes: list[Tensor] = []
+    metrics = [None if weight is None else torch.from_numpy(weight).to(rows.device) for weight in weights or none]
+    for level, (size, metric) in enumerate(zip(sizes, metrics, strict=True)):
+        stream = random_stream(config.seed, BOOKS_STREAM, level)
         step = partial(progress, f"level {level + 1}: k-means")
-        book = fit_codebook(residual, size, config.train.kmeans, generator, step).cpu().numpy()
-        figures.append((parts[0].add_level(book, residual), parts[1].add_level(book)))
-        progress(f"level {level + 1}", level + 1, len(sizes), **_named(figures[-1]))
+        book = fit_codebook(_left(rows, layers, codes, metric), size, settings, stream, step, balance)
+        codes.append(book.codes)
+        words = book.codewords if metric is None else _whole(book.codewords, rows, layers, codes, metric)
+        layers.append(Layer(words, book.price, metric))
+    width = config.tokenizer.beam_width
+    if width > 1:
+        stream = random_stream(config.seed, BOOKS_STREAM, len(sizes))
+        told = partial(progress, "all levels: beam")
+        layers = refine(rows, layers, width, settings.beam_rounds, balance, settings.final_iterations, stream, told)
     return Books(
-        codebooks=tuple(parts[0].codebooks),
-        codes=parts[0].codes,
-        fit=tuple(pair[0] for pair in figures),
-        held_out=tuple(pair[1] for pair in figures if len(held_out)),
+        codebooks=tuple(
+            (layer.codewords.double() * scale + (shift if level == 0 else 0.0)).float().cpu().numpy()
+            for level, layer in enumerate(layers)
+        ),
+        prices=tuple((layer.price * scale**2).float().numpy() for layer in layers) if balance.dial > 0 else None,
     )
 
 
-class _Quantized:
-    """Latents with the codes they have so far."""
-
-    def __init__(self, latents: F32, mean: F64, levels: int) -> None:
-        self.latents = latents
-        self.codes = np.empty((len(latents), levels), np.int32)
-        self.codebooks: list[F32] = []
-        self.total = sum(float(np.square(latents[block] - mean).sum()) for block in self._blocks())
-
-    def add_level(self, book: F32, residual: torch.Tensor | None = None) -> LevelFigures:
-        """Assign the next level with the kernel; writes what is left, as float32, into `residual`."""
-        level, index, energy = Level.prepare(book), len(self.codebooks), 0.0
-        for block in self._blocks():
-            found = nearest(self._residual(block), level)
-            self.codes[block, index] = found.code
-            energy += float(np.square(found.residual).sum())
-            if residual is not None:
-                residual[block] = torch.from_numpy(found.residual.astype(np.float32))
-        self.codebooks.append(book)
-        return _figures(energy, self.total, np.bincount(self.codes[:, index], minlength=len(book)))
-
-    def _residual(self, block: slice) -> F64:
-        """r of the next level, by the subtractions that the kernel does, in its order."""
-        residual = self.latents[block].astype(np.float64)
-        for index, book in enumerate(self.codebooks):
-            residual -= book[self.codes[block, index]]
-        return residual
-
-    def _blocks(self) -> Iterator[slice]:
-        return row_blocks(len(self.latents), self.latents.shape[1])
+def _left(rows: Tensor, layers: Sequence[Layer], codes: Sequence[Tensor], metric: Tensor | None) -> Tensor:
+    """What the levels so far leave of the rows, in a metric: float32 [n, coordinates that it weighs], a new tensor."""
+    weighed = torch.ones(rows.shape[1], device=rows.device) if metric is None else metric
+    on = torch.nonzero(weighed).flatten()
+    left = torch.empty(len(rows), len(on), device=rows.device)
+    for block in row_blocks(*rows.shape):
+        left[block] = (_residual(rows, layers, codes, block) * weighed)[:, on]
+    return left
 
 
-def _figures(energy: float, total: float, counts: NDArray[np.int64]) -> LevelFigures:
-    share = counts[counts > 0] / max(counts.sum(), 1)
-    return LevelFigures(
-        relative_mse=energy / total if total > 0 else 0.0,
-        perplexity=float(np.exp(-(share * np.log(share)).sum())) / len(counts),
-        used=len(share) / len(counts),
-    )
+def _residual(rows: Tensor, layers: Sequence[Layer], codes: Sequence[Tensor], block: slice) -> Tensor:
+    """r of the next level, float32 [n, d], of a block of rows."""
+    residual = rows[block].clone()
+    for layer, code in zip(layers, codes, strict=False):  # the level in work has codes already, and no layer yet
+        residual -= layer.codewords[code[block]]
+    return residual
 
 
-def _named(figures: tuple[LevelFigures, LevelFigures]) -> dict[str, float]:
-    """The figures of a level as `Progress` takes them; the held-out rows' own with that prefix."""
-    fit, held_out = figures
-    return {
-        "relative_mse": fit.relative_mse,
-        "held_out_relative_mse": held_out.relative_mse,
-        "perplexity": fit.perplexity,
-        "held_out_perplexity": held_out.perplexity,
-        "used": fit.used,
-    }
+def _whole(words: Tensor, rows: Tensor, layers: Sequence[Layer], codes: Sequence[Tensor], metric: Tensor) -> Tensor:
+    """Codewords of the level in work in all coordinates, [K, coordinates that the metric weighs] -> [K, d].
+
+    Coordinates without weight do not choose the code but are decoded all the same: there the codeword is the mean.
+    """
+    on = metric > 0
+    whole = torch.zeros(len(words), rows.shape[1], device=rows.device)
+    whole[:, on] = words / metric[on]
+    if not bool(on.all()):
+        sums = torch.zeros(len(words), rows.shape[1], dtype=torch.float64, device=rows.device)
+        for block in row_blocks(*rows.shape):
+            sums += sum_by_code(_residual(rows, layers, codes, block), codes[-1][block], len(words))[0]
+        count = torch.bincount(codes[-1], minlength=len(words)).clamp(min=1)[:, None]
+        whole[:, ~on] = (sums / count).float()[:, ~on]
+    return whole
+
+
+def _row_use(data: TrainingData, config: Config) -> F64 | None:
+    """What each fit row counts for in the use of codes."""
+    if config.tokenizer.balance_by == "items" or config.tokenizer.kept_balance == 0:
+        return None
+    if data.exposure is None:
+        raise ConfigError(
+            "tokenizer.balance_by is exposure, but no exposure is known: set items.exposure, give --events, "
+            "or balance by items"
+        )
+    return data.exposure[data.held_out_rows :]

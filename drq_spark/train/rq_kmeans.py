@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from drq_spark.config import Config
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.model import effective_rms
 from drq_spark.train.contract import Progress, TrainingData
 from drq_spark.train.memory import books_bytes, prepared_bytes
-from drq_spark.train.residual import fit_books
-from drq_spark.train.tables import refit_tables
+from drq_spark.train.residual import quantized
 
 
 class RqKMeans:
@@ -20,13 +18,4 @@ class RqKMeans:
 
     def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
         """Fit books to x and refit the decode tables."""
-        books = fit_books(data.fit, data.held_out, config, progress)
-        return Tokenizer(
-            kind="rq_kmeans",
-            dim=data.fit.shape[1],
-            normalize=config.items.normalize,
-            codebooks=books.codebooks,
-            tables=refit_tables(data.fit, books.codes, books.codebooks),
-            latent_rms=effective_rms(data.prepared),
-            training={"levels": books.described()},
-        )
+        return quantized("rq_kmeans", data, data.prepared, config, progress)

@@ -1,4 +1,4 @@
-"""Decode tables refitted by joint least squares, codes fixed.
+"""Tables solved by joint least squares, codes fixed.
 
     min over T of sum_i ||z_i - sum_l t^l_{s^l_i}||^2 + ridge * sum ||t - c||^2
 
@@ -26,7 +26,7 @@ RIDGE = 3.0  # items' worth of pull towards the codebook; 1 to 6 give the same u
 _SWEEPS = 20  # the error is within a thousandth of the lowest by then
 
 
-def refit_tables(latents: F32, codes: I32, codebooks: Sequence[F32]) -> tuple[F32, ...]:
+def joint_least_squares(latents: F32, codes: I32, codebooks: Sequence[F32]) -> tuple[F32, ...]:
     """Tables t, one float32 [K_l, d] per level, of latents float32 [n, d] with codes int32 [n, L]."""
     levels = range(len(codebooks))
     chosen = [_one_hot(codes[:, level], len(codebooks[level])) for level in levels]

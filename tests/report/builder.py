@@ -158,7 +158,7 @@ def build(
         codebook_sizes=(codes,) * levels,
         normalize="l2",
         training={"seed": 0, "versions": {"numpy": "2.4.6"}, "held_out": {"relative_mse": [0.68, 0.46, 0.31]}},
-        sigma_unit=0.04317,
+        sigma_units=(0.04317, 0.04317, 0.04317),
         headline_eta=0.5,
         metrics=tuple(run.rows),
         gate=gate_rules(failed),

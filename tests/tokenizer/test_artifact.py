@@ -241,7 +241,8 @@ def changes() -> list[Tokenizer]:
         for side in ("encoder", "decoder")
         for part in base.encoder.tensors()
     ]
-    settings = [{"kind": "Full"}, {"normalize": "none"}, {"latent_rms": (1.5, 1.5, 1.5000000000000002)}, {"prices": None}, {"beam": 2},
+    settings = [{"kind": "Full"}, {"normalize": "none"}, {"latent_rms": (1.5, 1.5, 1.5000000000000002)},
+                {"prices": None}, {"beam": 2},
                 {"tables": None}, {"tables": base.codebooks}, {"training": {**base.training, "seed": 4}}]  # fmt: skip
     return [base, *tensors, *networks, *(replace(base, **setting) for setting in settings)]
 
@@ -463,7 +464,8 @@ def test_missing_tensors_are_refused(folder, name):
     [{"levels": 4}, {"levels": 2}, {"levels": 0}, {"levels": -1}, {"levels": "3"}, {"levels": 10**30}, {"levels": None},
      {"dim": 5}, {"dim": "6"}, {"dim": 6.5}, {"dim": None}, {"latent_dim": 6}, {"codebook_sizes": [8, 5, 5]},
      {"codebook_sizes": 8}, {"normalize": "l1"}, {"normalize": None}, {"normalize": ["l2"]}, {"latent_rms": [-1, 1, 1]},
-     {"latent_rms": ["1"] * 3}, {"latent_rms": None}, {"latent_rms": 1.5}, {"latent_rms": [1.5]}, {"encoder": "transformer"},
+     {"latent_rms": ["1"] * 3}, {"latent_rms": None}, {"latent_rms": 1.5}, {"latent_rms": [1.5]},
+     {"encoder": "transformer"},
      {"encoder": "identity"}, {"decoder": None}, {"has_prices": False}, {"has_tables": False}, {"has_prices": "yes"},
      {"kind": 5}, {"training": []}, {"training": None}, {"unknown": 1}, {"beam": 0}, {"beam": 65},
      {"beam": "4"}, {"beam": 1.5}, {"encoder": "behaviour"}, {"decoder": "content"}, {"has_weights": True}],

@@ -9,18 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from train.habits import sample_of
 
 from drq_spark.config import Config, load_config
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms, normalized
-from drq_spark.train.driver import relative_mse, split, train_tokenizer
+from drq_spark.train.driver import split, train_tokenizer
+from drq_spark.train.figures import reconstruction_error
 from drq_spark.train.registry import NAMES, trainer
 
 F32 = NDArray[np.float32]
 SIZES = (12, 7, 5)
 DIM = 10
+END_TO_END = {"latent_dim": 6, "hidden": 16, "epochs": 3, "batch_size": 64}
 
 
 def clusters(rows: int = 700, seed: int = 0) -> F32:
@@ -43,7 +46,15 @@ def config_of(name: str, **options: Any) -> Config:
         "train.drq_vae.hidden": 16,
         "train.drq_vae.epochs": 3,
         "train.drq_vae.batch_size": 64,
+        "train.drq_vae_cl.steps": 20,
+        "train.drq_vae_cl.batch_size": 64,
+        "train.behaviour.steps": 20,
+        "train.behaviour.batch_size": 64,
+        "train.behaviour.dim": 4,
+        "train.behaviour.hidden": 8,
     }
+    for section in ("rq_vae", "rqp_vae"):
+        small |= {f"train.{section}.{key}": value for key, value in END_TO_END.items()}
     return load_config(options=small | {key.replace("__", "."): value for key, value in options.items()})
 
 
@@ -56,13 +67,14 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def trained() -> dict[str, Tokenizer]:
     """One tokenizer of each kind on the same sample."""
-    return {name: train_tokenizer(Sample(clusters(), "abc"), config_of(name)) for name in NAMES}
+    return {name: train_tokenizer(sample_of(clusters()), config_of(name)) for name in NAMES}
 
 
 def arrays(tokenizer: Tokenizer) -> list[F32]:
     """Every array of a tokenizer."""
     networks = [n.tensors().values() for n in (tokenizer.encoder, tokenizer.decoder) if n is not None]
-    return [*tokenizer.codebooks, *(tokenizer.tables or ()), *(tensor for group in networks for tensor in group)]
+    levels = (tokenizer.codebooks, tokenizer.prices, tokenizer.weights, tokenizer.tables)
+    return [*(array for group in levels for array in group or ()), *(tensor for group in networks for tensor in group)]
 
 
 def same(left: Tokenizer, right: Tokenizer) -> bool:
@@ -93,31 +105,31 @@ def test_decoding_and_encoding_again_is_no_worse_than_the_mean(name: str, traine
 
 
 def test_same_seed_same_bits(name: str, trained: dict[str, Tokenizer]) -> None:
-    again = train_tokenizer(Sample(clusters(), "abc"), config_of(name))
+    again = train_tokenizer(sample_of(clusters()), config_of(name))
     assert same(again, trained[name])
     assert again.training == trained[name].training
 
 
 def test_another_seed_another_tokenizer(name: str, trained: dict[str, Tokenizer]) -> None:
-    assert not same(train_tokenizer(Sample(clusters(), "abc"), config_of(name, seed=1)), trained[name])
+    assert not same(train_tokenizer(sample_of(clusters()), config_of(name, seed=1)), trained[name])
 
 
 def test_sample_is_not_changed(name: str) -> None:
     x = clusters(200)
     x.setflags(write=False)
-    train_tokenizer(Sample(x, "abc"), config_of(name))
+    train_tokenizer(sample_of(x), config_of(name))
     assert np.array_equal(x, clusters(200))
 
 
 def test_level_figures_are_those_of_the_shipped_codes(name: str, trained: dict[str, Tokenizer]) -> None:
     """Training saw exactly the codes that the frozen kernel gives: the figures agree where a single row would show."""
     tokenizer, config = trained[name], config_of(name)
-    data = split(Sample(clusters(), "abc"), config)
+    data = split(sample_of(clusters()), config)
     centre = tokenizer.latent(data.fit).mean(axis=0, dtype=np.float64)
     for part, rows in (("fit", data.fit), ("held_out", data.held_out)):
         latents = tokenizer.latent(rows)
         encoding = tokenizer.encode_latent(latents)
-        total = np.square(latents - centre).sum()
+        total = np.square(tokenizer.weighed(latents - centre)).sum()
         for level, figures in enumerate(tokenizer.training["levels"][part]):
             share = np.bincount(encoding.codes[:, level], minlength=SIZES[level]) / len(rows)
             entropy = -sum(p * np.log(p) for p in share if p > 0)
@@ -128,7 +140,7 @@ def test_level_figures_are_those_of_the_shipped_codes(name: str, trained: dict[s
 
 def test_held_out_error_is_that_of_rows_kept_away(name: str, trained: dict[str, Tokenizer]) -> None:
     tokenizer = trained[name]
-    data = split(Sample(clusters(), "abc"), config_of(name))
+    data = split(sample_of(clusters()), config_of(name))
     assert (len(data.fit), len(data.held_out)) == (630, 70)
     decoded = tokenizer.decode(tokenizer.encode(data.held_out).codes)
     mean = data.fit.astype(np.float64).mean(axis=0)
@@ -138,7 +150,10 @@ def test_held_out_error_is_that_of_rows_kept_away(name: str, trained: dict[str, 
 
 def test_latent_rms_is_that_of_the_whole_sample(name: str, trained: dict[str, Tokenizer]) -> None:
     latents = trained[name].latent(clusters())
-    assert trained[name].latent_rms == pytest.approx(effective_rms(latents), rel=1e-9)
+    expected = effective_rms(latents, trained[name].weights or (None,) * 3)
+    assert trained[name].latent_rms == pytest.approx(
+        effective_rms(latents, trained[name].weights or (None,) * 3), rel=1e-9
+    )
 
 
 def test_training_is_plain_json_without_times(name: str, trained: dict[str, Tokenizer]) -> None:
@@ -152,26 +167,26 @@ def test_training_is_plain_json_without_times(name: str, trained: dict[str, Toke
 
 
 def test_without_held_out_rows(name: str) -> None:
-    training = train_tokenizer(Sample(clusters(200), "abc"), config_of(name, sample__holdout=0.0)).training
+    training = train_tokenizer(sample_of(clusters(200)), config_of(name, sample__holdout=0.0)).training
     assert training["levels"]["held_out"] == []
     assert "held_out_relative_mse" not in training
 
 
 def test_fewer_items_than_codes_are_refused(name: str) -> None:
     with pytest.raises(InputRefused, match=r"^9 items .* 12 codes: lower tokenizer\.codes .*$"):
-        train_tokenizer(Sample(clusters(10), "abc"), config_of(name))
+        train_tokenizer(sample_of(clusters(10)), config_of(name))
 
 
 def test_as_many_items_as_codes(name: str) -> None:
     x = clusters(12)
-    tokenizer = train_tokenizer(Sample(x, "abc"), config_of(name, sample__holdout=0.0))
+    tokenizer = train_tokenizer(sample_of(x), config_of(name, sample__holdout=0.0))
     assert len(np.unique(tokenizer.encode(x).codes[:, 0])) == 12
 
 
 @pytest.mark.parametrize("distinct", [1, 2, 5])
 def test_fewer_distinct_rows_than_codes(name: str, distinct: int) -> None:
     x = np.tile(clusters(distinct), (300 // distinct, 1))
-    tokenizer = train_tokenizer(Sample(x, "abc"), config_of(name))
+    tokenizer = train_tokenizer(sample_of(x), config_of(name))
     sids = tokenizer.keys(tokenizer.encode(x).codes)
     assert len(np.unique(sids)) == distinct
     assert np.allclose(tokenizer.decode(tokenizer.encode(x).codes), x, atol=0.05 * np.abs(x).max())
@@ -180,7 +195,7 @@ def test_fewer_distinct_rows_than_codes(name: str, distinct: int) -> None:
 def test_constant_dimensions_cost_nothing(name: str, trained: dict[str, Tokenizer]) -> None:
     x = clusters()
     wide = np.concatenate([x, np.full((len(x), 3), 7.0, np.float32)], axis=1)
-    tokenizer = train_tokenizer(Sample(wide, "abc"), config_of(name))
+    tokenizer = train_tokenizer(sample_of(wide), config_of(name))
     assert np.allclose(tokenizer.decode(tokenizer.encode(wide).codes)[:, DIM:], 7.0, atol=0.05)
     error = trained[name].training["held_out_relative_mse"]
     assert tokenizer.training["held_out_relative_mse"] == pytest.approx(error, abs=0.06)
@@ -189,19 +204,19 @@ def test_constant_dimensions_cost_nothing(name: str, trained: dict[str, Tokenize
 @pytest.mark.parametrize(("scale", "offset"), [(1e-6, 0.0), (300.0, 0.0), (1.0, 100.0)])
 def test_unnormalised_input(name: str, trained: dict[str, Tokenizer], scale: float, offset: float) -> None:
     x = (clusters() * scale + offset).astype(np.float32)
-    tokenizer = train_tokenizer(Sample(x, "abc"), config_of(name))
+    tokenizer = train_tokenizer(sample_of(x), config_of(name))
     error = trained[name].training["held_out_relative_mse"]
     assert tokenizer.training["held_out_relative_mse"] == pytest.approx(error, abs=0.06)
 
 
 def test_normalised_input_is_what_is_learned(name: str) -> None:
     x = clusters()
-    tokenizer = train_tokenizer(Sample(x, "abc"), config_of(name, items__normalize="l2"))
+    tokenizer = train_tokenizer(sample_of(x), config_of(name, items__normalize="l2"))
     stretched = x * np.linspace(0.5, 9, len(x), dtype=np.float32)[:, None]
     assert tokenizer.normalize == "l2"
     assert (tokenizer.encode(stretched).codes == tokenizer.encode(x).codes).mean() > 0.999
     unit = normalized(x, "l2")
-    assert relative_mse(tokenizer, unit, unit.mean(axis=0, dtype=np.float64)) < 0.5
+    assert reconstruction_error(tokenizer, unit, unit.mean(axis=0, dtype=np.float64)) < 0.5
 
 
 def test_decode_depends_on_the_codes_alone(name: str, trained: dict[str, Tokenizer]) -> None:
@@ -217,7 +232,7 @@ def test_progress_tells_every_level(name: str) -> None:
     def record(stage: str, done: int, total: int, **figures: float) -> None:
         seen.append((stage, done, total, figures))
 
-    train_tokenizer(Sample(clusters(150), "abc"), config_of(name), record)
+    train_tokenizer(sample_of(clusters(150)), config_of(name), record)
     assert all(1 <= done <= total for _, done, total, _ in seen)
     levels = [entry for entry in seen if entry[0] in ("level 1", "level 2", "level 3")]
     assert [(done, total) for _, done, total, _ in levels] == [(1, 3), (2, 3), (3, 3)]

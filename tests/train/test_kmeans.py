@@ -10,12 +10,17 @@ from torch import Tensor
 from drq_spark.config import KMeans
 from drq_spark.errors import InputRefused
 from drq_spark.train import kmeans
-from drq_spark.train.kmeans import assign, assign_softly, fit_codebook, sum_by_code
+from drq_spark.train.kmeans import Balance, Codebook, assign, assign_softly, fit_codebook, sum_by_code
 
 
 def fit(rows: Tensor, size: int, seed: int = 0, **settings: float) -> Tensor:
+    return fitted(rows, size, Balance(), seed, **settings).codewords
+
+
+def fitted(rows: Tensor, size: int, balance: Balance, seed: int = 0, **settings: float) -> Codebook:
     generator = torch.Generator().manual_seed(seed)
-    return fit_codebook(rows.clone(), size, KMeans.model_validate(settings), generator, lambda done, total: None)
+    kmeans_settings = KMeans.model_validate(settings)
+    return fit_codebook(rows.clone(), size, kmeans_settings, generator, lambda done, total: None, balance)
 
 
 def whole_numbers(rows: int, dim: int, seed: int = 0, high: int = 4) -> Tensor:
@@ -113,7 +118,7 @@ def test_restarted_code_lies_in_an_over_full_one() -> None:
     """Code 1 has no row; it must move half way from the mean of the full code 0 to one of its rows, never elsewhere."""
     rows = torch.tensor([[-1.0], [1.0], [-1.0], [1.0], [50.0]])
     generator = torch.Generator().manual_seed(0)
-    run = kmeans._Fit(rows, KMeans(restart_share=0.0), generator, lambda done, total: None)
+    run = kmeans._Fit(rows, KMeans(restart_share=0.0), generator, lambda done, total: None, Balance())
     start, codes = torch.tensor([[0.0], [-99.0], [50.0]]), torch.tensor([0, 0, 0, 0, 2])
     moved = run._lloyd(start, codes, 0.0)
     assert moved[[0, 2]].tolist() == [[0.0], [50.0]]
@@ -124,10 +129,74 @@ def test_restarted_code_lies_in_an_over_full_one() -> None:
 def test_balance_spreads_the_items_at_little_cost() -> None:
     generator = torch.Generator().manual_seed(3)
     rows = torch.randn(4000, 16, generator=generator) * torch.rand(4000, 1, generator=generator).pow(3)
-    plain, balanced = fit(rows, 64, balance=0.0, restart_share=0.0), fit(rows, 64)
+    plain, balanced = fit(rows, 64, start_price=0.0, restart_share=0.0), fit(rows, 64)
     shares = [torch.bincount(assign(rows, codewords), minlength=64) / 4000 for codewords in (plain, balanced)]
     assert shares[1].square().sum() < 0.8 * shares[0].square().sum()
     assert error(rows, balanced) < 1.05 * error(rows, plain)
+
+
+def skewed(rows: int = 4000) -> Tensor:
+    """Most rows near the origin, some far out: plain k-means spends its codes on those."""
+    generator = torch.Generator().manual_seed(3)
+    return torch.randn(rows, 16, generator=generator) * torch.rand(rows, 1, generator=generator)
+
+
+def perplexity(codes: Tensor, size: int, use: Tensor | None = None) -> float:
+    share = torch.bincount(codes, weights=use, minlength=size).double()
+    return float(torch.special.entr(share / share.sum()).sum().exp()) / size
+
+
+def test_the_dial_goes_from_plain_to_uniform() -> None:
+    rows = skewed()
+    books = [fitted(rows, 64, Balance(dial)) for dial in (0.0, 0.3, 0.6, 0.9)]
+    used = [perplexity(book.codes, 64) for book in books]
+    assert used == sorted(used)
+    assert used[0] < 0.7
+    assert used[-1] > 0.97
+    assert not books[0].price.any()
+    assert all(abs(float(book.price.mean())) < 1e-9 and book.price.any() for book in books[1:])
+
+
+def test_codes_of_a_codebook_are_those_of_its_prices() -> None:
+    rows = skewed(600)
+    book = fitted(rows, 16, Balance(0.6))
+    assert (book.codes == assign(rows, book.codewords, book.price)).float().mean() > 0.995  # float32, other coordinates
+    assert not torch.equal(book.codes, assign(rows, book.codewords))
+
+
+def test_the_end_of_the_dial_is_uniform() -> None:
+    rows = torch.randn(4000, 16, generator=torch.Generator().manual_seed(3))
+    assert perplexity(fitted(rows, 64, Balance(1.0)).codes, 64) > 0.995
+
+
+def test_prices_scale_with_the_squares() -> None:
+    rows = skewed(600)
+    small, large = fitted(rows, 16, Balance(0.6)), fitted(rows * 8, 16, Balance(0.6))
+    assert torch.allclose(large.price, 64 * small.price)
+    assert torch.equal(large.codes, small.codes)
+
+
+def test_balance_by_exposure_evens_out_exposure() -> None:
+    rows, use = skewed(), torch.rand(4000, generator=torch.Generator().manual_seed(9), dtype=torch.float64).pow(-0.7)
+    use[rows[:, 0] > 0] *= 10
+    by_items, by_use = fitted(rows, 32, Balance(0.7)), fitted(rows, 32, Balance(0.7, use))
+    assert perplexity(by_use.codes, 32, use) > perplexity(by_items.codes, 32, use) + 0.05
+    assert perplexity(by_use.codes, 32) < perplexity(by_items.codes, 32)
+
+
+def test_use_of_nothing_is_balanced_like_none() -> None:
+    rows = skewed(300)
+    assert torch.isfinite(fitted(rows, 8, Balance(0.6, torch.zeros(300, dtype=torch.float64))).codewords).all()
+
+
+def test_the_price_step_ends_where_theory_says() -> None:
+    """b = w ln s up to a constant, at the temperature and the use that it has then."""
+    price, use = torch.zeros(4, dtype=torch.float64), torch.tensor([0.1, 0.5, 1.4, 2.0], dtype=torch.float64)
+    for _ in range(500):
+        price = kmeans._next_price(price, use, 3.0, 0.5)
+    expected = 3.0 * (use + 1e-3).log()
+    assert torch.allclose(price, expected - expected.mean())
+    assert not kmeans._next_price(price, use, 0.0, 0.5).any()
 
 
 def test_result_ends_in_plain_iterations() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from drq_spark.train.tables import RIDGE, refit_tables
+from drq_spark.train.tables import RIDGE, joint_least_squares
 
 F32 = NDArray[np.float32]
 SIZES = (5, 4, 3)
@@ -27,7 +27,7 @@ def test_tables_solve_the_joint_least_squares() -> None:
     chosen = np.concatenate([np.eye(size)[codes[:, level]] for level, size in enumerate(SIZES)], axis=1)
     prior = np.concatenate(books).astype(np.float64)
     solved = np.linalg.solve(chosen.T @ chosen + RIDGE * np.eye(sum(SIZES)), chosen.T @ latents + RIDGE * prior)
-    tables = refit_tables(latents, codes, books)
+    tables = joint_least_squares(latents, codes, books)
     error, best = (
         np.square(latents - chosen @ t).sum() + RIDGE * np.square(t - prior).sum()
         for t in (np.concatenate(tables), solved)
@@ -38,13 +38,13 @@ def test_tables_solve_the_joint_least_squares() -> None:
 
 def test_a_code_that_nobody_uses_keeps_its_codeword() -> None:
     latents, codes, books = problem()
-    assert np.array_equal(refit_tables(latents, codes, books)[0][4], books[0][4])
+    assert np.array_equal(joint_least_squares(latents, codes, books)[0][4], books[0][4])
 
 
 def test_tables_beat_the_codebooks_on_the_rows_of_the_fit() -> None:
     latents, codes, books = problem()
     before, after = (
         np.square(latents - sum(t[codes[:, level]] for level, t in enumerate(tables))).sum()
-        for tables in (books, refit_tables(latents, codes, books))
+        for tables in (books, joint_least_squares(latents, codes, books))
     )
     assert after < 0.9 * before

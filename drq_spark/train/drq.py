@@ -1,0 +1,150 @@
+"""`drq`: the paper's separation of geometry and distribution, carried through to codes that serve all three axes.
+
+Geometry is frozen before any code is learned: z = [x - m ; a (g(x) - mean g)], the embedding as it is (a rotation or a
+trained encoder gains nothing after quantization) and, where there are events, a direction g that is learned from
+behaviour. Distribution is dataset-level: residual k-means with restarts, prices that even out the use of codes, and a
+beam whose paths the books are refitted to. Without events it is the content alone.
+
+What behaviour may cost is decided by fidelity: levels weigh the behaviour part by w_l^2 = s 2^-l / readout, and s is
+the scale at which the relative error of unseen items exceeds that of s = 0 by `train.drq.fidelity_slack`, read off a
+straight line through fits at several scales. No figure of behaviour is looked at. The decode tables hold the behaviour
+part at full length (its variance `_READOUT` times that of the content), so the sum of a SID's table rows carries it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drq_spark.config import Config
+from drq_spark.tokenizer import Tokenizer
+from drq_spark.tokenizer.network import BehaviourEncoder, ContentDecoder
+from drq_spark.train.behaviour import BehaviourModel, train_behaviour
+from drq_spark.train.blocks import row_blocks
+from drq_spark.train.contract import Progress, TrainingData, silent
+from drq_spark.train.figures import reconstruction_error
+from drq_spark.train.kmeans import require_rows
+from drq_spark.train.memory import books_bytes, prepared_bytes
+from drq_spark.train.residual import quantized
+
+F32 = NDArray[np.float32]
+
+_READOUT = 4.0  # variance of the behaviour part of the latent, in that of the content; free for the codes
+_SCALES = (0.0, 0.125, 0.25, 0.5, 1.0)  # one fit moves by half a per cent with its random start, a line by less
+_BUDGET_ROWS = 20_000  # of the fits that find the scale, where K is small
+_BUDGET_ROWS_PER_CODE = 32
+_BUDGET_HELD_OUT = 0.25
+
+
+class DrqTrainer:
+    """Trainer of `drq`; see `drq_spark.train.contract.Trainer`."""
+
+    def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
+        """The prepared sample, its latents where there are events, and what the books need."""
+        if not config.trains_on_events:
+            return prepared_bytes(rows, dim) + books_bytes(rows, dim, config)
+        latent_dim = dim + config.train.behaviour.dim
+        return prepared_bytes(rows, dim + latent_dim) + books_bytes(rows, latent_dim, config)
+
+    def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
+        """Learn from behaviour where there is some, choose its weight, and fit books to the latents."""
+        require_rows(len(data.fit), config.tokenizer.codebook_sizes)
+        if data.behaviour is None:
+            return quantized("drq", data, data.prepared, config, progress)
+        model = train_behaviour(data, config, progress)
+        encoder = behaviour_encoder(model, data.fit)
+        latents = encoded(encoder, data.prepared)
+        scale, budget = _choose_scale(data, latents, encoder, config, progress)
+        described = {"behaviour": model.figures, "behaviour_weight": scale, "fidelity_budget": budget}
+        return _fit(data, latents, encoder, scale, config, progress, described)
+
+
+def behaviour_encoder(model: BehaviourModel, fit: F32) -> BehaviourEncoder:
+    """The encoder whose behaviour part has `_READOUT` times the variance of the content of the fit rows."""
+    mean = fit.mean(axis=0, dtype=np.float64)
+    directions = model.embed(fit)
+    centre = directions.mean(axis=0, dtype=np.float64)
+    content = sum(float(np.square(fit[block] - mean).sum()) for block in row_blocks(*fit.shape))
+    behaviour = float(np.square(directions - centre).sum())
+    scale = (_READOUT * content / behaviour) ** 0.5 if behaviour > 0 else 0.0
+    return BehaviourEncoder(
+        network=model.network,
+        shift=mean.astype(np.float32),
+        centre=centre.astype(np.float32),
+        scale=np.array([scale], np.float32),
+    )
+
+
+def encoded(encoder: BehaviourEncoder, prepared: F32) -> F32:
+    """Latents float32 [n, d] of prepared rows, as `Tokenizer.latent` gives them, in blocks."""
+    latents = np.empty((len(prepared), encoder.width_out), np.float32)
+    for block in row_blocks(len(prepared), encoder.width_out + len(encoder.network.hidden)):
+        latents[block] = encoder(prepared[block])
+    return latents
+
+
+def level_weights(encoder: BehaviourEncoder, scale: float, config: Config) -> tuple[F32, ...]:
+    """Diagonal of W per level, float32 [d]: 1 for the content, w_l for the behaviour part.
+
+    Early levels carry behaviour, late ones content: that costs less fidelity than equal weights at the same AUC. The
+    last choice of a beam is between whole paths, so it weighs behaviour as the first level does.
+    """
+    levels, content = config.tokenizer.levels, encoder.shift
+    shares = [0.5**level for level in range(levels)]
+    if config.tokenizer.beam_width > 1:
+        shares[-1] = 1.0
+    parts = [np.full(encoder.network.width_out, (share * scale / _READOUT) ** 0.5) for share in shares]
+    return tuple(np.concatenate([np.ones_like(content), part]).astype(np.float32) for part in parts)
+
+
+def _fit(
+    data: TrainingData,
+    latents: F32,
+    encoder: BehaviourEncoder,
+    scale: float,
+    config: Config,
+    progress: Progress,
+    described: dict[str, Any],
+) -> Tokenizer:
+    return quantized(
+        "drq",
+        data,
+        latents,
+        config,
+        progress,
+        encoder=encoder,
+        decoder=ContentDecoder(encoder.shift, encoder.width_out),
+        weights=level_weights(encoder, scale, config),
+        described=described,
+    )
+
+
+def _choose_scale(
+    data: TrainingData, latents: F32, encoder: BehaviourEncoder, config: Config, progress: Progress
+) -> tuple[float, dict[str, Any]]:
+    """The scale of the behaviour weights that the fidelity budget allows, and how it was found (plain JSON)."""
+    part = _budget_part(data, config)
+    rows = slice(data.held_out_rows, data.held_out_rows + len(part.prepared))
+    errors = []
+    for done, scale in enumerate(_SCALES):
+        tokenizer = _fit(part, latents[rows], encoder, scale, config, silent, {})
+        errors.append(reconstruction_error(tokenizer, part.held_out, part.fit.mean(axis=0, dtype=np.float64)))
+        progress("behaviour weight", done + 1, len(_SCALES), scale=scale, held_out_relative_mse=errors[-1])
+    slope, base = np.polyfit(_SCALES, errors, 1)
+    allowed = config.train.drq.fidelity_slack * base
+    chosen = float(np.clip(allowed / slope, 0.0, max(_SCALES))) if slope > 0 else max(_SCALES)
+    found = {"scales": list(_SCALES), "unseen_relative_mse": errors, "line": [float(base), float(slope)]}
+    return chosen, {**found, "items": len(part.prepared)}
+
+
+def _budget_part(data: TrainingData, config: Config) -> TrainingData:
+    """Some of the fit rows (they are in random order), split again."""
+    wanted = max(_BUDGET_ROWS, _BUDGET_ROWS_PER_CODE * max(config.tokenizer.codebook_sizes))
+    rows = data.fit[:wanted]
+    least = max(config.tokenizer.codebook_sizes)
+    held_out = min(int(_BUDGET_HELD_OUT * len(rows)), len(rows) - least)
+    exposure = None if data.exposure is None else data.exposure[data.held_out_rows :][: len(rows)]
+    return replace(data, prepared=rows, held_out_rows=held_out, exposure=exposure, behaviour=None)
