@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from drq_spark.config import Config
+from collections.abc import Sequence
 
+from drq_spark.config import Config, EndToEnd
+
+START_ROWS_PER_CODE = 64  # rows that the books of an end-to-end tokenizer start from
 _FLOAT32, _FLOAT64 = 4, 8
 _PAIR = 16  # two int64
 _TILES = 120 * 2**20  # blocks and tiles in work at a time; measured, does not grow with the sample
@@ -44,3 +47,21 @@ def vae_bytes(dim: int, config: Config) -> int:
     weights = 2 * dim * latent_dim + settings.hidden * (2 * dim + 3 * latent_dim)
     activations = settings.batch_size * (6 * dim + 6 * settings.hidden + 8 * latent_dim)
     return _FLOAT32 * (6 * weights + activations) + 3 * dim * dim * _FLOAT64 + _TILES
+
+
+def end_to_end_bytes(rows: int, dim: int, codebook_sizes: Sequence[int], settings: EndToEnd) -> int:
+    """The prepared sample and its latents, networks and books with gradients, moments and kept state, and a batch."""
+    latent_dim = min(settings.latent_dim, dim)
+    weights = 2 * dim * latent_dim + 2 * settings.hidden * (dim + latent_dim) + sum(codebook_sizes) * latent_dim
+    batch = 6 * dim + 6 * settings.hidden + 4 * len(codebook_sizes) * latent_dim + 2 * sum(codebook_sizes)
+    start = 2 * START_ROWS_PER_CODE * max(codebook_sizes) * latent_dim
+    work = _FLOAT32 * (6 * weights + settings.batch_size * batch + start) + 3 * dim * dim * _FLOAT64 + _TILES
+    return prepared_bytes(rows, dim + latent_dim) + rows * len(codebook_sizes) * _ROW_OVERHEAD + work
+
+
+def pair_batch_bytes(dim: int, config: Config) -> int:
+    """A batch of pairs in the contrastive stage of `drq_vae_cl`: activations of both ends, and similarities."""
+    settings, hidden = config.train.drq_vae_cl, config.train.drq_vae.hidden
+    latent_dim = min(config.train.drq_vae.latent_dim, dim)
+    activations = 2 * settings.batch_size * (3 * dim + 3 * hidden + 4 * latent_dim)
+    return _FLOAT32 * (activations + 8 * settings.batch_size**2)

@@ -10,10 +10,28 @@ from drq_spark.errors import ConfigError, SetupError
 from drq_spark.train.contract import Trainer
 
 
+def _drq() -> Trainer:
+    from drq_spark.train.drq import DrqTrainer
+
+    return DrqTrainer()
+
+
 def _rq_kmeans() -> Trainer:
     from drq_spark.train.rq_kmeans import RqKMeans
 
     return RqKMeans()
+
+
+def _rq_vae() -> Trainer:
+    from drq_spark.train.rq_vae import RqVaeTrainer
+
+    return RqVaeTrainer()
+
+
+def _rqp_vae() -> Trainer:
+    from drq_spark.train.rqp_vae import RqpVaeTrainer
+
+    return RqpVaeTrainer()
 
 
 def _drq_vae() -> Trainer:
@@ -22,7 +40,20 @@ def _drq_vae() -> Trainer:
     return DrqVaeTrainer()
 
 
-_TRAINERS: dict[str, Callable[[], Trainer]] = {"rq_kmeans": _rq_kmeans, "drq_vae": _drq_vae}
+def _drq_vae_cl() -> Trainer:
+    from drq_spark.train.drq_vae_cl import DrqVaeClTrainer
+
+    return DrqVaeClTrainer()
+
+
+_TRAINERS: dict[str, Callable[[], Trainer]] = {
+    "drq": _drq,
+    "rq_kmeans": _rq_kmeans,
+    "rq_vae": _rq_vae,
+    "rqp_vae": _rqp_vae,
+    "drq_vae": _drq_vae,
+    "drq_vae_cl": _drq_vae_cl,
+}
 
 NAMES = tuple(_TRAINERS)
 
