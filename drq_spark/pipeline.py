@@ -240,14 +240,7 @@ def sample(run: Run, catalogue: Catalogue) -> None:
         InputRefused: too many bad rows, fewer valid ones than codes, or no pairs; nothing is written then.
     """
     with run.step("sample"):
-        events = read_events(run.spark, run.config, run.state.id_type)
-        drawn = draw_sample(catalogue, run.config, run.staging)
-        if events is not None and run.config.items.exposure is None:
-            counted = with_exposure(drawn.select("item_id"), events)  # ids alone are shuffled, no embeddings
-            drawn = drawn.drop("exposure").join(F.broadcast(counted), "item_id")
-        behaviour = None
-        if events is not None and run.config.trains_on_events:
-            behaviour = draw_behaviour(catalogue, events, run.config, run.staging)
+        drawn, behaviour = _draw(run, catalogue)
         save_run(run.store, run.state)  # killed from here on, the run is taken up again on any date
         _write_by_key(run, SAMPLE, drawn, "sample_key")
         run.watcher.note(f"{run.store.read(SAMPLE, run.state.run_id).count():,} items in the sample")
@@ -271,6 +264,8 @@ def train(run: Run) -> None:
         folder = save_tokenizer(tokenizer, run.store.tokenizers)
         run.state = replace(run.state, tokenizer_id=tokenizer_id(tokenizer))
         run.watcher.note(f"tokenizer in {folder}")
+        for warning in tokenizer.training.get("warnings", ()):
+            run.watcher.note(f"warning: {warning}")
 
 
 def assign(run: Run, catalogue: Catalogue) -> None:
@@ -375,6 +370,20 @@ def write_report(run: Run) -> None:
     gate = _judge(run, figures)
     data = gather(run.store, asdict(run.state), run.config, tokenizer, figures, gate)
     write_bytes(run.store.report, render(data).encode())
+
+
+def _draw(run: Run, catalogue: Catalogue) -> tuple[DataFrame, DrawnBehaviour | None]:
+    """The sample, exposed as often as its items have events where nothing else is known; pairs where training asks."""
+    drawn = draw_sample(catalogue, run.config, run.staging)
+    events = read_events(run.spark, run.config, run.state.id_type)
+    if events is None:
+        return drawn, None
+    if run.config.items.exposure is None:
+        counted = with_exposure(drawn.select("item_id"), events)  # ids alone are shuffled, no embeddings
+        drawn = drawn.drop("exposure").join(F.broadcast(counted), "item_id")
+    if not run.config.trains_on_events:
+        return drawn, None
+    return drawn, draw_behaviour(catalogue, events, run.config, run.staging)
 
 
 def _write_by_key(run: Run, table: Table, df: DataFrame, key: str) -> None:
