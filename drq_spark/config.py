@@ -128,11 +128,11 @@ class DrqVae(Section):
 class EndToEnd(Section):
     """What the tokenizers have in common whose books are trained together with encoder and decoder."""
 
-    latent_dim: Positive = Field(64, description="d; at most the dimension of the embeddings")
+    latent_dim: Positive = Field(256, description="d; at most the dimension of the embeddings")
     hidden: Positive = Field(512, description="Width of the hidden layer of encoder and decoder")
-    steps: Positive = Field(3000, description="Optimizer steps, at most `epochs` passes over the sample")
-    epochs: Positive = Field(60, description="Passes over the sample, at most; the best held-out state is kept")
-    batch_size: Positive = Field(1024, description="Rows a step")
+    steps: Positive = Field(4000, description="Optimizer steps, at most `epochs` passes over the sample")
+    epochs: Positive = Field(40, description="Passes over the sample, at most; the best held-out state is kept")
+    batch_size: Positive = Field(512, description="Rows a step")
     learning_rate: Annotated[float, Field(gt=0.0)] = Field(1e-3, description="Adam's peak learning rate")
     commitment: Annotated[float, Field(ge=0.0)] = Field(
         0.25, description="Weight of the pull of the latents towards their codewords"

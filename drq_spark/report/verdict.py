@@ -61,10 +61,11 @@ def grade(value: float, bounds: tuple[float, float]) -> Grade:
 
 
 def findings(data: ReportData) -> list[Finding]:
-    """Everything worth a sentence: first the levels, then the whole SIDs, then what changed."""
+    """Everything worth a sentence: first what training warned of, the levels, the whole SIDs, then what changed."""
+    warned = [Finding("poor", f"Training: {warning}.") for warning in data.training.get("warnings", ())]
     levels = [_level(data, level) for level in range(1, len(data.codebook_sizes) + 1)]
     rest = [_exposure(data), _collisions(data), _fidelity(data), _churn(data), _quarantine(data)]
-    return [finding for finding in (*levels, *rest) if finding is not None]
+    return [finding for finding in (*warned, *levels, *rest) if finding is not None]
 
 
 def capacity_parts(data: ReportData, level: int, weighting: str = "items") -> tuple[float, float] | None:

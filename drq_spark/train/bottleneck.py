@@ -26,12 +26,17 @@ class Quantized:
     """A batch with its codes; nothing here carries a gradient.
 
     Attributes:
-        codes: int64 [n, L]. residuals: r^1 .. r^L, float32 [n, d] each. total: z_q, float32 [n, d].
+        codes: int64 [n, L]. residuals: r^1 .. r^L, chosen: c^1_{s^1} .. c^L_{s^L}, float32 [n, d] each.
     """
 
     codes: Tensor
     residuals: tuple[Tensor, ...]
-    total: Tensor
+    chosen: tuple[Tensor, ...]
+
+    @property
+    def total(self) -> Tensor:
+        """z_q, float32 [n, d]."""
+        return torch.stack(self.chosen).sum(dim=0)
 
 
 @dataclass(frozen=True)
@@ -62,29 +67,26 @@ class Bottleneck(nn.Module, ABC):
 @torch.no_grad()
 def quantize(z: Tensor, books: Sequence[Tensor]) -> Quantized:
     """Greedy codes of latents float32 [n, d] by codebooks float32 [K_l, d]; lowest code on ties."""
-    residual, total, residuals, codes = z.detach(), torch.zeros_like(z), [], []
+    residual, residuals, codes, chosen = z.detach(), [], [], []
     for book in books:
         residuals.append(residual)
         codes.append(assign(residual, book))
-        chosen = book[codes[-1]]
-        residual, total = residual - chosen, total + chosen
-    return Quantized(torch.stack(codes, dim=1), tuple(residuals), total)
+        chosen.append(book[codes[-1]])
+        residual = residual - chosen[-1]
+    return Quantized(torch.stack(codes, dim=1), tuple(residuals), tuple(chosen))
 
 
-def commitment(z: Tensor, quantized: Quantized, books: Sequence[Tensor]) -> Tensor:
+def commitment(z: Tensor, quantized: Quantized) -> Tensor:
     """sum_l ||r^l - sg[c^l_{s^l}]||^2 per row [n], the earlier levels held fast in r^l.
 
     Equals sum_l ||z - sg[z_q^{<=l}]||^2, the commitment of Lee et al. 2022 (arXiv 2203.01941), equation 6.
     """
-    loss, fixed = torch.zeros(len(z), device=z.device), torch.zeros_like(z)
-    for level, book in enumerate(books):
-        fixed = fixed + book[quantized.codes[:, level]]
-        loss = loss + (z - fixed).square().sum(dim=1)
-    return loss
+    pairs = zip(quantized.residuals, quantized.chosen, strict=True)
+    return torch.stack([(straight_through(z, r) - c).square().sum(dim=1) for r, c in pairs]).sum(dim=0)
 
 
 def straight_through(z: Tensor, target: Tensor) -> Tensor:
-    """`target` forwards, the identity backwards: d/dz = I (Bengio et al. 2013; van den Oord et al. 2017)."""
+    """`target` forwards, the identity backwards: d/dz = I (Bengio et al. 2013, van den Oord et al. 2017)."""
     return z + (target - z).detach()
 
 

@@ -1,4 +1,4 @@
-"""Saying that a level collapsed: few codes do all the work, and nothing in the error of training need show it."""
+"""Saying that a level collapsed: few codes do all the work, which the error of training need not show."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from drq_spark.train.figures import LevelFigures
 
-_COLLAPSED = 0.5  # a level that uses less than this share of the codes that the rows could use
+_LEAST_USED = 0.5  # share of the codes that the rows could use; below it a level has collapsed
+_LEAST_EVEN = 0.25  # the same of its perplexity
+_NOTHING_LEFT = 1e-4  # of the variance: a level that finds no more has nothing to tell apart
 
 
 def collapse_warnings(
@@ -22,11 +24,17 @@ def collapse_warnings(
         rows: float32 [n, D], those rows: as few different ones as there are codes in use are no collapse.
         remedy: what to do, appended.
     """
-    if all(level.used >= _COLLAPSED for level in levels):
+    if all(level.used >= _LEAST_USED and level.perplexity >= _LEAST_EVEN for level in levels):
         return []
     distinct = len(np.unique(rows, axis=0))
+    before = [1.0, *(level.relative_mse for level in levels)]
     return [
-        f"level {number} uses {round(level.used * size)} of {size} codes: {remedy}"
-        for number, (level, size) in enumerate(zip(levels, sizes, strict=True), start=1)
-        if level.used * size < _COLLAPSED * min(size, distinct)
+        f"level {index + 1} uses {round(level.used * size)} of {size} codes, no better than "
+        f"{max(1, round(level.perplexity * size))} codes used evenly: {remedy}"
+        for index, (level, size) in enumerate(zip(levels, sizes, strict=True))
+        if before[index] > _NOTHING_LEFT and _collapsed(level, size, min(size, distinct))
     ]
+
+
+def _collapsed(level: LevelFigures, size: int, usable: int) -> bool:
+    return level.used * size < _LEAST_USED * usable or level.perplexity * size < _LEAST_EVEN * usable

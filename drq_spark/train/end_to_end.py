@@ -9,7 +9,6 @@ bounded by steps. What differs between the tokenizers, how the books learn, is t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from drq_spark.config import Config, EndToEnd
-from drq_spark.errors import TrainingFailed
 from drq_spark.measure.formulas import perplexity, utilization
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms
@@ -29,6 +27,7 @@ from drq_spark.train.blocks import row_blocks
 from drq_spark.train.bottleneck import Bottleneck, Quantized, quantize
 from drq_spark.train.collapse import collapse_warnings
 from drq_spark.train.contract import Progress, TrainingData
+from drq_spark.train.descent import Descent, random_batches
 from drq_spark.train.drq_vae import encode
 from drq_spark.train.figures import sample_figures
 from drq_spark.train.kmeans import require_rows
@@ -46,16 +45,17 @@ class Recipe(Protocol):
     """What makes an end-to-end tokenizer this one.
 
     Attributes:
-        name: in the registry. stream: purpose of its random numbers, see `random_stream`. remedy: what to do where it
-        collapses.
+        name: in the registry. stream: purpose of its random numbers, see `random_stream`.
     """
 
     name: str
     stream: int
-    remedy: str
 
     def settings(self, config: Config) -> EndToEnd:
         """Its section of the settings."""
+
+    def remedy(self, config: Config) -> str:
+        """What to do where it collapses."""
 
     def bottleneck(self, latents: Tensor, config: Config, generator: torch.Generator, progress: Progress) -> Bottleneck:
         """Started for the latents float32 [n, d] that the untrained encoder gives the first fit rows, n >= every K."""
@@ -94,12 +94,14 @@ def fit_end_to_end(recipe: Recipe, data: TrainingData, config: Config, progress:
         codebooks=books,
         encoder=encoder,
         decoder=decoder,
-        latent_rms=(effective_rms(latents),) * len(books),
+        latent_rms=effective_rms(latents, (None,) * len(books)),
     )
     figures = sample_figures(tokenizer, latents, data.held_out_rows)
     for level in range(tokenizer.levels):
         progress(f"level {level + 1}", level + 1, tokenizer.levels, **figures.shown(level))
-    warnings = collapse_warnings(figures.fit, tokenizer.codebook_sizes, data.fit, recipe.remedy)
+    warnings = collapse_warnings(figures.fit, tokenizer.codebook_sizes, data.fit, recipe.remedy(config))
+    if min(curve.relative_mse) == curve.relative_mse[0]:
+        warnings.append(f"training never improved on its start: lower train.{recipe.name}.learning_rate")
     training = {"levels": figures.described(), "curve": asdict(curve), "warnings": warnings}
     return replace(tokenizer, training=training)
 
@@ -134,15 +136,14 @@ class _Run:
         self.batch = min(self.settings.batch_size, len(self.fit))
         self.steps = min(self.settings.steps, self.settings.epochs * (len(self.fit) // self.batch))
         self.model = self._started(config)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.settings.learning_rate)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, self.settings.learning_rate, total_steps=max(2, self.steps), pct_start=0.1
-        )
+        adam = torch.optim.Adam(self.model.parameters(), lr=self.settings.learning_rate)
+        self.descent = Descent(adam, self.steps, f"lower train.{recipe.name}.learning_rate")
 
     def train(self) -> Curve:
         """All steps; the model ends in the state that was judged best, the start included."""
         best = self.judge()
-        curve, kept, batches = Curve([0], [best]), deepcopy(self.model.state_dict()), self._batches()
+        curve, kept = Curve([0], [best]), deepcopy(self.model.state_dict())
+        batches = random_batches(len(self.fit), self.batch, self.generator)
         counts = [torch.zeros(size, dtype=torch.int64) for size in self.sizes]
         every = -(-self.steps // _POINTS)
         for done in range(1, self.steps + 1):
@@ -159,13 +160,7 @@ class _Run:
     def step(self, rows: Tensor) -> Tensor:
         """One optimizer step on these fit rows int64 [n]; their codes int64 [n, L]."""
         loss, quantized = self.model.loss(self._moved(self.fit[rows]))
-        if not torch.isfinite(loss):
-            section = f"train.{self.recipe.name}"
-            raise TrainingFailed(f"the loss of {self.recipe.name} is not finite: lower {section}.learning_rate")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        self.schedule.step()
+        self.descent.step(loss)
         self.model.bottleneck.after_step(quantized, self.generator)
         return quantized.codes
 
@@ -197,12 +192,6 @@ class _Run:
         rows = self._moved(self.fit[: START_ROWS_PER_CODE * max(self.sizes)])
         model.bottleneck = self.recipe.bottleneck(model.encoder(rows), config, self.generator, self.progress)
         return model.to(self.device)
-
-    def _batches(self) -> Iterator[Tensor]:
-        """Rows of one batch after another, int64 [batch]: passes in new orders, incomplete last batches left out."""
-        while True:
-            order = torch.randperm(len(self.fit), generator=self.generator)
-            yield from order[: len(order) // self.batch * self.batch].view(-1, self.batch)
 
     def _moved(self, x: Tensor) -> Tensor:
         """Rows of x in training coordinates, on the device."""

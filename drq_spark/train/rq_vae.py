@@ -3,7 +3,8 @@
     loss of the bottleneck = sum_l ||sg[r^l] - c^l_{s^l}||^2 + commitment * sum_l ||r^l - sg[c^l_{s^l}]||^2
 
 The first term moves the codewords, the second the encoder; sg holds its argument fast. Gradients of the reconstruction
-pass the codes by `straight_through` or `rotated`, for z_q as a whole.
+pass the codes straight through, d z_q / dz = I, or by the rotation trick, level by level: d z_q / dz = sum_l (|c^l| /
+|r^l|) R^l with the earlier levels held fast in r^l. One rotation from z to z_q diverged on every catalogue tried.
 """
 
 from __future__ import annotations
@@ -29,14 +30,11 @@ from drq_spark.train.contract import Progress, TrainingData
 from drq_spark.train.end_to_end import fit_end_to_end
 from drq_spark.train.memory import end_to_end_bytes
 
-_ESTIMATORS = {"straight_through": straight_through, "rotation": rotated}
-
 
 class RqVaeTrainer:
     """Trainer of `rq_vae`; see `drq_spark.train.contract.Trainer` and `drq_spark.train.end_to_end.Recipe`."""
 
     name, stream = "rq_vae", 3
-    remedy = "set train.rq_vae.start=kmeans, or use rqp_vae or drq"
 
     def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
         """Peak bytes, see `Trainer`."""
@@ -49,6 +47,11 @@ class RqVaeTrainer:
     def settings(self, config: Config) -> RqVae:
         """`train.rq_vae`."""
         return config.train.rq_vae
+
+    def remedy(self, config: Config) -> str:
+        """What to do where a level collapses."""
+        random = config.train.rq_vae.start == "random"
+        return "set train.rq_vae.start=kmeans, or use rqp_vae or drq" if random else "use rqp_vae or drq"
 
     def bottleneck(self, latents: Tensor, config: Config, generator: torch.Generator, progress: Progress) -> Bottleneck:
         """Books by k-means, or the naive random ones."""
@@ -65,7 +68,7 @@ class LearnedBooks(Bottleneck):
     def __init__(self, books: Sequence[Tensor], settings: RqVae) -> None:
         super().__init__()
         self.parts = nn.ParameterList(nn.Parameter(book) for book in books)
-        self.estimator, self.commitment = _ESTIMATORS[settings.estimator], settings.commitment
+        self.settings = settings
 
     def books(self) -> list[Tensor]:
         """The codebooks, float32 [K_l, d] each, without gradient."""
@@ -73,10 +76,17 @@ class LearnedBooks(Bottleneck):
 
     def forward(self, z: Tensor) -> Passed:
         """Quantize latents [n, d] of a batch."""
-        books = self.books()
-        quantized = quantize(z, books)
-        loss = codebook_loss(quantized, list(self.parts)) + self.commitment * commitment(z, quantized, books)
-        return Passed(self.estimator(z, quantized.total), loss, quantized)
+        quantized = quantize(z, self.books())
+        loss = codebook_loss(quantized, list(self.parts)) + self.settings.commitment * commitment(z, quantized)
+        if self.settings.estimator == "rotation":
+            return Passed(rotated_levels(z, quantized), loss, quantized)
+        return Passed(straight_through(z, quantized.total), loss, quantized)
+
+
+def rotated_levels(z: Tensor, quantized: Quantized) -> Tensor:
+    """z_q forwards; backwards the sum of the rotations that take each residual to its codeword, see `rotated`."""
+    pairs = zip(quantized.residuals, quantized.chosen, strict=True)
+    return torch.stack([rotated(straight_through(z, r), c) for r, c in pairs]).sum(dim=0)
 
 
 def codebook_loss(quantized: Quantized, books: Sequence[Tensor]) -> Tensor:

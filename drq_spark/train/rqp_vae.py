@@ -37,7 +37,6 @@ class RqpVaeTrainer:
     """Trainer of `rqp_vae`; see `drq_spark.train.contract.Trainer` and `drq_spark.train.end_to_end.Recipe`."""
 
     name, stream = "rqp_vae", 4
-    remedy = "raise train.rqp_vae.revive_below or steps, or use drq"
 
     def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
         """Peak bytes, see `Trainer`."""
@@ -50,6 +49,11 @@ class RqpVaeTrainer:
     def settings(self, config: Config) -> RqpVae:
         """`train.rqp_vae`."""
         return config.train.rqp_vae
+
+    def remedy(self, config: Config) -> str:
+        """What to do where a level collapses."""
+        del config
+        return "raise train.rqp_vae.steps or revive_below, or use drq"
 
     def bottleneck(self, latents: Tensor, config: Config, generator: torch.Generator, progress: Progress) -> Bottleneck:
         """Books by k-means."""
@@ -72,9 +76,8 @@ class AveragedBooks(Bottleneck):
 
     def forward(self, z: Tensor) -> Passed:
         """Quantize latents [n, d] of a batch."""
-        books = self.books()
-        quantized = quantize(z, books)
-        loss = self.settings.commitment * commitment(z, quantized, books)
+        quantized = quantize(z, self.books())
+        loss = self.settings.commitment * commitment(z, quantized)
         return Passed(straight_through(z, quantized.total), loss, quantized)
 
     @torch.no_grad()
