@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from train.habits import sample_of
 
-from drq_spark.config import Config, load_config
+from drq_spark.config import Config, Train, load_config
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
@@ -151,9 +151,7 @@ def test_held_out_error_is_that_of_rows_kept_away(name: str, trained: dict[str, 
 def test_latent_rms_is_that_of_the_whole_sample(name: str, trained: dict[str, Tokenizer]) -> None:
     latents = trained[name].latent(clusters())
     expected = effective_rms(latents, trained[name].weights or (None,) * 3)
-    assert trained[name].latent_rms == pytest.approx(
-        effective_rms(latents, trained[name].weights or (None,) * 3), rel=1e-9
-    )
+    assert trained[name].latent_rms == pytest.approx(expected, rel=1e-9)
 
 
 def test_training_is_plain_json_without_times(name: str, trained: dict[str, Tokenizer]) -> None:
@@ -162,6 +160,8 @@ def test_training_is_plain_json_without_times(name: str, trained: dict[str, Toke
     assert json.loads(text) == training
     assert training["sample"] == {"fingerprint": "abc", "fit": 630, "held_out": 70}
     assert training["settings"]["seed"] == 0
+    own = {name} & set(Train.model_fields)
+    assert own | {"device", "threads", "kmeans"} <= set(training["settings"]["train"])
     assert set(training["versions"]) == {"drq_spark", "numpy", "torch"}
     assert not [word for word in ("time", "date", "second", "duration") if word in text]
 
