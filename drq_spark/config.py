@@ -164,7 +164,7 @@ class Contrast(Section):
 
     steps: Positive = Field(1200, description="Optimizer steps, at most 8 passes over the pairs")
     batch_size: Annotated[int, Field(ge=2)] = Field(
-        1024, description="Pairs a step; the others of a batch are negatives"
+        1024, description="Pairs a step, fewer where there are few; the others of a batch are negatives"
     )
     temperature: Annotated[float, Field(gt=0.0)] = Field(0.1, description="Of the softmax over a batch")
     popularity_correction: Share = Field(

@@ -26,6 +26,7 @@ I64 = NDArray[np.int64]
 
 PAIRS_STREAM = 5  # purpose of the random numbers of whatever learns from pairs, see `random_stream`
 _MOST_PASSES = 8  # over the pairs; more learn them by heart
+_LEAST_NEGATIVES = 128  # pairs of a small batch; fewer say too little about a pair
 _SHORTEST = 1e-6  # norm of a vector below which its direction is not meant
 
 
@@ -40,21 +41,24 @@ class PairBatch:
 class Pairs:
     """The training pairs, and how popular their items are.
 
+    Args:
+        pairs: int64 [p, 2], p > 0. items: m. batch_size, steps: what is wanted of both.
+
     Attributes:
         log_share: float32 [m], ln q of each item, q its share among the ends of the pairs; 0 for items without a pair.
-        batch_size: pairs a step, no more than there are.
+        batch_size: pairs a step. Few pairs make small batches, so that there are as many steps as wanted: with 3,000
+            pairs of packages_5k an AUC of .86 against .84.
+        steps: as many as wanted, within the most passes over the pairs that are of use.
     """
 
-    def __init__(self, pairs: I64, items: int, batch_size: int) -> None:
+    def __init__(self, pairs: I64, items: int, batch_size: int, steps: int) -> None:
         counts = np.bincount(pairs.ravel(), minlength=items)
         share = np.where(counts > 0, counts, pairs.size) / pairs.size
         self.log_share = torch.from_numpy(np.log(share).astype(np.float32))
-        self.batch_size = min(batch_size, len(pairs))
+        enough = max(_MOST_PASSES * len(pairs) // steps, _LEAST_NEGATIVES)
+        self.batch_size = min(batch_size, enough, len(pairs))
+        self.steps = min(steps, _MOST_PASSES * (len(pairs) // self.batch_size))
         self._pairs = torch.from_numpy(pairs)
-
-    def steps(self, wanted: int) -> int:
-        """As many steps as wanted, within the most passes over the pairs that are of use."""
-        return min(wanted, _MOST_PASSES * (len(self._pairs) // self.batch_size))
 
     def batches(self, generator: torch.Generator) -> Iterator[PairBatch]:
         """Batches without end, see `random_batches`."""
@@ -79,8 +83,8 @@ class PairLoss:
     def __init__(
         self, behaviour: TrainingPairs, settings: Contrast, generator: torch.Generator, device: torch.device
     ) -> None:
-        pairs = Pairs(behaviour.pairs, len(behaviour.prepared), settings.batch_size)
-        self.steps = pairs.steps(settings.steps)
+        pairs = Pairs(behaviour.pairs, len(behaviour.prepared), settings.batch_size, settings.steps)
+        self.steps = pairs.steps
         self._batches = pairs.batches(generator)
         self._prepared = torch.from_numpy(behaviour.prepared)
         self._log_share = (settings.popularity_correction * pairs.log_share).to(device)
@@ -98,10 +102,13 @@ class PairLoss:
 def info_nce(left: Tensor, right: Tensor, batch: PairBatch, log_share: Tensor, temperature: float) -> Tensor:
     """The loss above, a scalar.
 
+    A negative that is the anchor's own partner again is no negative and is left out. Partners that the anchor has in
+    other pairs stay: without them (29 % of the negatives on packages_5k) the AUC against popular partners fell by
+    .01, for most of what is popular was together once.
+
     Args:
         left: float32 [n, d], unit vectors of `batch.left`. right: the same of `batch.right`.
-        batch: the rows of the items, on the device of the vectors. A negative that is the anchor's own partner again
-            is no negative and is left out.
+        batch: the rows of the items, on the device of the vectors.
         log_share: float32 [m], c ln q of every item.
         temperature: of the softmax.
     """

@@ -61,7 +61,7 @@ def test_vectors_that_say_nothing_lose_the_logarithm_of_the_batch() -> None:
 
 def test_popular_items_are_weaker_negatives() -> None:
     """Item 2 has half of the ends: its logit gets -ln(1/2), the others -ln(1/4)."""
-    pairs = Pairs(np.array([[0, 2], [1, 2]]), items=4, batch_size=10)
+    pairs = Pairs(np.array([[0, 2], [1, 2]]), items=4, batch_size=10, steps=5)
     assert pairs.log_share.tolist() == pytest.approx([math.log(1 / 4), math.log(1 / 4), math.log(1 / 2), 0.0])
     assert pairs.batch_size == 2
 
@@ -76,25 +76,41 @@ def test_a_single_pair_has_nothing_to_lose() -> None:
 
 
 def test_every_pass_has_every_pair_once_in_a_new_order() -> None:
-    batches = taken(Pairs(line(12), 13, batch_size=4), 6)
+    batches = taken(Pairs(line(12), 13, 4, steps=6), 6)
     first, second = (list(chain.from_iterable(part)) for part in (batches[:3], batches[3:]))
     assert sorted(first) == sorted(second) == [tuple(pair) for pair in line(12)]
     assert first != second
-    assert taken(Pairs(line(12), 13, 4), 6) == batches
-    assert taken(Pairs(line(12), 13, 4), 6, seed=1) != batches
+    assert taken(Pairs(line(12), 13, 4, steps=6), 6) == batches
+    assert taken(Pairs(line(12), 13, 4, steps=6), 6, seed=1) != batches
 
 
 def test_an_incomplete_batch_is_left_out() -> None:
-    assert [len(set(batch)) for batch in taken(Pairs(line(11), 12, batch_size=4), 4)] == [4, 4, 4, 4]
+    assert [len(set(batch)) for batch in taken(Pairs(line(11), 12, 4, steps=4), 4)] == [4, 4, 4, 4]
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_fewer_pairs_than_a_batch(count: int) -> None:
-    pairs = Pairs(line(count), count + 1, batch_size=1024)
-    assert pairs.steps(1000) == 8
+    pairs = Pairs(line(count), count + 1, batch_size=1024, steps=1000)
+    assert pairs.steps == 8
     assert [sorted(batch) for batch in taken(pairs, 2)] == [[tuple(pair) for pair in line(count)]] * 2
 
 
-def test_steps_end_with_what_is_wanted_or_with_eight_passes() -> None:
-    pairs = Pairs(line(1000), 1001, batch_size=99)
-    assert [pairs.steps(wanted) for wanted in (7, 80, 1200)] == [7, 80, 80]
+@pytest.mark.parametrize(
+    ("count", "batch_size", "steps"),
+    [
+        (1_000_000, 1024, 1200),  # enough of them: as wanted
+        (150_000, 1000, 1200),  # just enough for 1,200 steps of 1,000 pairs in 8 passes
+        (30_000, 200, 1200),  # smaller batches give as many steps
+        (1_000, 128, 56),  # not smaller than that: 7 batches a pass, 8 passes
+        (130, 128, 8),
+    ],
+)
+def test_few_pairs_make_small_batches(count: int, batch_size: int, steps: int) -> None:
+    pairs = Pairs(line(count), count + 1, batch_size=1024, steps=1200)
+    assert (pairs.batch_size, pairs.steps) == (batch_size, steps)
+
+
+def test_batches_are_never_larger_than_wanted() -> None:
+    pairs = Pairs(line(1000), 1001, batch_size=99, steps=1200)
+    assert (pairs.batch_size, pairs.steps) == (99, 80)
+    assert Pairs(line(1000), 1001, batch_size=99, steps=7).steps == 7
