@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from drq_spark.train.blocks import row_blocks
-from drq_spark.train.kmeans import Balance, assign, settle_prices
+from drq_spark.train.kmeans import Balance, Prices, assign
 from drq_spark.train.tables import joint_least_squares
 
 _TILE_ELEMENTS = 2**22  # scores of a tile of rows
@@ -110,7 +110,7 @@ def _settled(
     for layer in layers:
         weighed = residual if layer.weight is None else residual * layer.weight
         words = layer.codewords if layer.weight is None else layer.codewords * layer.weight
-        price = settle_prices(weighed, words, layer.price, steps, balance, generator)
+        price = Prices(weighed, len(words), balance, generator).settle(words, layer.price, steps)
         residual = residual - layer.codewords[assign(weighed, words, price)]
         settled.append(replace(layer, price=price))
     return settled

@@ -33,7 +33,7 @@ from drq_spark.train.blocks import row_blocks
 
 _TILE_ELEMENTS = 2**20  # scores, or numbers of a tile of rows, handled at a time
 _GAP_ROWS = 2048  # rows that measure the unit of price
-_SOFT_ROWS_PER_CODE = 64  # rows that measure soft use; more do not change the prices
+_SOFT_ROWS_PER_CODE = 64  # rows that measure soft use
 _LAST_TEMPERATURE = 0.2  # of the priced iterations, in units of price; the first is 1
 _ON_CODEWORD = 0.01  # of the mean squared distance: a row nearer than this to its codeword needs no other
 _LEAST_USE = 1e-3  # keeps ln s finite for a code without any use
@@ -108,7 +108,7 @@ def fit_codebook(
     require_rows(len(rows), (size,))
     shift, scale = standardize(rows)
     start = rows[torch.randperm(len(rows), generator=generator)[:size].to(rows.device)]
-    fitted = _Fit(rows, settings, generator, step, balance).run(start)
+    fitted = _Fit(rows, size, settings, generator, step, balance).run(start)
     return Codebook((fitted.codewords.double() * scale + shift).float(), fitted.price * scale**2, fitted.codes)
 
 
@@ -116,22 +116,21 @@ class _Fit:
     """The iterations of one fit on standardized rows."""
 
     def __init__(
-        self, rows: Tensor, settings: KMeans, generator: torch.Generator, step: Step, balance: Balance
+        self, rows: Tensor, size: int, settings: KMeans, generator: torch.Generator, step: Step, balance: Balance
     ) -> None:
         self.rows, self.settings, self.generator, self.step = rows, settings, generator, step
         self.balance = balance
+        self.prices = Prices(rows, size, balance, generator)
         self.total = settings.start_iterations + settings.balance_iterations + settings.final_iterations
 
     def run(self, codewords: Tensor) -> Codebook:
         """Start, balance, settle: from float32 [K, d]."""
         for done in range(self.settings.start_iterations):
-            codewords = self._lloyd(codewords, assign(self.rows, codewords), self.settings.restart_share)
+            codewords, _ = self._lloyd(codewords, assign(self.rows, codewords), self.settings.restart_share)
             self.step(done + 1, self.total)
         codewords, price = self._balance(codewords)
         if self.balance.dial > 0:
-            price = settle_prices(
-                self.rows, codewords, price, self.settings.final_iterations, self.balance, self.generator
-            )
+            price = self.prices.settle(codewords, price, self.settings.final_iterations)
             self.step(self.total, self.total)
         else:
             codewords, price = self._settle(codewords), torch.zeros_like(price)
@@ -142,12 +141,15 @@ class _Fit:
         count, kept = self.settings.balance_iterations, self.balance.weight
         price = torch.zeros(len(codewords), dtype=torch.float64)
         for done in range(count):
-            unit = price_unit(self.rows, codewords, price, self.generator)
-            temperature = unit * _LAST_TEMPERATURE ** (done / max(count - 1, 1))
-            codes, soft_use = assign_softly(self.rows, codewords, price, temperature, self.balance.use)
             falling = max(self.settings.start_price - kept, 0.0) * (1 - done / count)
-            price = _next_price(price, soft_use, (kept + falling) * unit, temperature)
-            codewords = self._lloyd(codewords, codes, self.settings.restart_share if done < count // 2 else None)
+            temperature = _LAST_TEMPERATURE ** (done / max(count - 1, 1))
+            price = self.prices.step(codewords, price, kept + falling, temperature)
+            # with the price that these codewords have now: under an older one a cheap code swallows its neighbours
+            codes = assign(self.rows, codewords, price)
+            codewords, restarted = self._lloyd(
+                codewords, codes, self.settings.restart_share if done < count // 2 else None
+            )
+            price[restarted] = 0.0  # the price of hardly any use would draw all rows of the new place
             self.step(self.settings.start_iterations + done + 1, self.total)
         return codewords, price
 
@@ -155,18 +157,23 @@ class _Fit:
         """Plain iterations."""
         for done in range(self.total - self.settings.final_iterations, self.total):
             share = 0.0 if done < self.total - 1 else None  # an empty code is a loss to the very end
-            codewords = self._lloyd(codewords, assign(self.rows, codewords), share)
+            codewords, _ = self._lloyd(codewords, assign(self.rows, codewords), share)
             self.step(done + 1, self.total)
         return codewords
 
-    def _lloyd(self, codewords: Tensor, codes: Tensor, restart_share: float | None) -> Tensor:
-        """Means of the assigned rows; a code without rows stays where it is unless codes restart."""
+    def _lloyd(self, codewords: Tensor, codes: Tensor, restart_share: float | None) -> tuple[Tensor, Tensor]:
+        """Means of the assigned rows, and the codes that restarted, int64 on the CPU.
+
+        A code without rows stays where it is unless codes restart.
+        """
         sums, counts = sum_by_code(self.rows, codes, len(codewords))
         means = (sums / counts.clamp(min=1)[:, None]).float()
         moved = torch.where((counts > 0)[:, None], means, codewords)
-        return moved if restart_share is None else self._restart(moved, codes, counts.cpu(), restart_share)
+        if restart_share is None:
+            return moved, torch.empty(0, dtype=torch.int64)
+        return self._restart(moved, codes, counts.cpu(), restart_share)
 
-    def _restart(self, codewords: Tensor, codes: Tensor, counts: Tensor, share: float) -> Tensor:
+    def _restart(self, codewords: Tensor, codes: Tensor, counts: Tensor, share: float) -> tuple[Tensor, Tensor]:
         """Move codes of at most `share` of the mean count half way from an over-full code's centre to one of its rows.
 
         Rows are drawn in proportion to their code's excess over the mean count, times their squared distance to its
@@ -174,7 +181,7 @@ class _Fit:
         and count neither for the mean nor for the excess.
         """
         if counts.min() > share * len(self.rows) / len(codewords):
-            return codewords
+            return codewords, torch.empty(0, dtype=torch.int64)
         square = self._square_distance(codewords, codes).cpu()
         off = square > _ON_CODEWORD * square.mean()
         off_counts = torch.bincount(codes.cpu()[off], minlength=len(codewords))
@@ -183,8 +190,9 @@ class _Fit:
         excess = (off_counts - mean).clamp(min=0)[codes.cpu()]
         chosen = self._draw(excess * square * off, len(poor))
         centre = codewords[codes[chosen]]
-        codewords[poor[: len(chosen)].to(codewords.device)] = 0.5 * (self.rows[chosen] + centre)
-        return codewords
+        poor = poor[: len(chosen)]
+        codewords[poor.to(codewords.device)] = 0.5 * (self.rows[chosen] + centre)
+        return codewords, poor
 
     def _draw(self, weight: Tensor, draws: int) -> Tensor:
         """Row numbers int64 [draws] in proportion to float64 weights [n]; none where every weight is zero."""
@@ -202,25 +210,59 @@ class _Fit:
         return square
 
 
-def settle_prices(
-    rows: Tensor, codewords: Tensor, price: Tensor, steps: int, balance: Balance, generator: torch.Generator
+class Prices:
+    """Learns the prices of codewords from evenly spread rows: more than 64 a code do not change them."""
+
+    def __init__(self, rows: Tensor, size: int, balance: Balance, generator: torch.Generator) -> None:
+        stride = max(1, len(rows) // (_SOFT_ROWS_PER_CODE * size))
+        self.rows, self.use = rows[::stride], None if balance.use is None else balance.use[::stride]
+        self.balance, self.generator = balance, generator
+
+    def settle(self, codewords: Tensor, price: Tensor, steps: int) -> Tensor:
+        """Prices float64 [K] of finished codewords: some steps at the last temperature."""
+        for _ in range(steps):
+            price = self.step(codewords, price, self.balance.weight, _LAST_TEMPERATURE)
+        return price
+
+    def step(self, codewords: Tensor, price: Tensor, weight: float, temperature: float) -> Tensor:
+        """One step of unbalanced transport, float64 [K]; weight and temperature are in units of price."""
+        unit = self._unit(codewords, price)
+        if unit <= 0 or weight <= 0:
+            return torch.zeros_like(price)
+        use = soft_use(self.rows, codewords, price, unit * temperature, self.use)
+        return next_price(price, use, unit * weight, unit * temperature)
+
+    def _unit(self, codewords: Tensor, price: Tensor) -> float:
+        """Mean gap between the best and the second best cost: what a price must weigh to matter."""
+        chosen = torch.randint(len(self.rows), (_GAP_ROWS,), generator=self.generator).to(self.rows.device)
+        scores = _scores(self.rows[chosen], codewords, _offset(codewords, price))
+        two = scores.topk(2, dim=1, largest=False).values
+        return float((two[:, 1] - two[:, 0]).mean(dtype=torch.float64))
+
+
+def next_price(price: Tensor, use: Tensor, weight: float, temperature: float) -> Tensor:
+    """w / (w + T) * (b + T ln s), float64 [K] with mean zero; the module docstring has the meaning."""
+    moved = (price + temperature * (use + _LEAST_USE).log()) / (1 + temperature / weight)
+    return moved - moved.mean()
+
+
+def soft_use(
+    rows: Tensor, codewords: Tensor, price: Tensor, temperature: float, row_use: Tensor | None = None
 ) -> Tensor:
-    """Prices float64 [K] of finished codewords: some steps at the last temperature, on evenly spread rows."""
-    stride = _soft_stride(rows, codewords)
-    some, use = rows[::stride], None if balance.use is None else balance.use[::stride]
-    for _ in range(steps):
-        unit = price_unit(some, codewords, price, generator)
-        temperature = unit * _LAST_TEMPERATURE
-        _, soft_use = assign_softly(some, codewords, price, temperature, use)
-        price = _next_price(price, soft_use, balance.weight * unit, temperature)
-    return price
+    """Soft use of the codes, float64 [K] with mean 1, on the CPU.
 
-
-def price_unit(rows: Tensor, codewords: Tensor, price: Tensor, generator: torch.Generator) -> float:
-    """Mean gap between the best and the second best cost: what a price must weigh to matter."""
-    chosen = torch.randint(len(rows), (_GAP_ROWS,), generator=generator).to(rows.device)
-    two = _scores(rows[chosen], codewords, _offset(codewords, price)).topk(2, dim=1, largest=False).values
-    return float((two[:, 1] - two[:, 0]).mean(dtype=torch.float64))
+    The sum over rows of v_i softmax_k(-(||r - c_k||^2 + b_k) / T) with v = `row_use` (float64 [n] on the CPU, 1 without
+    it); 1 everywhere where nothing is used.
+    """
+    size, offset = len(codewords), _offset(codewords, price)
+    use = torch.zeros(size, dtype=torch.float64, device=rows.device)
+    for tile in _tiles(rows, size):
+        shared = torch.softmax(_scores(rows[tile], codewords, offset) / -temperature, dim=1)
+        if row_use is not None:
+            shared = shared * row_use[tile, None].to(shared.device)
+        use += shared.sum(dim=0, dtype=torch.float64)
+    use = use.cpu()
+    return use * (size / use.sum()) if use.sum() > 0 else torch.ones_like(use)
 
 
 def assign(rows: Tensor, codewords: Tensor, price: Tensor | None = None) -> Tensor:
@@ -229,35 +271,6 @@ def assign(rows: Tensor, codewords: Tensor, price: Tensor | None = None) -> Tens
     for tile in _tiles(rows, len(codewords)):
         codes[tile] = _scores(rows[tile], codewords, offset).argmin(dim=1)
     return codes
-
-
-def assign_softly(
-    rows: Tensor, codewords: Tensor, price: Tensor, temperature: float, row_use: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Priced codes int64 [n], and soft use float64 [K] with mean 1 of evenly spread rows, on the CPU.
-
-    Soft use is the sum over rows of v_i softmax_k(-(||r - c_k||^2 + b_k) / T) with v = `row_use` (float64 [n] on the
-    CPU, 1 without it). At T = 0, or where nothing is used, nobody shares: use is 1 everywhere.
-    """
-    size, offset = len(codewords), _offset(codewords, price)
-    stride = _soft_stride(rows, codewords)
-    codes = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
-    use = torch.zeros(size, dtype=torch.float64, device=rows.device)
-    for tile in _tiles(rows, size):
-        scores = _scores(rows[tile], codewords, offset)
-        codes[tile] = scores.argmin(dim=1)
-        if temperature > 0:
-            shared = torch.softmax(scores[::stride] / -temperature, dim=1)
-            if row_use is not None:
-                shared = shared * row_use[tile][::stride, None].to(shared.device)
-            use += shared.sum(dim=0, dtype=torch.float64)
-    use = use.cpu()
-    return codes, use * (size / use.sum()) if temperature > 0 and use.sum() > 0 else torch.ones_like(use)
-
-
-def _soft_stride(rows: Tensor, codewords: Tensor) -> int:
-    """Every how manieth row is enough to measure soft use."""
-    return max(1, len(rows) // (_SOFT_ROWS_PER_CODE * len(codewords)))
 
 
 def sum_by_code(rows: Tensor, codes: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -278,14 +291,6 @@ def _add_by_product(sums: Tensor, codes: Tensor, rows: Tensor) -> None:
     """As a product with the one-hot codes: on a GPU the order of index_add_ changes from run to run."""
     one_hot = torch.zeros(len(rows), len(sums), dtype=rows.dtype, device=rows.device)
     sums.addmm_(one_hot.scatter_(1, codes[:, None], 1.0).T, rows)
-
-
-def _next_price(price: Tensor, soft_use: Tensor, weight: float, temperature: float) -> Tensor:
-    """One step of unbalanced transport, float64 [K] with mean zero; the module docstring has the formula."""
-    if temperature <= 0:
-        return torch.zeros_like(price)
-    moved = (price + temperature * (soft_use + _LEAST_USE).log()) / (1 + temperature / weight if weight > 0 else inf)
-    return moved - moved.mean()
 
 
 def standardize(rows: Tensor) -> tuple[Tensor, float]:
