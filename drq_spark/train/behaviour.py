@@ -129,7 +129,8 @@ class _Run:
 def _start(coordinates: Coordinates, settings: Behaviour) -> F32:
     """Mildly whitened principal axes, float32 [d, D], scaled so that the mean ||u||^2 is 1 whatever the data."""
     variance = coordinates.variance[: settings.dim] / coordinates.unit**2
-    stretch = np.maximum(variance, _LEAST_VARIANCE * variance[0] or 1.0) ** -_WHITENING
+    least = _LEAST_VARIANCE * variance[0] if variance[0] > 0 else 1.0  # items that do not differ have no directions
+    stretch = np.maximum(variance, least) ** -_WHITENING
     mean_square = float((variance * stretch**2).sum())
     stretch /= np.sqrt(mean_square) if mean_square > 0 else 1.0
     return np.asarray(coordinates.axes[: settings.dim] * stretch[:, None], np.float32)

@@ -132,7 +132,7 @@ def test_scale_of_the_embeddings_does_not_matter(scale: float) -> None:
 
 @pytest.mark.parametrize("pairs", [2, 50])
 def test_few_pairs(pairs: int) -> None:
-    """Of two pairs one may train at most; a batch is never larger than what is there."""
+    """A batch is never larger than what is there; training has eight passes."""
     data = data_of(items(), pairs=pairs, sample__holdout=0.0)
     model = trained(data, batch_size=1024)
     assert model.figures["steps"] == 8
