@@ -17,6 +17,7 @@ from drq_spark.tokenizer.model import normalized
 from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contract import Progress, Trainer, TrainingData, TrainingPairs, silent
 from drq_spark.train.figures import reconstruction_error
+from drq_spark.train.guard import refuse_memorising_decoder
 from drq_spark.train.memory import behaviour_bytes
 from drq_spark.train.registry import trainer
 
@@ -48,7 +49,7 @@ def train_tokenizer(sample: Sample, config: Config, progress: Progress = silent)
         ConfigError: the name is unknown, or training needs more memory than `train.max_memory_gb`.
         SetupError: torch is missing, or `train.device` asks for a GPU that is not there.
         InputRefused: fewer items than codes.
-        TrainingFailed: the fit diverged or collapsed.
+        TrainingFailed: the fit diverged, or its decoder memorises.
     """
     return fit_tokenizer(split(sample, config), config, progress)
 
@@ -67,6 +68,7 @@ def fit_tokenizer(data: TrainingData, config: Config, progress: Progress = silen
     device = runtime.choose_device(config)
     with runtime.torch_threads(config.train.threads):
         tokenizer = chosen.fit(data, config, progress)
+    refuse_memorising_decoder(tokenizer, data)
     described: dict[str, Any] = {
         "settings": _settings(config),
         "sample": {"fingerprint": data.fingerprint, "fit": len(data.fit), "held_out": len(data.held_out)},
