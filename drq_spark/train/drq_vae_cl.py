@@ -25,7 +25,7 @@ from drq_spark.train.drq_vae import encode, quantized_vae, training_bytes
 from drq_spark.train.kmeans import require_rows
 from drq_spark.train.memory import pair_batch_bytes, vae_bytes
 from drq_spark.train.runtime import random_stream
-from drq_spark.train.vae import VaeRun
+from drq_spark.train.vae import Frozen, VaeRun
 
 _TOLD_EVERY = 20  # steps
 
@@ -45,13 +45,20 @@ class DrqVaeClTrainer:
         """
         behaviour = require_behaviour(data, "drq_vae_cl", "drq_vae")
         require_rows(len(data.fit), config.tokenizer.codebook_sizes)
-        run = VaeRun(data, config)
-        run.train(progress)
-        contrast = bring_together(run, behaviour, config, progress)
-        vae = run.frozen()
-        latents = {"auc": encode(vae.encoder, behaviour.prepared), "raw_auc": behaviour.prepared}
-        described = {"vae": vae.figures, "contrast": contrast | held_out_auc(latents, behaviour, config.seed)}
+        vae, described = _trained(data, behaviour, config, progress)
         return quantized_vae("drq_vae_cl", vae, data, config, progress, described)
+
+
+def _trained(
+    data: TrainingData, behaviour: TrainingPairs, config: Config, progress: Progress
+) -> tuple[Frozen, dict[str, Any]]:
+    """The frozen VAE and its figures; what training needed is free again when the books are fitted."""
+    run = VaeRun(data, config)
+    run.train(progress)
+    contrast = bring_together(run, behaviour, config, progress)
+    vae = run.frozen()
+    latents = {"auc": encode(vae.encoder, behaviour.prepared), "raw_auc": behaviour.prepared}
+    return vae, {"vae": vae.figures, "contrast": contrast | held_out_auc(latents, behaviour, config.seed)}
 
 
 def bring_together(run: VaeRun, behaviour: TrainingPairs, config: Config, progress: Progress) -> dict[str, Any]:
