@@ -17,7 +17,7 @@ import typer
 import yaml
 from rich.console import Console
 
-from drq_spark.config import Config, load_config
+from drq_spark.config import TOKENIZERS, Config, load_config
 from drq_spark.errors import DrqError, GateFailed
 from drq_spark.files import absolute
 
@@ -35,7 +35,7 @@ error_console = Console(stderr=True)
 Items = Annotated[str | None, typer.Option("--items", help="Items: path, glob or table name.")]
 Events = Annotated[str | None, typer.Option("--events", help="Events: path, glob or table name.")]
 Out = Annotated[str | None, typer.Option("--out", help="Folder for tables, tokenizers and the report.")]
-Name = Annotated[str | None, typer.Option("--tokenizer", help="Name of the tokenizer: rq_kmeans, drq_vae.")]
+Name = Annotated[str | None, typer.Option("--tokenizer", help=f"Name of the tokenizer: {TOKENIZERS}.")]
 Levels = Annotated[int | None, typer.Option("--levels", help="Codes in a SID.")]
 Codes = Annotated[int | None, typer.Option("--codes", help="Codes a level.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of the sample and of training.")]
@@ -172,7 +172,10 @@ def inspect(folder: Annotated[str, typer.Argument(help="Folder of a tokenizer.")
             "latent_dim": tokenizer.latent_dim,
             "codebook_sizes": list(tokenizer.codebook_sizes),
             "normalize": tokenizer.normalize,
-            "latent_rms": tokenizer.latent_rms,
+            "latent_rms": list(tokenizer.latent_rms),
+            "beam": tokenizer.beam,
+            "prices": tokenizer.prices is not None,
+            "weights": tokenizer.weights is not None,
             "training": dict(tokenizer.training),
         }
     )

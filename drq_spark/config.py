@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
 from reprlib import Repr
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -25,6 +25,8 @@ from drq_spark.tokenizer.keys import check_codebook_sizes
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
+Kind = Literal["drq", "rq_kmeans", "rq_vae", "rqp_vae", "drq_vae", "drq_vae_cl"]
+TOKENIZERS = ", ".join(get_args(Kind))
 USES_BEHAVIOUR: frozenset[str] = frozenset({"drq", "drq_vae_cl"})
 """Tokenizers that learn from pairs of consecutive items where events are given."""
 NEEDS_BEHAVIOUR: frozenset[str] = frozenset({"drq_vae_cl"})
@@ -131,7 +133,7 @@ class EndToEnd(Section):
     latent_dim: Positive = Field(256, description="d; at most the dimension of the embeddings")
     hidden: Positive = Field(512, description="Width of the hidden layer of encoder and decoder")
     steps: Positive = Field(4000, description="Optimizer steps, at most `epochs` passes over the sample")
-    epochs: Positive = Field(40, description="Passes over the sample, at most; the best held-out state is kept")
+    epochs: Positive = Field(20, description="Passes over the sample, at most; the best held-out state is kept")
     batch_size: Positive = Field(512, description="Rows a step")
     learning_rate: Annotated[float, Field(gt=0.0)] = Field(1e-3, description="Adam's peak learning rate")
     commitment: Annotated[float, Field(ge=0.0)] = Field(
@@ -218,8 +220,8 @@ class Train(Section):
 class TokenizerSettings(Section):
     """Which tokenizer, and the shape of its SIDs."""
 
-    name: Literal["drq", "rq_kmeans", "rq_vae", "rqp_vae", "drq_vae", "drq_vae_cl"] = Field(
-        "rq_kmeans", description="Name in the registry of trainers"
+    name: Kind = Field(
+        "drq", description="Name in the registry of trainers"
     )
     levels: Positive = Field(3, description="L, codes in a SID")
     codes: Positive | tuple[Positive, ...] = Field(256, description="K, codes a level: one number, or one per level")

@@ -86,9 +86,9 @@ def test_values_of_set_are_yaml():
 
 def test_layers_are_left_as_they_were(tmp_path):
     """An anchor used twice is two sections: --set on one must not move the other, nor the caller's dictionary."""
-    options = {"train": {"kmeans": {"balance": 1.0}}}
-    assert load_config(options=options, settings=["train.kmeans.balance=2"]).train.kmeans.balance == 2
-    assert options == {"train": {"kmeans": {"balance": 1.0}}}
+    options = {"train": {"kmeans": {"start_price": 1.0}}}
+    assert load_config(options=options, settings=["train.kmeans.start_price=2"]).train.kmeans.start_price == 2
+    assert options == {"train": {"kmeans": {"start_price": 1.0}}}
     shared = written(tmp_path, "items: &columns {path: a}\nevents: *columns")
     config = load_config([shared], settings=["items.path=b"])
     assert (config.items.path, config.events.path) == ("b", "a")
@@ -219,7 +219,7 @@ def test_a_bomb_of_aliases_is_one_short_line(tmp_path):
         ("items=null", "items"), ("events.user=[a]", "events.user"),
         ("sample.size=0", "sample.size"), ("sample.size=1e99", "sample.size"), ("sample.holdout=0.6", "sample.holdout"),
         ("sample.exposure_power=-1", "sample.exposure_power"), ("sample.exposure_power=.inf", "sample.exposure_power"),
-        ("train.kmeans.balance=.nan", "train.kmeans.balance"), ("train.device=tpu", "train.device"),
+        ("train.kmeans.start_price=.nan", "train.kmeans.start_price"), ("train.device=tpu", "train.device"),
         ("train.max_memory_gb=0", "train.max_memory_gb"), ("train.threads=0", "train.threads"),
         ("train.drq_vae.learning_rate=0", "train.drq_vae.learning_rate"),
         ("tokenizer.name=nothing", "tokenizer.name"), ("tokenizer.levels=0", "tokenizer.levels"),
@@ -259,7 +259,7 @@ def test_codebook_sizes():
 
 # ---- fingerprint ----
 
-CANDIDATES = [7, 0.2, 0.5, "other", "l2", "cpu", "drq_vae", [9, 9, 9], [0.5], [{"metric": "gini", "maximum": 1}]]
+CANDIDATES = [7, 0.2, 0.5, "other", "l2", "exposure", "straight_through", "rotation", "random", "cpu", "drq_vae", [9, 9, 9], [0.5], [{"metric": "gini", "maximum": 1}]]
 
 
 def another(path: str, value: Any) -> Config:
@@ -316,7 +316,7 @@ OWN = st.fixed_dictionaries(
         "tokenizer": st.lists(st.integers(2, 300), min_size=1, max_size=6).map(
             lambda codes: {"levels": len(codes), "codes": codes}
         ),
-        "train.kmeans.balance": st.floats(0, 1e300),
+        "train.kmeans.start_price": st.floats(0, 1e300),
         "measure": st.lists(st.floats(1e-300, 1e300), min_size=1, max_size=4).map(
             lambda etas: {"etas": etas, "headline_eta": etas[0]}
         ),

@@ -20,6 +20,9 @@ SMALL = (
     "train.kmeans.balance_iterations=3",
     "train.kmeans.final_iterations=2",
     "train.threads=1",
+    "train.behaviour.steps=20",
+    "train.behaviour.dim=4",
+    "train.behaviour.hidden=8",
 )
 """Settings of a fit that takes a second: enough for codes that follow the clusters."""
 

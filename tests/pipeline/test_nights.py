@@ -151,10 +151,10 @@ class TestFigures:
     def test_the_unit_of_sigma_is_the_rms_per_effective_coordinate_of_the_sample(self, nights):
         rows = rows_of(nights.out, "sample", nights.first.run_id)
         artifact = artifact_of(nights, "first")
-        x = np.array([artifact.prepared(np.array(row["embedding"], np.float32)) for row in rows])
-        covariance = np.cov(x.T, bias=True)
-        expected = math.sqrt(np.trace(covariance @ covariance) / np.trace(covariance))
-        assert artifact.latent_rms == pytest.approx(expected, rel=1e-9)
+        z = np.array([artifact.latent(artifact.prepared(np.array(row["embedding"], np.float32))) for row in rows])
+        for weight, rms in zip(artifact.weights, artifact.latent_rms, strict=True):
+            covariance = np.cov((z * weight).T, bias=True)
+            assert rms == pytest.approx(math.sqrt(np.trace(covariance @ covariance) / np.trace(covariance)), rel=1e-9)
 
     def test_code_and_prefix_usage_count_the_items(self, nights):
         run_id, codes = nights.second.run_id, codes_of(nights.out, nights.second.run_id)
