@@ -4,10 +4,11 @@
                                     [--set section.key=value ...]
 
 FOLDER as in bench/tokenizers.py. All share data, encoder and decoder (started at PCA), Adam, learning rate, steps and
-batches: ResidualVQ only takes the place of our bottleneck. "VQ readme" has the settings of its README (k-means start,
-codes below 2 uses a batch revived, loss added as mean squares); "VQ tuned" ours (decay .99, commitment .25 of the sum
-of squares, codes revived below our share); each by the rotation trick, its default, and straight through. Fitted to
-75 % of the items: relative error on these and on the others, perplexity / K and share of codes used, a level each.
+batches: ResidualVQ only takes the place of our bottleneck. "VQ" has its defaults and its k-means start (on all our
+start rows, more than its first batch would be), its loss added as mean squares as in its README; "VQ tuned" our decay,
+commitment and share of revival, the loss a sum of squares as ours; "VQ tuned, our start" begins with our books, too.
+Each by the rotation trick, its default, and straight through. Fitted to 75 % of the items: relative error on these and
+on the others, perplexity / K and share of codes used, a level each.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from catalogues import load
 
 from drq_spark.config import Config, EndToEnd, load_config
 from drq_spark.sample.values import Sample
-from drq_spark.train.bottleneck import Bottleneck, Passed, quantize
+from drq_spark.train.bottleneck import Bottleneck, Passed, kmeans_start, quantize
 from drq_spark.train.contract import Progress, TrainingData, silent
 from drq_spark.train.driver import split
 from drq_spark.train.end_to_end import Recipe, fit_end_to_end
@@ -47,13 +48,14 @@ class Peer:
     """The recipe whose bottleneck is ResidualVQ.
 
     Attributes:
-        name: first column. options: of ResidualVQ. mean_over: its loss, a mean of squares, becomes a sum over so many
-        dimensions (d where None).
+        name: first column. options: of ResidualVQ. dims: its loss, a mean of squares, becomes a sum over so many
+        dimensions (d where None). our_start: with our books instead of its own k-means.
     """
 
     name: str
     options: dict[str, Any]
-    mean_over: int | None = None
+    dims: int | None = None
+    our_start: bool = False
     stream: int = 99
 
     def settings(self, config: Config) -> EndToEnd:
@@ -65,20 +67,32 @@ class Peer:
         return "see its README"
 
     def bottleneck(self, latents: Tensor, config: Config, generator: torch.Generator, progress: Progress) -> Bottleneck:
-        """ResidualVQ, started by its own k-means on all the start latents, more than its first batch would be."""
+        """ResidualVQ, started."""
         torch.manual_seed(config.seed)
         dim, sizes = latents.shape[1], config.tokenizer.codebook_sizes
-        vq = ResidualVQ(dim=dim, codebook_size=sizes, kmeans_init=True, **self.options)
-        vq.train()(latents[None])
-        return PeerBooks(vq, self.mean_over or dim)
+        vq = ResidualVQ(dim=dim, codebook_size=sizes, kmeans_init=not self.our_start, **self.options)
+        if self.our_start:
+            begin(vq, kmeans_start(latents, config, generator, progress), config.train.rqp_vae.batch_size)
+        else:
+            vq.train()(latents[None])
+        return PeerBooks(vq, self.dims or dim)
+
+
+def begin(vq: ResidualVQ, books: list[Tensor], batch_size: int) -> None:
+    """Give ResidualVQ these codebooks, as if every code had had its mean count."""
+    for layer, book in zip(vq.layers, books, strict=True):
+        count = batch_size / len(book)
+        layer._codebook.embed.data.copy_(book[None])
+        layer._codebook.cluster_size.fill_(count)
+        layer._codebook.embed_avg.copy_(book[None] * count)
 
 
 class PeerBooks(Bottleneck):
     """ResidualVQ as a bottleneck; it moves its books in its forward pass."""
 
-    def __init__(self, vq: ResidualVQ, mean_over: int) -> None:
+    def __init__(self, vq: ResidualVQ, dims: int) -> None:
         super().__init__()
-        self.vq, self.mean_over = vq, mean_over
+        self.vq, self.dims = vq, dims
 
     def books(self) -> list[Tensor]:
         """The codebooks, float32 [K_l, d] each."""
@@ -88,7 +102,7 @@ class PeerBooks(Bottleneck):
         """Quantize latents [n, d] of a batch."""
         quantized = quantize(z, self.books())
         latents, _, losses = self.vq(z[None])
-        return Passed(latents[0], losses.sum() * self.mean_over, quantized)
+        return Passed(latents[0], losses.sum() * self.dims, quantized)
 
 
 def recipes(dim: int, config: Config) -> dict[str, Recipe]:
@@ -96,11 +110,11 @@ def recipes(dim: int, config: Config) -> dict[str, Recipe]:
     ours, codes = config.train.rqp_vae, config.tokenizer.codebook_sizes[0]
     dead = ours.revive_below * ours.batch_size / codes
     tuned = {"decay": ours.decay, "commitment_weight": ours.commitment, "threshold_ema_dead_code": dead}
-    readme = {"threshold_ema_dead_code": 2}
     peers = []
     for estimator, rotation in (("rotation", True), ("straight", False)):
-        peers.append(Peer(f"VQ readme, {estimator}", {**readme, "rotation_trick": rotation}, dim))
+        peers.append(Peer(f"VQ, {estimator}", {"rotation_trick": rotation}, dim))
         peers.append(Peer(f"VQ tuned, {estimator}", {**tuned, "rotation_trick": rotation}))
+        peers.append(Peer(f"VQ tuned, our start, {estimator}", {**tuned, "rotation_trick": rotation}, our_start=True))
     return {"rq_vae": RqVaeTrainer(), "rqp_vae": RqpVaeTrainer()} | {peer.name: peer for peer in peers}
 
 
@@ -122,13 +136,13 @@ def figures(recipe: Recipe, data: TrainingData, config: Config) -> list[float]:
 def rows(x: NDArray[np.float32], arguments: argparse.Namespace) -> Iterator[str]:
     """The lines of the table, means over the seeds."""
     heads = [f"{head}{level + 1}" for head in ("ppl", "used") for level in range(arguments.levels)]
-    yield f"{'tokenizer':<22}" + "".join(f"{head:>8}" for head in ["fitted", "unseen", *heads, "sec"])
+    yield f"{'tokenizer':<30}" + "".join(f"{head:>8}" for head in ["fitted", "unseen", *heads, "sec"])
     for name in arguments.only or recipes(x.shape[1], config_of(arguments, 0)):
         table = []
         for seed in range(arguments.seeds):
             config = config_of(arguments, seed)
             table.append(figures(recipes(x.shape[1], config)[name], split(Sample(x, "bench"), config), config))
-        yield f"{name:<22}" + "".join(f"{value:8.3f}" for value in np.mean(table, axis=0))
+        yield f"{name:<30}" + "".join(f"{value:8.3f}" for value in np.mean(table, axis=0))
 
 
 def config_of(arguments: argparse.Namespace, seed: int) -> Config:

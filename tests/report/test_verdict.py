@@ -107,3 +107,10 @@ def test_the_banner(status, failed, title, passed):
 
 def test_a_run_without_rules():
     assert verdict(BARE).sentence == "No gate rule was set: readers follow this run."
+
+
+def test_what_training_warned_of_comes_first():
+    warned = replace(BARE, training={"warnings": ["level 1 uses 7 of 256 codes: use drq"]})
+    assert [(found.grade, found.text) for found in findings(warned)] == [
+        ("poor", "Training: level 1 uses 7 of 256 codes: use drq.")
+    ]
