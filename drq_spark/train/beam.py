@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from drq_spark.train.blocks import row_blocks
-from drq_spark.train.kmeans import Balance, Prices, assign
+from drq_spark.train.kmeans import SOFT_ROWS_PER_CODE, Balance, Prices, assign
 from drq_spark.train.tables import joint_least_squares
 
 _TILE_ELEMENTS = 2**22  # scores of a tile of rows
@@ -105,12 +105,14 @@ def _costs(residual: Tensor, layer: Layer, price: Tensor) -> Tensor:
 def _settled(
     rows: Tensor, layers: Sequence[Layer], balance: Balance, steps: int, generator: torch.Generator
 ) -> list[Layer]:
-    """The layers with prices settled on what the greedy encoding of the levels before leaves of the rows."""
-    settled, residual = [], rows
+    """The layers with prices settled on what the greedy encoding of the levels before leaves of some of the rows."""
+    stride = max(1, len(rows) // (SOFT_ROWS_PER_CODE * max(len(layer.codewords) for layer in layers)))
+    settled, residual = [], rows[::stride]
+    some = replace(balance, use=None if balance.use is None else balance.use[::stride])
     for layer in layers:
         weighed = residual if layer.weight is None else residual * layer.weight
         words = layer.codewords if layer.weight is None else layer.codewords * layer.weight
-        price = Prices(weighed, len(words), balance, generator).settle(words, layer.price, steps)
+        price = Prices(weighed, len(words), some, generator).settle(words, layer.price, steps)
         residual = residual - layer.codewords[assign(weighed, words, price)]
         settled.append(replace(layer, price=price))
     return settled

@@ -33,7 +33,7 @@ from drq_spark.train.blocks import row_blocks
 
 _TILE_ELEMENTS = 2**20  # scores, or numbers of a tile of rows, handled at a time
 _GAP_ROWS = 2048  # rows that measure the unit of price
-_SOFT_ROWS_PER_CODE = 64  # rows that measure soft use
+SOFT_ROWS_PER_CODE = 64  # rows that measure soft use
 _LAST_TEMPERATURE = 0.2  # of the priced iterations, in units of price; the first is 1
 _ON_CODEWORD = 0.01  # of the mean squared distance: a row nearer than this to its codeword needs no other
 _LEAST_USE = 1e-3  # keeps ln s finite for a code without any use
@@ -214,7 +214,7 @@ class Prices:
     """Learns the prices of codewords from evenly spread rows: more than 64 a code do not change them."""
 
     def __init__(self, rows: Tensor, size: int, balance: Balance, generator: torch.Generator) -> None:
-        stride = max(1, len(rows) // (_SOFT_ROWS_PER_CODE * size))
+        stride = max(1, len(rows) // (SOFT_ROWS_PER_CODE * size))
         self.rows, self.use = rows[::stride], None if balance.use is None else balance.use[::stride]
         self.balance, self.generator = balance, generator
 

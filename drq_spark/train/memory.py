@@ -32,8 +32,8 @@ def behaviour_bytes(rows: int, dim: int, config: Config) -> int:
 def books_bytes(rows: int, dim: int, config: Config) -> int:
     """Residual k-means on latents of this dimension, and the refit of the tables.
 
-    The float32 residual of the fit rows lives on the device (counted here even for a GPU); later the latents are
-    gathered once for their RMS, which takes no more than the residual did, the held-out rows aside.
+    A float32 copy of the fit rows lives on the device (counted here even for a GPU): the residual of the level in work,
+    later the standardized latents that the beam refines the books on.
     """
     sizes = config.tokenizer.codebook_sizes
     books = sum(sizes) * dim * (2 * _FLOAT32 + 4 * _FLOAT64)

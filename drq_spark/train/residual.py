@@ -118,8 +118,7 @@ def fit_books(
     """
     sizes, settings = config.tokenizer.codebook_sizes, config.train.kmeans
     require_rows(len(fit), sizes)
-    rows = torch.from_numpy(fit).to(choose_device(config), copy=True)
-    shift, scale = standardize(rows)
+    rows = _Standardized(fit, choose_device(config))
     balance = Balance(config.tokenizer.kept_balance, None if use is None else torch.from_numpy(use))
     none: Sequence[F32 | None] = [None] * len(sizes)
     layers: list[Layer] = []
@@ -136,17 +135,32 @@ def fit_books(
     if width > 1:
         stream = random_stream(config.seed, BOOKS_STREAM, len(sizes))
         told = partial(progress, "all levels: beam")
-        layers = refine(rows, layers, width, settings.beam_rounds, balance, settings.final_iterations, stream, told)
+        layers = refine(rows[:], layers, width, settings.beam_rounds, balance, settings.final_iterations, stream, told)
     return Books(
         codebooks=tuple(
-            (layer.codewords.double() * scale + (shift if level == 0 else 0.0)).float().cpu().numpy()
+            (layer.codewords.double() * rows.scale + (rows.shift if level == 0 else 0.0)).float().cpu().numpy()
             for level, layer in enumerate(layers)
         ),
-        prices=tuple((layer.price * scale**2).float().numpy() for layer in layers) if balance.dial > 0 else None,
+        prices=tuple((layer.price * rows.scale**2).float().numpy() for layer in layers) if balance.dial > 0 else None,
     )
 
 
-def _left(rows: Tensor, layers: Sequence[Layer], codes: Sequence[Tensor], metric: Tensor | None) -> Tensor:
+class _Standardized:
+    """Latents float32 [n, d] about their mean and scaled, made block by block so that no copy of all of them stays."""
+
+    def __init__(self, latents: F32, device: torch.device) -> None:
+        self.latents, self.device, self.shape = latents, device, latents.shape
+        self.shift, self.scale = standardize(torch.from_numpy(latents).to(device, copy=True))
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    def __getitem__(self, block: slice) -> Tensor:
+        """A new tensor on the device."""
+        return (torch.from_numpy(self.latents[block]).to(self.device) - self.shift).div_(self.scale)
+
+
+def _left(rows: _Standardized, layers: Sequence[Layer], codes: Sequence[Tensor], metric: Tensor | None) -> Tensor:
     """What the levels so far leave of the rows, in a metric: float32 [n, coordinates that it weighs], a new tensor."""
     weighed = torch.ones(rows.shape[1], device=rows.device) if metric is None else metric
     on = torch.nonzero(weighed).flatten()
@@ -156,15 +170,17 @@ def _left(rows: Tensor, layers: Sequence[Layer], codes: Sequence[Tensor], metric
     return left
 
 
-def _residual(rows: Tensor, layers: Sequence[Layer], codes: Sequence[Tensor], block: slice) -> Tensor:
+def _residual(rows: _Standardized, layers: Sequence[Layer], codes: Sequence[Tensor], block: slice) -> Tensor:
     """r of the next level, float32 [n, d], of a block of rows."""
-    residual = rows[block].clone()
+    residual = rows[block]
     for layer, code in zip(layers, codes, strict=False):  # the level in work has codes already, and no layer yet
         residual -= layer.codewords[code[block]]
     return residual
 
 
-def _whole(words: Tensor, rows: Tensor, layers: Sequence[Layer], codes: Sequence[Tensor], metric: Tensor) -> Tensor:
+def _whole(
+    words: Tensor, rows: _Standardized, layers: Sequence[Layer], codes: Sequence[Tensor], metric: Tensor
+) -> Tensor:
     """Codewords of the level in work in all coordinates, [K, coordinates that the metric weighs] -> [K, d].
 
     Coordinates without weight do not choose the code but are decoded all the same: there the codeword is the mean.
