@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lint-style lint-types lint-imports config lock java
+.PHONY: help demo test lint lint-style lint-types lint-imports config lock java bench-tokenizers
 
 help:
 	@echo "make demo    a whole run on the bundled catalogue; leaves tables, tokenizer and report in build/demo"
 	@echo "make test    all tests"
 	@echo "make lint    style, types and import rules"
 	@echo "make config  write conf/base.yaml anew from drq_spark/config.py"
+	@echo "make bench-tokenizers  compare all tokenizers on the catalogues of DATA (hours); writes docs/tokenizers"
 	@echo "make lock    resolve the dependencies of pyproject.toml anew into requirements.lock"
 	@echo "Another Python (3.10 or newer): make PYTHON=/path/to/python3 ..."
 
@@ -31,6 +32,20 @@ lint-types: $(VENV)/.ready
 
 lint-imports: $(VENV)/.ready
 	@$(BIN)/lint-imports
+
+# DATA: folders with items.parquet and events.parquet; without it the bundled catalogue.
+DATA ?= drq_spark/data/packages_5k
+THREADS ?= 2
+bench-tokenizers: $(VENV)/.ready
+	@rm -rf build/bench && mkdir -p build/bench
+	@for folder in $(DATA); do \
+	    $(BIN)/python bench/tokenizers.py $$folder --threads $(THREADS) --to build/bench/tokenizers.jsonl && \
+	    $(BIN)/python bench/tokenizers.py $$folder --threads $(THREADS) --to build/bench/tokenizers.jsonl \
+	        --only drq --no-events && \
+	    $(BIN)/python bench/tokenizers.py $$folder --threads $(THREADS) --to build/bench/tokenizers.jsonl \
+	        --only drq --no-events --seeds 1 --dials 0 0.2 0.4 0.6 0.8 1 || exit 1; \
+	done
+	@$(BIN)/python bench/tokenizer_page.py build/bench/tokenizers.jsonl docs/tokenizers
 
 config: $(VENV)/.ready
 	@$(BIN)/python tools/base_config.py

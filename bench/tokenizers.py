@@ -1,12 +1,13 @@
 """Compare the tokenizers with each other and with FAISS on a catalogue, side by side.
 
     python bench/tokenizers.py FOLDER [--codes 256] [--levels 3] [--seeds 3] [--threads 2] [--only NAME ...]
-                               [--set section.key=value ...] [--no-events] [--to FILE]
+                               [--set section.key=value ...] [--no-events] [--dials 0 0.5 1] [--to FILE]
 
 FOLDER holds items.parquet (item_id, exposure, embedding) and events.parquet (basket_id, item_id, position). Every
 tokenizer is fitted twice per seed: on all items (all columns but unseen) and on 75 % of them (unseen: relative error of
 the others; the split changes with the seed). All are judged by `judge.py` through `Tokenizer`; behaviour by the pairs
-of baskets that training never sees. --to appends one JSON line per fit, from which `tokenizer_table.py` makes the page.
+of baskets that training never sees. --dials repeats every tokenizer for these values of tokenizer.balance. --to appends
+one JSON line per fit, from which `tokenizer_page.py` makes the page.
 """
 
 from __future__ import annotations
@@ -98,12 +99,9 @@ FITS: dict[str, Fit] = {
 
 def reseeded(sample: Sample, seed: int) -> Sample:
     """Split by other keys: equal ids still have equal ones."""
+
     def mixed(key: NDArray[np.int64]) -> NDArray[np.int64]:
-        with np.errstate(over="ignore"):
-            stirred = (key.view(np.uint64) ^ np.uint64(0x9E3779B97F4A7C15 * (seed + 1) % 2**64)) * np.uint64(
-                0xBF58476D1CE4E5B9
-            )
-        return (stirred ^ (stirred >> np.uint64(31))).view(np.int64)
+        return np.array([hash((seed, value)) for value in key.tolist()], np.int64)
 
     behaviour, key = sample.behaviour, sample.split_key
     assert key is not None
@@ -140,6 +138,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of the first column")
     parser.add_argument("--set", nargs="*", default=[], help="section.key=value")
     parser.add_argument("--no-events", action="store_true", help="train without behaviour")
+    parser.add_argument("--dials", nargs="*", type=float, default=[None], help="values of tokenizer.balance")
     parser.add_argument("--to", type=Path, help="file for JSON lines")
     arguments = parser.parse_args()
     faiss.omp_set_num_threads(arguments.threads)
@@ -149,19 +148,27 @@ def main() -> None:
         sample = replace(sample, behaviour=None)
     print(" | ".join(_SHOWN), "raw:", judge.raw, flush=True)
     for name in arguments.only or FITS:
-        rows = []
-        for seed in range(arguments.seeds):
-            options = {
-                "seed": seed, "tokenizer.codes": arguments.codes, "tokenizer.levels": arguments.levels,
-                "sample.holdout": _UNSEEN, "train.threads": arguments.threads, "tokenizer.name": name if name in NAMES else "rq_kmeans",
-            }  # fmt: skip
-            config = load_config(options=options, settings=arguments.set)
-            rows.append(measured(FITS[name], reseeded(sample, seed), config, judge))
-            if arguments.to:
-                with arguments.to.open("a") as file:
-                    entry = {"catalogue": arguments.folder.name, "tokenizer": name, "seed": seed, **rows[-1]}
-                    file.write(json.dumps(entry) + "\n")
-        print(line(name, rows), flush=True)
+        for dial in arguments.dials:
+            rows = []
+            for seed in range(arguments.seeds):
+                rows.append(measured(FITS[name], reseeded(sample, seed), config_of(name, seed, dial, arguments), judge))
+                if arguments.to:
+                    told = {"catalogue": arguments.folder.name, "events": sample.behaviour is not None, "dial": dial}
+                    with arguments.to.open("a") as file:
+                        file.write(json.dumps({**told, "tokenizer": name, "seed": seed, **rows[-1]}) + "\n")
+            print(line(name if dial is None else f"{name} {dial:g}", rows), flush=True)
+
+
+def config_of(name: str, seed: int, dial: float | None, arguments: argparse.Namespace) -> Config:
+    """The settings of one fit."""
+    options = {
+        "seed": seed, "tokenizer.codes": arguments.codes, "tokenizer.levels": arguments.levels,
+        "sample.holdout": _UNSEEN, "train.threads": arguments.threads,
+        "tokenizer.name": name if name in NAMES else "rq_kmeans",
+    }  # fmt: skip
+    return load_config(
+        options=options if dial is None else {**options, "tokenizer.balance": dial}, settings=arguments.set
+    )
 
 
 if __name__ == "__main__":
