@@ -1,4 +1,4 @@
-"""rq_vae and rqp_vae beside ResidualVQ of vector-quantize-pytorch, under equal conditions.
+"""rq_vae and rqp_vae beside ResidualVQ of vector-quantize-pytorch (to be installed), under equal conditions.
 
     python bench/end_to_end_vaes.py FOLDER [--codes 256] [--levels 3] [--seeds 1] [--threads 1] [--only NAME ...]
                                     [--set section.key=value ...]
