@@ -120,7 +120,7 @@ def measured(fit: Fit, sample: Sample, config: Config, judge: Judge) -> dict[str
     parts = split(sample, config)
     mean = parts.fit.mean(axis=0, dtype=np.float64)
     unseen = reconstruction_error(fit(sample, config), parts.held_out, mean)
-    return {**figures, "unseen": unseen, "seconds": seconds, "weight": tokenizer.training.get("behaviour_weight")}
+    return {**figures, "unseen": unseen, "seconds": seconds, "budget": tokenizer.training.get("fidelity_budget")}
 
 
 def line(name: str, rows: list[dict[str, Any]]) -> str:

@@ -102,7 +102,8 @@ class _Run:
     def __init__(self, behaviour: TrainingPairs, coordinates: Coordinates, config: Config) -> None:
         self.settings, self.device = config.train.behaviour, choose_device(config)
         self.coordinates, self.mean = coordinates, torch.from_numpy(coordinates.mean)
-        self.pairs = PairLoss(behaviour, self.settings, random_stream(config.seed, PAIRS_STREAM), self.device)
+        draw = random_stream(config.seed, PAIRS_STREAM)
+        self.pairs = PairLoss(behaviour.prepared, behaviour.pairs, self.settings, draw, self.device)
         self.steps = self.pairs.steps
         start = _start(coordinates, self.settings)
         generator = random_stream(config.seed, PAIRS_STREAM, 0)

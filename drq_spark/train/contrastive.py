@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from drq_spark.config import Contrast
-from drq_spark.train.contract import TrainingPairs
 from drq_spark.train.descent import random_batches
 
 I64 = NDArray[np.int64]
@@ -71,7 +71,8 @@ class PairLoss:
     """InfoNCE of an encoder, batch after batch of the training pairs.
 
     Args:
-        behaviour: the pairs and their items.
+        rows: [m, ..], what is known of each item, for instance its prepared embedding.
+        pairs: int64 [p, 2], rows of it.
         settings: batch size, steps, temperature, popularity correction.
         generator: draws the batches.
         device: of the encoder.
@@ -81,20 +82,20 @@ class PairLoss:
     """
 
     def __init__(
-        self, behaviour: TrainingPairs, settings: Contrast, generator: torch.Generator, device: torch.device
+        self, rows: NDArray[Any], pairs: I64, settings: Contrast, generator: torch.Generator, device: torch.device
     ) -> None:
-        pairs = Pairs(behaviour.pairs, len(behaviour.prepared), settings.batch_size, settings.steps)
-        self.steps = pairs.steps
-        self._batches = pairs.batches(generator)
-        self._prepared = torch.from_numpy(behaviour.prepared)
-        self._log_share = (settings.popularity_correction * pairs.log_share).to(device)
+        drawn = Pairs(pairs, len(rows), settings.batch_size, settings.steps)
+        self.steps = drawn.steps
+        self._batches = drawn.batches(generator)
+        self._rows = torch.from_numpy(rows)
+        self._log_share = (settings.popularity_correction * drawn.log_share).to(device)
         self._temperature, self._device = settings.temperature, device
 
     def next(self, encode: Callable[[Tensor], Tensor]) -> Tensor:
-        """The loss of the next batch, of directions of what `encode` makes of prepared rows [n, D] (on the CPU)."""
+        """The loss of the next batch, of directions of what `encode` makes of some of the rows (on the CPU)."""
         batch = next(self._batches)
         rows = torch.cat([batch.left, batch.right])
-        left, right = functional.normalize(encode(self._prepared[rows]), dim=1, eps=_SHORTEST).chunk(2)
+        left, right = functional.normalize(encode(self._rows[rows]), dim=1, eps=_SHORTEST).chunk(2)
         there = PairBatch(batch.left.to(self._device), batch.right.to(self._device))
         return info_nce(left, right, there, self._log_share, self._temperature)
 

@@ -1,19 +1,21 @@
 """`drq`: the paper's separation of geometry and distribution, carried through to codes that serve all three axes.
 
-Geometry is frozen before any code is learned: z = [x - m ; a (g(x) - mean g)], the embedding as it is (a rotation or a
-trained encoder gains nothing after quantization) and, where there are events, a direction g that is learned from
+Geometry is frozen before any code is learned: z = [x - m ; a (g(x) - mean g)], the embedding as it is (a rotation or
+a trained encoder gains nothing after quantization) and, where there are events, a direction g that is learned from
 behaviour. Distribution is dataset-level: residual k-means with restarts, prices that even out the use of codes, and a
 beam whose paths the books are refitted to. Without events it is the content alone.
 
 What behaviour may cost is decided by fidelity: levels weigh the behaviour part by w_l^2 = s 2^-l / readout, and s is
-the scale at which the relative error of unseen items exceeds that of s = 0 by `train.drq.fidelity_slack`, read off a
-straight line through fits at several scales. No figure of behaviour is looked at. The decode tables hold the behaviour
-part at full length (its variance `_READOUT` times that of the content), so the sum of a SID's table rows carries it.
+the scale at which the relative error of unseen items exceeds that of s = 0 by a part of `train.drq.fidelity_slack`,
+read off a straight line through fits at several scales. The rest of the slack goes to the decode tables, which are
+learned from the pairs too (`drq_spark.train.readout`). No figure of behaviour is looked at. The tables hold the
+behaviour part at full length (its variance `_READOUT` times that of the content), so the sum of a SID's table rows
+carries it.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,17 +25,21 @@ from drq_spark.config import Config
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.network import BehaviourEncoder, ContentDecoder
 from drq_spark.train.behaviour import BehaviourModel, train_behaviour
+from drq_spark.train.behaviour_figures import held_out_auc
 from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contract import Progress, TrainingData, silent
+from drq_spark.train.figures import encoded as encoded_codes
 from drq_spark.train.figures import reconstruction_error
 from drq_spark.train.kmeans import require_rows
 from drq_spark.train.memory import books_bytes, prepared_bytes
+from drq_spark.train.readout import Readout, chosen_weight
 from drq_spark.train.residual import quantized
 
 F32 = NDArray[np.float32]
 
 _READOUT = 4.0  # variance of the behaviour part of the latent, in that of the content; free for the codes
 _SCALES = (0.0, 0.125, 0.25, 0.5, 1.0)  # one fit moves by half a per cent with its random start, a line by less
+_SLACK_OF_CODES = 0.4  # the rest buys tables: a per cent of error is worth more there
 _BUDGET_ROWS = 20_000  # of the fits that find the scale, where K is small
 _BUDGET_ROWS_PER_CODE = 32
 _BUDGET_HELD_OUT = 0.25
@@ -57,9 +63,13 @@ class DrqTrainer:
         model = train_behaviour(data, config, progress)
         encoder = behaviour_encoder(model, data.fit)
         latents = encoded(encoder, data.prepared)
-        scale, budget = _choose_scale(data, latents, encoder, config, progress)
-        described = {"behaviour": model.figures, "behaviour_weight": scale, "fidelity_budget": budget}
-        return _fit(data, latents, encoder, scale, config, progress, described)
+        chosen = _budget(data, latents, encoder, config, progress)
+        described = {"behaviour": model.figures, "fidelity_budget": asdict(chosen)}
+        tokenizer = _fit(data, latents, encoder, chosen.code_weight, config, progress, described)
+        progress("decode tables", 0, 1)
+        learned = _readout(tokenizer, data.fit, data).learned(chosen.table_weight, config)
+        progress("decode tables", 1, 1)
+        return replace(learned, training={**learned.training, "sid": _sid_auc(learned, data, config)})
 
 
 def behaviour_encoder(model: BehaviourModel, fit: F32) -> BehaviourEncoder:
@@ -122,22 +132,57 @@ def _fit(
     )
 
 
-def _choose_scale(
-    data: TrainingData, latents: F32, encoder: BehaviourEncoder, config: Config, progress: Progress
-) -> tuple[float, dict[str, Any]]:
-    """The scale of the behaviour weights that the fidelity budget allows, and how it was found (plain JSON)."""
+@dataclass(frozen=True)
+class _Budget:
+    """What behaviour may cost, and how it was found.
+
+    Attributes:
+        code_weight: scale of the behaviour weights of the levels. table_weight: of InfoNCE while tables are learned.
+        items: that were fitted and judged. scales, unseen_relative_mse, line: relative error of unseen items at some
+        scales, and the line (at 0, slope) through them. tables: see `readout.chosen_weight`.
+    """
+
+    code_weight: float
+    table_weight: float
+    items: int
+    scales: tuple[float, ...]
+    unseen_relative_mse: list[float]
+    line: list[float]
+    tables: dict[str, list[float]]
+
+
+def _budget(data: TrainingData, latents: F32, encoder: BehaviourEncoder, config: Config, progress: Progress) -> _Budget:
+    """The weights that the slack allows: a part of it goes to the codes, the rest to the tables."""
     part = _budget_part(data, config)
-    rows = slice(data.held_out_rows, data.held_out_rows + len(part.prepared))
-    errors = []
+    rows = latents[data.held_out_rows : data.held_out_rows + len(part.prepared)]
+    mean, errors = part.fit.mean(axis=0, dtype=np.float64), []
     for done, scale in enumerate(_SCALES):
-        tokenizer = _fit(part, latents[rows], encoder, scale, config, silent, {})
-        errors.append(reconstruction_error(tokenizer, part.held_out, part.fit.mean(axis=0, dtype=np.float64)))
-        progress("behaviour weight", done + 1, len(_SCALES), scale=scale, held_out_relative_mse=errors[-1])
-    slope, base = np.polyfit(_SCALES, errors, 1)
-    allowed = config.train.drq.fidelity_slack * base
-    chosen = float(np.clip(allowed / slope, 0.0, max(_SCALES))) if slope > 0 else max(_SCALES)
-    found = {"scales": list(_SCALES), "unseen_relative_mse": errors, "line": [float(base), float(slope)]}
-    return chosen, {**found, "items": len(part.prepared)}
+        fitted = _fit(part, rows, encoder, scale, config, silent, {})
+        errors.append(reconstruction_error(fitted, part.held_out, mean))
+        progress("behaviour weight", done + 1, len(_SCALES) + 1, scale=scale, held_out_relative_mse=errors[-1])
+    slope, base = np.polyfit(_SCALES, errors, 1).tolist()
+    slack = config.train.drq.fidelity_slack
+    allowed = slack * _SLACK_OF_CODES * base
+    scale = min(max(allowed / slope, 0.0), max(_SCALES)) if slope > 0 else max(_SCALES)
+    fitted = _fit(part, rows, encoder, scale, config, silent, {})
+    readout = _readout(fitted, part.fit, data)
+    weight, tables = chosen_weight(readout, part.held_out, slack * (1 - _SLACK_OF_CODES), config)
+    progress("behaviour weight", len(_SCALES) + 1, len(_SCALES) + 1, scale=scale, tables=weight)
+    return _Budget(scale, weight, len(part.prepared), _SCALES, errors, [base, slope], tables)
+
+
+def _readout(tokenizer: Tokenizer, fit: F32, data: TrainingData) -> Readout:
+    """What the tables of a tokenizer are learned from."""
+    assert data.behaviour is not None  # else there is nothing to learn
+    pair_codes = encoded_codes(tokenizer, data.behaviour.prepared)
+    return Readout(tokenizer, fit, encoded_codes(tokenizer, fit), pair_codes, data.behaviour.pairs)
+
+
+def _sid_auc(tokenizer: Tokenizer, data: TrainingData, config: Config) -> dict[str, Any]:
+    """AUC of the SID's embedding, the sum of its table rows, on pairs of users that training did not see."""
+    assert data.behaviour is not None
+    embedding = tokenizer.decode_latent(encoded_codes(tokenizer, data.behaviour.prepared)).astype(np.float32)
+    return held_out_auc({"auc": embedding}, data.behaviour, config.seed)
 
 
 def _budget_part(data: TrainingData, config: Config) -> TrainingData:

@@ -68,7 +68,8 @@ def bring_together(run: VaeRun, behaviour: TrainingPairs, config: Config, progre
         TrainingFailed: the loss is not finite, or the decoder lost the items.
     """
     settings = config.train.drq_vae_cl
-    pairs = PairLoss(behaviour, settings, random_stream(config.seed, PAIRS_STREAM), run.device)
+    draw = random_stream(config.seed, PAIRS_STREAM)
+    pairs = PairLoss(behaviour.prepared, behaviour.pairs, settings, draw, run.device)
     descent = run.descent(pairs.steps, settings.learning_rate, "train.drq_vae_cl")
 
     def mu(x: Tensor) -> Tensor:

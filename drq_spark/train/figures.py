@@ -79,13 +79,25 @@ def level_figures(tokenizer: Tokenizer, latents: F32, mean: F64) -> tuple[tuple[
     return tuple(_figures(*level, total) for level in zip(counts, left, strict=True)), codes
 
 
+def encoded(tokenizer: Tokenizer, prepared: F32) -> NDArray[np.int32]:
+    """SIDs int32 [n, L] of prepared rows float32 [n, D], block by block."""
+    codes = np.empty((len(prepared), tokenizer.levels), np.int32)
+    for block in row_blocks(len(prepared), max(tokenizer.dim, tokenizer.latent_dim)):
+        codes[block] = tokenizer.encode_latent(tokenizer.latent(prepared[block])).codes
+    return codes
+
+
 def reconstruction_error(tokenizer: Tokenizer, prepared: F32, mean: F64) -> float:
-    """sum ||x - x_hat||^2 / sum ||x - mean||^2 over prepared rows x, block by block; 0 where the rows do not vary."""
+    """sum ||x - x_hat||^2 / sum ||x - mean||^2 over prepared rows x; 0 where the rows do not vary."""
+    return decoding_error(tokenizer, prepared, encoded(tokenizer, prepared), mean)
+
+
+def decoding_error(tokenizer: Tokenizer, prepared: F32, codes: NDArray[np.int32], mean: F64) -> float:
+    """`reconstruction_error` of rows whose SIDs int32 [n, L] are known, block by block."""
     lost, total = 0.0, 0.0
     for block in row_blocks(len(prepared), tokenizer.dim):
         x = prepared[block]
-        decoded = tokenizer.decode(tokenizer.encode_latent(tokenizer.latent(x)).codes)
-        lost += float(np.square(x - decoded).sum())
+        lost += float(np.square(x - tokenizer.decode(codes[block])).sum())
         total += float(np.square(x - mean).sum())
     return relative_mse(lost, total) if total > 0 else 0.0
 

@@ -8,17 +8,13 @@ items, not the codes; every fidelity figure on its sample would be a delusion.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drq_spark.errors import TrainingFailed
-from drq_spark.measure.formulas import relative_mse
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.network import ResidualMLP
 from drq_spark.train.contract import TrainingData
+from drq_spark.train.figures import decoding_error, encoded
 from drq_spark.train.tables import joint_least_squares
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 
 _JUDGED_ROWS = 20_000  # of each part
 _AHEAD, _BEHIND = 0.8, 1.05  # times the error of the additive tables, on seen and on unseen items
@@ -34,28 +30,18 @@ def refuse_memorising_decoder(tokenizer: Tokenizer, data: TrainingData) -> None:
     if not isinstance(tokenizer.decoder, ResidualMLP) or not len(unseen):
         return
     mean = fit.mean(axis=0, dtype=np.float64)
-    fit_codes, unseen_codes = (tokenizer.encode_latent(tokenizer.latent(rows)).codes for rows in (fit, unseen))
+    fit_codes, unseen_codes = encoded(tokenizer, fit), encoded(tokenizer, unseen)
     nothing = [np.zeros((size, tokenizer.dim), np.float32) for size in tokenizer.codebook_sizes]
     tables = joint_least_squares((fit - mean).astype(np.float32), fit_codes, nothing)
 
-    def additive(codes: NDArray[np.int32]) -> F64:
-        return sum((table[codes[:, level]].astype(np.float64) for level, table in enumerate(tables)), mean)
-
-    seen, other = (
-        _error(rows, tokenizer.decode(codes), mean) for rows, codes in ((fit, fit_codes), (unseen, unseen_codes))
-    )
-    seen_by, other_by = (
-        _error(rows, additive(codes), mean) for rows, codes in ((fit, fit_codes), (unseen, unseen_codes))
-    )
+    additive = Tokenizer("additive", tokenizer.dim, "none", tables, latent_rms=(0.0,) * tokenizer.levels)
+    parts = ((fit, fit_codes), (unseen, unseen_codes))
+    seen, other = (decoding_error(tokenizer, rows, codes, mean) for rows, codes in parts)
+    centre, nowhere = mean.astype(np.float32), np.zeros(tokenizer.dim)
+    seen_by, other_by = (decoding_error(additive, rows - centre, codes, nowhere) for rows, codes in parts)
     if seen < _AHEAD * seen_by and other > _BEHIND * other_by:
         raise TrainingFailed(
             f"the decoder of {tokenizer.kind} memorises items: its relative error is {seen:.3f} on items of the fit "
             f"and {other:.3f} on others, additive tables of the same codes have {seen_by:.3f} and {other_by:.3f}: "
             "make its hidden layer smaller, train for fewer steps, or raise sample.size"
         )
-
-
-def _error(rows: F32, decoded: F64, mean: F64) -> float:
-    """Relative error; 0 where the rows do not vary."""
-    total = float(np.square(rows - mean).sum())
-    return relative_mse(float(np.square(rows - decoded).sum()), total) if total > 0 else 0.0

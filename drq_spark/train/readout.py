@@ -1,0 +1,138 @@
+"""Decode tables that also say what goes together: the codes stay, what they are read out as is learned.
+
+Tables solved for fidelity alone spend nothing on behaviour, although the codes know of it. Here all rows are
+descended on
+
+    ||x - x_hat||^2 / variance of x + weight * InfoNCE(x_hat) + weight' * InfoNCE(e)
+
+with x_hat the content part of the sum of a SID's rows and e the whole sum, the SID's embedding. The gradient of the
+last term reaches only the behaviour part of the rows, which no reconstruction sees: it is free. The second costs
+fidelity, and `chosen_weight` picks the largest weight whose tables raise the error of unseen items by no more than is
+allowed. InfoNCE is that of `drq_spark.train.contrastive`, on the training pairs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from drq_spark.config import Config
+from drq_spark.tokenizer import Tokenizer
+from drq_spark.train.contrastive import PAIRS_STREAM, PairLoss
+from drq_spark.train.descent import Descent, random_batches
+from drq_spark.train.figures import decoding_error, encoded
+from drq_spark.train.runtime import choose_device, random_stream
+
+F32 = NDArray[np.float32]
+I32 = NDArray[np.int32]
+
+WEIGHTS = (0.0, 0.002, 0.004, 0.008, 0.016, 0.032)  # of InfoNCE(x_hat): each costs about twice what the one before does
+_FREE_WEIGHT = 0.1  # of InfoNCE(e): a share of the learning rate, it competes with nothing
+_STEPS = 300
+_BATCH = 2048  # items a step
+_LEARNING_RATE = 2e-3  # of coordinates in units of the RMS norm of x about its mean
+
+
+@dataclass(frozen=True)
+class Readout:
+    """What the tables are learned from.
+
+    Attributes:
+        tokenizer: with tables solved by least squares.
+        x: float32 [n, D], prepared rows that were fitted. codes: int32 [n, L], their SIDs.
+        pair_codes: int32 [m, L], SIDs of the items of the pairs. pairs: int64 [p, 2], rows of these.
+    """
+
+    tokenizer: Tokenizer
+    x: F32
+    codes: I32
+    pair_codes: I32
+    pairs: NDArray[np.int64]
+
+    def learned(self, weight: float, config: Config) -> Tokenizer:
+        """The tokenizer with tables learned under a weight of InfoNCE(x_hat).
+
+        Raises:
+            TrainingFailed: the loss is not finite.
+        """
+        run = _Run(self, weight, config)
+        for _ in range(run.steps):
+            run.step()
+        return replace(self.tokenizer, tables=run.tables())
+
+
+def chosen_weight(part: Readout, unseen: F32, slack: float, config: Config) -> tuple[float, dict[str, list[float]]]:
+    """The largest of `WEIGHTS` at which the error of unseen items is at most 1 + slack times that of weight 0.
+
+    Args:
+        part: items that were fitted. unseen: float32 [m, D], prepared rows that were not.
+
+    Returns:
+        The weight, and how it was found (plain JSON).
+    """
+    mean, codes = part.x.mean(axis=0, dtype=np.float64), encoded(part.tokenizer, unseen)
+    errors = [decoding_error(part.tokenizer, unseen, codes, mean)]
+    chosen = WEIGHTS[0]
+    for weight in WEIGHTS[1:]:
+        errors.append(decoding_error(part.learned(weight, config), unseen, codes, mean))
+        if errors[-1] > (1 + slack) * errors[0]:
+            break
+        chosen = weight
+    return chosen, {"weights": list(WEIGHTS[: len(errors)]), "unseen_relative_mse": errors}
+
+
+class _Run:
+    """Tables, optimizer and random numbers of one descent."""
+
+    def __init__(self, readout: Readout, weight: float, config: Config) -> None:
+        self.weight, self.device = weight, choose_device(config)
+        tokenizer, self.content = readout.tokenizer, readout.tokenizer.dim
+        mean = readout.x.mean(axis=0, dtype=np.float64)
+        square = float(np.square(readout.x - mean).sum(dtype=np.float64)) / len(readout.x)
+        self.unit = square**0.5 or 1.0
+        self.parameters = [self._on_device(table / self.unit) for table in tokenizer.tables or ()]
+        first = readout.codes[:1]
+        shift = tokenizer.decode(first) - tokenizer.decode_latent(first)[:, : self.content]
+        self.shift = self._on_device(shift[0] / self.unit)
+        self.rows, self.codes = torch.from_numpy(readout.x), torch.from_numpy(readout.codes)
+        settings = config.train.behaviour.model_copy(update={"steps": _STEPS})
+        draw = random_stream(config.seed, PAIRS_STREAM, 1)
+        self.pairs = PairLoss(readout.pair_codes, readout.pairs, settings, draw, self.device)
+        self.steps = self.pairs.steps
+        self.batches = random_batches(len(self.rows), min(_BATCH, len(self.rows)), draw)
+        trained = [parameter.requires_grad_() for parameter in self.parameters]
+        self.descent = Descent(torch.optim.Adam(trained, lr=_LEARNING_RATE), self.steps, "raise sample.size")
+
+    def step(self) -> None:
+        """Descend on the next batch of items and the next of pairs."""
+        chosen = next(self.batches)
+        error = (self.rows[chosen].to(self.device) / self.unit - self._decode(self.codes[chosen])).square().sum()
+        near, free = self.pairs.next(self._decode), self.pairs.next(self._embed)
+        self.descent.step(error / len(chosen) + self.weight * near + _FREE_WEIGHT * free)
+
+    def tables(self) -> tuple[F32, ...]:
+        """As the tokenizer holds them."""
+        return tuple((table.detach().double() * self.unit).float().cpu().numpy() for table in self.parameters)
+
+    def _on_device(self, array: NDArray[np.floating]) -> Tensor:
+        return torch.from_numpy(array.astype(np.float32)).to(self.device)
+
+    def _sum(self, codes: Tensor) -> Tensor:
+        """Sum of the rows of SIDs [n, L]: [n, d]."""
+        levels = codes.to(self.device).long().T
+        rows = [functional.embedding(code, table) for code, table in zip(levels, self.parameters, strict=True)]
+        return torch.stack(rows).sum(dim=0)
+
+    def _decode(self, codes: Tensor) -> Tensor:
+        """x_hat in training coordinates."""
+        return self._sum(codes)[:, : self.content] + self.shift
+
+    def _embed(self, codes: Tensor) -> Tensor:
+        """e, its content part held fast."""
+        whole = self._sum(codes)
+        return torch.cat([whole[:, : self.content].detach(), whole[:, self.content :]], dim=1)
