@@ -16,6 +16,7 @@ carries it.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,9 +67,8 @@ class DrqTrainer:
         chosen = _budget(data, latents, encoder, config, progress)
         described = {"behaviour": model.figures, "fidelity_budget": asdict(chosen)}
         tokenizer = _fit(data, latents, encoder, chosen.code_weight, config, progress, described)
-        progress("decode tables", 0, 1)
-        learned = _readout(tokenizer, data.fit, data).learned(chosen.table_weight, config)
-        progress("decode tables", 1, 1)
+        readout = _readout(tokenizer, data.fit, data)
+        learned = readout.learned(chosen.table_weight, config, partial(progress, "decode tables"))
         return replace(learned, training={**learned.training, "sid": _sid_auc(learned, data, config)})
 
 
@@ -145,7 +145,7 @@ class _Budget:
     code_weight: float
     table_weight: float
     items: int
-    scales: tuple[float, ...]
+    scales: list[float]
     unseen_relative_mse: list[float]
     line: list[float]
     tables: dict[str, list[float]]
@@ -168,7 +168,7 @@ def _budget(data: TrainingData, latents: F32, encoder: BehaviourEncoder, config:
     readout = _readout(fitted, part.fit, data)
     weight, tables = chosen_weight(readout, part.held_out, slack * (1 - _SLACK_OF_CODES), config)
     progress("behaviour weight", len(_SCALES) + 1, len(_SCALES) + 1, scale=scale, tables=weight)
-    return _Budget(scale, weight, len(part.prepared), _SCALES, errors, [base, slope], tables)
+    return _Budget(scale, weight, len(part.prepared), list(_SCALES), errors, [base, slope], tables)
 
 
 def _readout(tokenizer: Tokenizer, fit: F32, data: TrainingData) -> Readout:

@@ -26,6 +26,7 @@ from drq_spark.tokenizer import Tokenizer
 from drq_spark.train.contrastive import PAIRS_STREAM, PairLoss
 from drq_spark.train.descent import Descent, random_batches
 from drq_spark.train.figures import decoding_error, encoded
+from drq_spark.train.kmeans import Step
 from drq_spark.train.runtime import choose_device, random_stream
 
 F32 = NDArray[np.float32]
@@ -34,8 +35,13 @@ I32 = NDArray[np.int32]
 WEIGHTS = (0.0, 0.002, 0.004, 0.008, 0.016, 0.032)  # of InfoNCE(x_hat): each costs about twice what the one before does
 _FREE_WEIGHT = 0.1  # of InfoNCE(e): a share of the learning rate, it competes with nothing
 _STEPS = 300
+_TOLD_EVERY = 20
 _BATCH = 2048  # items a step
 _LEARNING_RATE = 2e-3  # of coordinates in units of the RMS norm of x about its mean
+
+
+def _untold(done: int, total: int) -> None:
+    """A `Step` that tells nobody."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +60,17 @@ class Readout:
     pair_codes: I32
     pairs: NDArray[np.int64]
 
-    def learned(self, weight: float, config: Config) -> Tokenizer:
-        """The tokenizer with tables learned under a weight of InfoNCE(x_hat).
+    def learned(self, weight: float, config: Config, step: Step = _untold) -> Tokenizer:
+        """The tokenizer with tables learned under a weight of InfoNCE(x_hat); `step` is told (done, total) now and then.
 
         Raises:
             TrainingFailed: the loss is not finite.
         """
         run = _Run(self, weight, config)
-        for _ in range(run.steps):
+        for done in range(run.steps):
             run.step()
+            if (done + 1) % _TOLD_EVERY == 0 or done + 1 == run.steps:
+                step(done + 1, run.steps)
         return replace(self.tokenizer, tables=run.tables())
 
 
