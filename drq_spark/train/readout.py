@@ -34,9 +34,10 @@ I32 = NDArray[np.int32]
 
 WEIGHTS = (0.0, 0.002, 0.004, 0.008, 0.016, 0.032)  # of InfoNCE(x_hat): each costs about twice what the one before does
 _FREE_WEIGHT = 0.1  # of InfoNCE(e): a share of the learning rate, it competes with nothing
-_STEPS = 300
+_STEPS = 200
+_PAIRS = 512  # a step; twice as many take four times as long and gain nothing
 _TOLD_EVERY = 20
-_BATCH = 2048  # items a step
+_BATCH = 1024  # items a step
 _LEARNING_RATE = 2e-3  # of coordinates in units of the RMS norm of x about its mean
 
 
@@ -61,7 +62,7 @@ class Readout:
     pairs: NDArray[np.int64]
 
     def learned(self, weight: float, config: Config, step: Step = _untold) -> Tokenizer:
-        """The tokenizer with tables learned under a weight of InfoNCE(x_hat); `step` is told (done, total) now and then.
+        """The tokenizer with tables learned under a weight of InfoNCE(x_hat); `step` is told (done, total).
 
         Raises:
             TrainingFailed: the loss is not finite.
@@ -108,7 +109,7 @@ class _Run:
         shift = tokenizer.decode(first) - tokenizer.decode_latent(first)[:, : self.content]
         self.shift = self._on_device(shift[0] / self.unit)
         self.rows, self.codes = torch.from_numpy(readout.x), torch.from_numpy(readout.codes)
-        settings = config.train.behaviour.model_copy(update={"steps": _STEPS})
+        settings = config.train.behaviour.model_copy(update={"steps": _STEPS, "batch_size": _PAIRS})
         draw = random_stream(config.seed, PAIRS_STREAM, 1)
         self.pairs = PairLoss(readout.pair_codes, readout.pairs, settings, draw, self.device)
         self.steps = self.pairs.steps

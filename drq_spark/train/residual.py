@@ -30,7 +30,7 @@ from drq_spark.train.contract import Progress, TrainingData
 from drq_spark.train.figures import sample_figures
 from drq_spark.train.kmeans import Balance, fit_codebook, require_rows, standardize, sum_by_code
 from drq_spark.train.runtime import choose_device, random_stream
-from drq_spark.train.tables import joint_least_squares
+from drq_spark.train.tables import decode_tables
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -93,7 +93,7 @@ def quantized(
         bare,
         dim=data.prepared.shape[1],
         normalize=config.items.normalize,
-        tables=joint_least_squares(fit, figures.codes, books.codebooks),
+        tables=decode_tables(fit, figures.codes, books.codebooks),
         encoder=encoder,
         decoder=decoder,
         training={"levels": figures.described(), **(described or {})},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from drq_spark.train.tables import RIDGE, joint_least_squares
+from drq_spark.train.tables import RIDGE, decode_tables, joint_least_squares
 
 F32 = NDArray[np.float32]
 SIZES = (5, 4, 3)
@@ -39,12 +39,38 @@ def test_tables_solve_the_joint_least_squares() -> None:
 def test_a_code_that_nobody_uses_keeps_its_codeword() -> None:
     latents, codes, books = problem()
     assert np.array_equal(joint_least_squares(latents, codes, books)[0][4], books[0][4])
+    assert np.array_equal(decode_tables(latents, codes, books)[0][4], books[0][4])
+
+
+def test_decode_tables_are_pulled_towards_the_mean_and_nothing() -> None:
+    latents, codes, books = problem()
+    mean = latents.mean(axis=0, dtype=np.float64).astype(np.float32)
+    prior = [np.tile(mean, (5, 1)), *(np.zeros_like(book) for book in books[1:])]
+    expected, tables = joint_least_squares(latents, codes, prior), decode_tables(latents, codes, books)
+    assert np.array_equal(tables[0][:4], expected[0][:4])
+    assert all(np.array_equal(a, b) for a, b in zip(tables[1:], expected[1:], strict=True))
+
+
+def test_decode_tables_serve_unseen_rows_better_than_tables_pulled_to_the_codebooks() -> None:
+    """Few rows a code: what a codeword made of chance is no good guess for others."""
+    rng = np.random.default_rng(1)
+    latents, other = (rng.normal(size=(rows, 12)).astype(np.float32) for rows in (300, 3000))
+    centre = rng.normal(size=(60, 12)).astype(np.float32)
+
+    def nearest(rows: F32) -> NDArray[np.int32]:
+        return np.square(rows[:, None] - centre).sum(axis=2).argmin(axis=1)[:, None].astype(np.int32)
+
+    codes = nearest(latents)
+    book = np.stack([latents[codes[:, 0] == k].mean(axis=0) if (codes == k).any() else centre[k] for k in range(60)])
+    both = decode_tables(latents, codes, [book]), joint_least_squares(latents, codes, [book])
+    errors = [np.square(other - tables[0][nearest(other)[:, 0]]).sum() for tables in both]
+    assert errors[0] < 0.98 * errors[1]
 
 
 def test_tables_beat_the_codebooks_on_the_rows_of_the_fit() -> None:
     latents, codes, books = problem()
     before, after = (
         np.square(latents - sum(t[codes[:, level]] for level, t in enumerate(tables))).sum()
-        for tables in (books, joint_least_squares(latents, codes, books))
+        for tables in (books, decode_tables(latents, codes, books))
     )
     assert after < 0.9 * before
