@@ -56,7 +56,7 @@ def main(rows: int = 100_000, dim: int = 384, codes: int = 256, levels: int = 3)
     random = np.random.default_rng(0)
     x = random.normal(size=(rows, dim)).astype(np.float32)
     books = tuple((x[random.permutation(rows)[:codes]] * 0.6**level).astype(np.float32) for level in range(levels))
-    tokenizer = Tokenizer("bench", dim, "none", books, 1.0)
+    tokenizer = Tokenizer("bench", dim, "none", books, (1.0,) * levels)
     quantizer = faiss_quantizer(books)
     ways: dict[str, Callable[[], object]] = {
         "certified": lambda: tokenizer.encode(x),
