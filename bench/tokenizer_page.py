@@ -48,7 +48,8 @@ def main() -> None:
     (folder / "measured.md").write_text("\n".join(page).rstrip() + "\n")
 
 
-_HEAD = """Means over the seeds; below each table the largest spread (highest minus lowest). K = 256 and L = 3 unless the heading
+_HEAD = """\
+Means over the seeds; below each table the largest spread (highest minus lowest). K = 256 and L = 3 unless the heading
 says otherwise. `relative MSE`, perplexity, K_eff (eta 0.5), unique SIDs, recall and behaviour: fitted to all items.
 `unseen`: relative MSE on a quarter of the items, kept away from another fit. `AUC`: cosine of mean-centred SID
 embeddings (sum of the decode table rows), pairs of users that no training saw against popularity-matched partners.

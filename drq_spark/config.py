@@ -220,9 +220,7 @@ class Train(Section):
 class TokenizerSettings(Section):
     """Which tokenizer, and the shape of its SIDs."""
 
-    name: Kind = Field(
-        "drq", description="Name in the registry of trainers"
-    )
+    name: Kind = Field("drq", description="Name in the registry of trainers")
     levels: Positive = Field(3, description="L, codes in a SID")
     codes: Positive | tuple[Positive, ...] = Field(256, description="K, codes a level: one number, or one per level")
 

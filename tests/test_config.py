@@ -259,7 +259,8 @@ def test_codebook_sizes():
 
 # ---- fingerprint ----
 
-CANDIDATES = [7, 0.2, 0.5, "other", "l2", "exposure", "straight_through", "rotation", "random", "cpu", "drq_vae", [9, 9, 9], [0.5], [{"metric": "gini", "maximum": 1}]]
+CANDIDATES = [7, 0.2, 0.5, "other", "l2", "exposure", "straight_through", "rotation", "random", "cpu", "drq_vae",
+              [9, 9, 9], [0.5], [{"metric": "gini", "maximum": 1}]]  # fmt: skip
 
 
 def another(path: str, value: Any) -> Config:

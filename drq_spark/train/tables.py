@@ -3,8 +3,9 @@
     min over T of sum_i ||z_i - sum_l t^l_{s^l_i}||^2 + ridge * sum ||t - prior||^2
 
 Codebooks are means of residuals under the codes of their own level only; items of one code share the codes of later
-levels unevenly, which the joint solution takes into account. The ridge pulls towards a prior. Solved by block Gauss-Seidel: given the other levels the rows of one level are
-weighted means. Needs the L*K x d right-hand side and sparse counts of code pairs only, whatever K.
+levels unevenly, which the joint solution takes into account. The ridge pulls towards a prior. Solved by block Gauss-
+Seidel: given the other levels the rows of one level are weighted means. Needs the L*K x d right-hand side and sparse
+counts of code pairs only, whatever K.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def decode_tables(latents: F32, codes: I32, codebooks: Sequence[F32]) -> tuple[F
 
 
 def joint_least_squares(latents: F32, codes: I32, prior: Sequence[F32]) -> tuple[F32, ...]:
-    """Tables t, one float32 [K_l, d] per level, of latents float32 [n, d] with codes int32 [n, L], pulled to `prior`."""
+    """Tables t, one float32 [K_l, d] per level, of latents float32 [n, d] with codes int32 [n, L], and a prior."""
     levels = range(len(prior))
     chosen = [_one_hot(codes[:, level], len(prior[level])) for level in levels]
     together = [[(chosen[a].T @ chosen[b]).tocsr() for b in levels] for a in levels]
