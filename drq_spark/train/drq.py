@@ -40,7 +40,7 @@ F32 = NDArray[np.float32]
 
 _READOUT = 4.0  # variance of the behaviour part of the latent, in that of the content; free for the codes
 _SCALES = (0.0, 0.125, 0.25, 0.5, 1.0)  # one fit moves by half a per cent with its random start, a line by less
-_SLACK_OF_CODES = 0.4  # the rest buys tables: a per cent of error is worth more there
+_SLACK_OF_CODES = 1 / 3  # the rest buys tables: a per cent of error is worth more there
 _BUDGET_ROWS = 20_000  # of the fits that find the scale, where K is small
 _BUDGET_ROWS_PER_CODE = 32
 _BUDGET_HELD_OUT = 0.25

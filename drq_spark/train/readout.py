@@ -7,13 +7,14 @@ descended on
 
 with x_hat the content part of the sum of a SID's rows and e the whole sum, the SID's embedding. The gradient of the
 last term reaches only the behaviour part of the rows, which no reconstruction sees: it is free. The second costs
-fidelity, and `chosen_weight` picks the largest weight whose tables raise the error of unseen items by no more than is
-allowed. InfoNCE is that of `drq_spark.train.contrastive`, on the training pairs.
+fidelity, and `chosen_weight` finds the weight at which the error of unseen items has risen by what is allowed.
+InfoNCE is that of `drq_spark.train.contrastive`, on the training pairs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -76,7 +77,10 @@ class Readout:
 
 
 def chosen_weight(part: Readout, unseen: F32, slack: float, config: Config) -> tuple[float, dict[str, list[float]]]:
-    """The largest of `WEIGHTS` at which the error of unseen items is at most 1 + slack times that of weight 0.
+    """The weight at which the error of unseen items reaches 1 + slack times that of weight 0.
+
+    `WEIGHTS` are tried one after the other until one is too dear; between it and the one before the error counts as a
+    straight line.
 
     Args:
         part: items that were fitted. unseen: float32 [m, D], prepared rows that were not.
@@ -86,12 +90,13 @@ def chosen_weight(part: Readout, unseen: F32, slack: float, config: Config) -> t
     """
     mean, codes = part.x.mean(axis=0, dtype=np.float64), encoded(part.tokenizer, unseen)
     errors = [decoding_error(part.tokenizer, unseen, codes, mean)]
-    chosen = WEIGHTS[0]
-    for weight in WEIGHTS[1:]:
+    limit, chosen = (1 + slack) * errors[0], WEIGHTS[-1]
+    for below, weight in pairwise(WEIGHTS):
         errors.append(decoding_error(part.learned(weight, config), unseen, codes, mean))
-        if errors[-1] > (1 + slack) * errors[0]:
+        if errors[-1] > limit:
+            left = max(limit - errors[-2], 0.0)
+            chosen = below + (weight - below) * left / (errors[-1] - limit + left)
             break
-        chosen = weight
     return chosen, {"weights": list(WEIGHTS[: len(errors)]), "unseen_relative_mse": errors}
 
 
