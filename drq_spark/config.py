@@ -27,6 +27,8 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 Kind = Literal["drq", "rq_kmeans", "rq_vae", "rqp_vae", "drq_vae", "drq_vae_cl"]
 TOKENIZERS = ", ".join(get_args(Kind))
+WITHOUT_DATASET_BOOKS: frozenset[str] = frozenset({"rq_vae", "rqp_vae"})
+"""Tokenizers whose books are trained together with the encoder."""
 USES_BEHAVIOUR: frozenset[str] = frozenset({"drq", "drq_vae_cl"})
 """Tokenizers that learn from pairs of consecutive items where events are given."""
 NEEDS_BEHAVIOUR: frozenset[str] = frozenset({"drq_vae_cl"})
@@ -257,6 +259,10 @@ class TokenizerSettings(Section):
         if not isinstance(self.codes, int) and len(self.codes) != self.levels:
             raise ValueError(f"tokenizer.codes lists {len(self.codes)} levels, tokenizer.levels is {self.levels}")
         check_codebook_sizes(self.codebook_sizes)
+        if self.name in WITHOUT_DATASET_BOOKS and (self.balance is not None or self.beam is not None):
+            raise ValueError(f"tokenizer.balance and tokenizer.beam are not for {self.name}: its books are trained, not fitted")
+        if self.balance_by == "exposure" and self.kept_balance == 0:
+            raise ValueError("tokenizer.balance_by is exposure, but tokenizer.balance keeps no prices: set it above 0")
         return self
 
 
@@ -342,12 +348,17 @@ class Config(Section):
         """Whether pairs of consecutive items are drawn and handed to training."""
         return self.events.path is not None and self.tokenizer.name in USES_BEHAVIOUR
 
-    def require_events(self) -> None:
-        """Refuse a tokenizer that has nothing to learn from.
+    def require_sources(self) -> None:
+        """Refuse settings that need what no source can give.
 
         Raises:
-            ConfigError: it needs events and none are named.
+            ConfigError: the tokenizer needs events, or exposure that is to be evened out, and none is named.
         """
+        if self.tokenizer.balance_by == "exposure" and self.items.exposure is None and self.events.path is None:
+            raise ConfigError(
+                "tokenizer.balance_by is exposure, but no exposure is known: set items.exposure, give --events, "
+                "or balance by items"
+            )
         if self.events.path is None and self.tokenizer.name in NEEDS_BEHAVIOUR:
             raise ConfigError(
                 f"tokenizer {self.tokenizer.name} learns from events and there are none: give --events PATH_OR_TABLE, "

@@ -147,7 +147,7 @@ def begin(
             none.
         InputRefused: the tables cannot be used.
     """
-    config.require_events()
+    config.require_sources()
     store = open_store(spark, config)
     with watcher.step("read"):
         catalogue = read_catalogue(spark, config)
@@ -191,7 +191,7 @@ def plan(spark: SparkSession, config: Config) -> dict[str, str]:
         ConfigError: training would need more memory than allowed, or needs events and there are none.
         InputRefused: the items table cannot be used.
     """
-    config.require_events()
+    config.require_sources()
     catalogue = read_catalogue(spark, config)
     profile = catalogue.profile
     chosen = trainer(config.tokenizer.name)

@@ -257,6 +257,28 @@ def test_codebook_sizes():
     assert load_config(settings=["tokenizer.codes=[7, 8]", "tokenizer.levels=2"]).tokenizer.codebook_sizes == (7, 8)
 
 
+@pytest.mark.parametrize("name", ["rq_vae", "rqp_vae"])
+@pytest.mark.parametrize("setting", ["tokenizer.balance=0.5", "tokenizer.beam=4"])
+def test_trained_books_take_neither_prices_nor_beams(name, setting):
+    with pytest.raises(ConfigError, match=f"not for {name}"):
+        load_config(settings=[f"tokenizer.name={name}", setting])
+
+
+def test_only_kept_prices_can_go_by_exposure():
+    with pytest.raises(ConfigError, match="keeps no prices"):
+        load_config(settings=["tokenizer.name=rq_kmeans", "tokenizer.balance_by=exposure"])
+    config = load_config(settings=["tokenizer.balance_by=exposure"])
+    with pytest.raises(ConfigError, match="no exposure is known: set"):
+        config.require_sources()
+    load_config(options={"items.exposure": "views"}, settings=["tokenizer.balance_by=exposure"]).require_sources()
+
+
+def test_defaults_of_the_kinds():
+    kinds = {name: load_config(options={"tokenizer.name": name}).tokenizer for name in ("drq", "rq_kmeans", "drq_vae")}
+    assert [(kind.kept_balance > 0, kind.beam_width) for kind in kinds.values()] == [(True, 4), (False, 1), (False, 1)]
+    assert load_config(options={"tokenizer.balance": 0.0, "tokenizer.beam": 1}).tokenizer.kept_balance == 0
+
+
 # ---- fingerprint ----
 
 CANDIDATES = [7, 0.2, 0.5, "other", "l2", "exposure", "straight_through", "rotation", "random", "cpu", "drq_vae",

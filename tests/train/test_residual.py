@@ -155,3 +155,21 @@ def test_exposure_of_the_fit_rows_is_what_counts() -> None:
     other_held_out = np.concatenate([np.full(50, 99.0), shown[50:]])
     assert np.array_equal(books(shown).codebooks[0], books(other_held_out).codebooks[0])
     assert not np.array_equal(books(shown).codebooks[0], books(shown[::-1].copy()).codebooks[0])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count", "dim"),
+    [((6,) * 8, 300, 8), ((8192, 4, 2), 8300, 8), ((5, 4, 3), 80, 4096), ((2, 300, 17, 64), 400, 31)],
+    ids=["eight levels", "8192 codes", "4096 dimensions", "different sizes"],
+)
+def test_shapes_at_the_edges(sizes: tuple[int, ...], count: int, dim: int) -> None:
+    fit = np.random.default_rng(0).normal(size=(count, dim)).astype(np.float32)
+    short = {"train__kmeans__start_iterations": 1, "train__kmeans__balance_iterations": 2, "tokenizer__balance": 0.35}
+    shape = {"tokenizer__levels": len(sizes), "tokenizer__codes": sizes}
+    tokenizer = trained(fit, fit[:0], **short, **shape, tokenizer__beam=4, tokenizer__name="drq")
+    codes = tokenizer.encode(fit).codes
+    assert tokenizer.codebook_sizes == sizes
+    assert (codes < np.array(sizes)).all()
+    error = np.square(fit - tokenizer.decode(codes)).sum() / np.square(fit - fit.mean(axis=0)).sum()
+    assert error < 1
+    assert tokenizer.training["levels"]["fit"][0]["used"] > 0.6
