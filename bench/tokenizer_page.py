@@ -71,7 +71,7 @@ def _grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
 def _table(groups: dict[str, list[Row]]) -> list[str]:
     """Markdown lines."""
     columns = [key for key in _COLUMNS if all(key in row for rows in groups.values() for row in rows)]
-    lines = ["| | " + " | ".join(_COLUMNS[key] for key in columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    lines = ["| | seeds | " + " | ".join(_COLUMNS[key] for key in columns) + " |", "|---" * (len(columns) + 2) + "|"]
     for name, rows in groups.items():
         cells = [_cell(key, np.mean([row[key] for row in rows], axis=0)) for key in columns]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
@@ -81,7 +81,7 @@ def _table(groups: dict[str, list[Row]]) -> list[str]:
             key: max(np.ptp([row[key] for row in rows], axis=0).max() for rows in groups.values()) for key in columns
         }
         told = ", ".join(f"{_COLUMNS[key]} {value:.3f}" for key, value in spread.items() if key != "seconds")
-        lines += ["", f"Largest spread over {seeds} seeds: {told}."]
+        lines += ["", f"Largest spread over the seeds of a tokenizer: {told}."]
     return lines
 
 

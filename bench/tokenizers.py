@@ -1,6 +1,6 @@
 """Compare the tokenizers with each other and with FAISS on a catalogue, side by side.
 
-    python bench/tokenizers.py FOLDER [--codes 256] [--levels 3] [--seeds 3] [--threads 2] [--only NAME ...]
+    python bench/tokenizers.py FOLDER [--codes 256] [--levels 3] [--seeds 3] [--first-seed 0] [--threads 2] [--only NAME ...]
                                [--set section.key=value ...] [--no-events] [--dials 0 0.5 1] [--to FILE]
 
 FOLDER holds items.parquet (item_id, exposure, embedding) and events.parquet (basket_id, item_id, position). Every
@@ -133,7 +133,7 @@ def main() -> None:
     """Read the arguments and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    for name, default in (("codes", 256), ("levels", 3), ("seeds", 3), ("threads", 2)):
+    for name, default in (("codes", 256), ("levels", 3), ("seeds", 3), ("first-seed", 0), ("threads", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--only", nargs="*", help="names of the first column")
     parser.add_argument("--set", nargs="*", default=[], help="section.key=value")
@@ -150,7 +150,7 @@ def main() -> None:
     for name in arguments.only or FITS:
         for dial in arguments.dials:
             rows = []
-            for seed in range(arguments.seeds):
+            for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
                 rows.append(measured(FITS[name], reseeded(sample, seed), config_of(name, seed, dial, arguments), judge))
                 if arguments.to:
                     told = {"catalogue": arguments.folder.name, "events": sample.behaviour is not None, "dial": dial}
