@@ -116,7 +116,8 @@ def recipes(dim: int, config: Config) -> dict[str, Recipe]:
         peers.append(Peer(f"VQ tuned, {estimator}", {**tuned, "rotation_trick": rotation}))
         peers.append(Peer(f"VQ tuned, our start, {estimator}", {**tuned, "rotation_trick": rotation}, our_start=True))
     ours_too: dict[str, Recipe] = {"rq_vae": RqVaeTrainer(), "rqp_vae": RqpVaeTrainer()}
-    return ours_too | {peer.name: peer for peer in peers}
+    ours_too.update({peer.name: peer for peer in peers})
+    return ours_too
 
 
 def figures(recipe: Recipe, data: TrainingData, config: Config) -> list[float]:

@@ -1,6 +1,7 @@
 """Compare the tokenizers with each other and with FAISS on a catalogue, side by side.
 
-    python bench/tokenizers.py FOLDER [--codes 256] [--levels 3] [--seeds 3] [--first-seed 0] [--threads 2] [--only NAME ...]
+    python bench/tokenizers.py FOLDER [--codes 256] [--levels 3] [--seeds 3] [--first-seed 0] [--threads 2]
+                               [--only NAME ...]
                                [--set section.key=value ...] [--no-events] [--dials 0 0.5 1] [--to FILE]
 
 FOLDER holds items.parquet (item_id, exposure, embedding) and events.parquet (basket_id, item_id, position). Every
