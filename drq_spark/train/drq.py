@@ -29,9 +29,9 @@ from drq_spark.train.behaviour import BehaviourModel, train_behaviour
 from drq_spark.train.behaviour_figures import held_out_auc
 from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contract import Progress, TrainingData, silent
-from drq_spark.train.figures import encoded as encoded_codes
-from drq_spark.train.figures import reconstruction_error
+from drq_spark.train.figures import encoded, reconstruction_error
 from drq_spark.train.kmeans import require_rows
+from drq_spark.train.latents import latents_of
 from drq_spark.train.memory import books_bytes, prepared_bytes
 from drq_spark.train.readout import Readout, chosen_weight
 from drq_spark.train.residual import quantized
@@ -63,7 +63,7 @@ class DrqTrainer:
             return quantized("drq", data, data.prepared, config, progress)
         model = train_behaviour(data, config, progress)
         encoder = behaviour_encoder(model, data.fit)
-        latents = encoded(encoder, data.prepared)
+        latents = latents_of(encoder, data.prepared)
         chosen = _budget(data, latents, encoder, config, progress)
         described = {"behaviour": model.figures, "fidelity_budget": asdict(chosen)}
         tokenizer = _fit(data, latents, encoder, chosen.code_weight, config, progress, described)
@@ -86,14 +86,6 @@ def behaviour_encoder(model: BehaviourModel, fit: F32) -> BehaviourEncoder:
         centre=centre.astype(np.float32),
         scale=np.array([scale], np.float32),
     )
-
-
-def encoded(encoder: BehaviourEncoder, prepared: F32) -> F32:
-    """Latents float32 [n, d] of prepared rows, as `Tokenizer.latent` gives them, in blocks."""
-    latents = np.empty((len(prepared), encoder.width_out), np.float32)
-    for block in row_blocks(len(prepared), encoder.width_out + len(encoder.network.hidden)):
-        latents[block] = encoder(prepared[block])
-    return latents
 
 
 def level_weights(encoder: BehaviourEncoder, scale: float, config: Config) -> tuple[F32, ...]:
@@ -174,14 +166,14 @@ def _budget(data: TrainingData, latents: F32, encoder: BehaviourEncoder, config:
 def _readout(tokenizer: Tokenizer, fit: F32, data: TrainingData) -> Readout:
     """What the tables of a tokenizer are learned from."""
     assert data.behaviour is not None  # else there is nothing to learn
-    pair_codes = encoded_codes(tokenizer, data.behaviour.prepared)
-    return Readout(tokenizer, fit, encoded_codes(tokenizer, fit), pair_codes, data.behaviour.pairs)
+    pair_codes = encoded(tokenizer, data.behaviour.prepared)
+    return Readout(tokenizer, fit, encoded(tokenizer, fit), pair_codes, data.behaviour.pairs)
 
 
 def _sid_auc(tokenizer: Tokenizer, data: TrainingData, config: Config) -> dict[str, Any]:
     """AUC of the SID's embedding, the sum of its table rows, on pairs of users that training did not see."""
     assert data.behaviour is not None
-    embedding = tokenizer.decode_latent(encoded_codes(tokenizer, data.behaviour.prepared)).astype(np.float32)
+    embedding = tokenizer.decode_latent(encoded(tokenizer, data.behaviour.prepared)).astype(np.float32)
     return held_out_auc({"auc": embedding}, data.behaviour, config.seed)
 
 

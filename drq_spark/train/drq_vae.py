@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from drq_spark.config import Config
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.network import ResidualMLP
-from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contract import Progress, TrainingData
 from drq_spark.train.kmeans import require_rows
+from drq_spark.train.latents import latents_of
 from drq_spark.train.memory import books_bytes, prepared_bytes, vae_bytes
 from drq_spark.train.residual import quantized
 from drq_spark.train.vae import Frozen, train_vae
@@ -49,16 +48,7 @@ def quantized_vae(
     kind: str, vae: Frozen, data: TrainingData, config: Config, progress: Progress, described: Mapping[str, Any]
 ) -> Tokenizer:
     """The tokenizer `kind` of a frozen VAE: books on its mu, `described` in `Tokenizer.training`."""
-    latents = encode(vae.encoder, data.prepared)
+    latents = latents_of(vae.encoder, data.prepared)
     return quantized(
         kind, data, latents, config, progress, encoder=vae.encoder, decoder=vae.decoder, described=described
     )
-
-
-def encode(encoder: ResidualMLP, prepared: F32) -> F32:
-    """Latents float32 [n, d] of prepared rows, as `Tokenizer.latent` gives them, in blocks."""
-    width = max(prepared.shape[1], len(encoder.hidden))
-    latents = np.empty((len(prepared), len(encoder.linear)), np.float32)
-    for block in row_blocks(len(prepared), width):
-        latents[block] = encoder(prepared[block])
-    return latents

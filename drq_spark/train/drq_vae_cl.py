@@ -21,8 +21,9 @@ from drq_spark.train.behaviour import require_behaviour
 from drq_spark.train.behaviour_figures import held_out_auc
 from drq_spark.train.contract import Progress, TrainingData, TrainingPairs
 from drq_spark.train.contrastive import PAIRS_STREAM, PairLoss
-from drq_spark.train.drq_vae import encode, quantized_vae, training_bytes
+from drq_spark.train.drq_vae import quantized_vae, training_bytes
 from drq_spark.train.kmeans import require_rows
+from drq_spark.train.latents import latents_of
 from drq_spark.train.memory import pair_batch_bytes, vae_bytes
 from drq_spark.train.runtime import random_stream
 from drq_spark.train.vae import Frozen, VaeRun
@@ -57,7 +58,7 @@ def _trained(
     run.train(progress)
     contrast = bring_together(run, behaviour, config, progress)
     vae = run.frozen()
-    latents = {"auc": encode(vae.encoder, behaviour.prepared), "raw_auc": behaviour.prepared}
+    latents = {"auc": latents_of(vae.encoder, behaviour.prepared), "raw_auc": behaviour.prepared}
     return vae, {"vae": vae.figures, "contrast": contrast | held_out_auc(latents, behaviour, config.seed)}
 
 

@@ -28,9 +28,9 @@ from drq_spark.train.bottleneck import Bottleneck, Quantized, quantize
 from drq_spark.train.collapse import collapse_warnings
 from drq_spark.train.contract import Progress, TrainingData
 from drq_spark.train.descent import Descent, random_batches
-from drq_spark.train.drq_vae import encode
 from drq_spark.train.figures import sample_figures
 from drq_spark.train.kmeans import require_rows
+from drq_spark.train.latents import latents_of
 from drq_spark.train.memory import START_ROWS_PER_CODE
 from drq_spark.train.networks import Coordinates, SkipNetwork
 from drq_spark.train.runtime import choose_device, random_stream
@@ -42,14 +42,15 @@ _JUDGED_ROWS = 20_000  # rows that judge it, at most
 
 
 class Recipe(Protocol):
-    """What makes an end-to-end tokenizer this one.
+    """What makes an end-to-end tokenizer this one."""
 
-    Attributes:
-        name: in the registry. stream: purpose of its random numbers, see `random_stream`.
-    """
+    @property
+    def name(self) -> str:
+        """In the registry."""
 
-    name: str
-    stream: int
+    @property
+    def stream(self) -> int:
+        """Purpose of its random numbers, see `random_stream`."""
 
     def settings(self, config: Config) -> EndToEnd:
         """Its section of the settings."""
@@ -86,7 +87,7 @@ def fit_end_to_end(recipe: Recipe, data: TrainingData, config: Config, progress:
     run = _Run(recipe, data, config, progress)
     curve = run.train()
     encoder, books, decoder = run.frozen()
-    latents = encode(encoder, data.prepared)
+    latents = latents_of(encoder, data.prepared)
     tokenizer = Tokenizer(
         kind=recipe.name,
         dim=data.fit.shape[1],

@@ -17,6 +17,7 @@ from drq_spark.train.behaviour import BehaviourModel, train_behaviour
 from drq_spark.train.behaviour_figures import behaviour_auc
 from drq_spark.train.contract import TrainingData, TrainingPairs, silent
 from drq_spark.train.figures import encoded, reconstruction_error
+from drq_spark.train.latents import latents_of
 from drq_spark.train.readout import Readout, chosen_weight
 
 F32 = NDArray[np.float32]
@@ -61,7 +62,7 @@ def auc(vectors: F32, data: TrainingData) -> float:
 
 def test_the_latent_is_the_content_and_a_direction(data: TrainingData, model: BehaviourModel) -> None:
     encoder = drq.behaviour_encoder(model, data.fit)
-    latents = drq.encoded(encoder, data.prepared)
+    latents = latents_of(encoder, data.prepared)
     assert np.allclose(latents[:, :DIM] + encoder.shift, data.prepared, atol=1e-5)
     direction = unit_rows(model.network(data.prepared))
     assert np.allclose(latents[:, DIM:], encoder.scale[0] * (direction - encoder.centre), atol=1e-4)
