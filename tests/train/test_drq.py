@@ -119,14 +119,15 @@ def test_the_budget_is_read_off_the_line(tokenizer: Tokenizer) -> None:
         assert budget["table_weight"] == pytest.approx(np.interp(limit, errors[-2:], weights[-2:]))
 
 
+@pytest.fixture(scope="module")
+def readout(data: TrainingData, tokenizer: Tokenizer) -> Readout:
+    assert data.behaviour is not None
+    codes = encoded(tokenizer, data.prepared)
+    return Readout(tokenizer, data.fit, codes[data.held_out_rows :], codes, data.behaviour.pairs)
+
+
 class TestReadout:
     """Tables learned from pairs."""
-
-    @pytest.fixture(scope="class")
-    def readout(self, data: TrainingData, tokenizer: Tokenizer) -> Readout:
-        assert data.behaviour is not None
-        codes = encoded(tokenizer, data.prepared)
-        return Readout(tokenizer, data.fit, codes[data.held_out_rows :], codes, data.behaviour.pairs)
 
     def test_only_tables_change(self, readout: Readout) -> None:
         learned = readout.learned(0.01, config())
