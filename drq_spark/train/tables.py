@@ -23,6 +23,7 @@ F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
 
 RIDGE = 3.0  # items' worth of pull towards the prior; 1 to 6 give the same unseen error
+_LEAST_COUNT = 1e-9  # a code that nobody uses, where nothing pulls: its row is replaced
 _SWEEPS = 20  # the error is within a thousandth of the lowest by then
 
 
@@ -30,30 +31,52 @@ def decode_tables(latents: F32, codes: I32, codebooks: Sequence[F32]) -> tuple[F
     """Tables that decode best: pulled towards the mean latent on the first level and towards 0 on the others.
 
     A row that few items have says little of others; pulled towards its codeword it would keep what chance made of it.
-    The row of a code that nobody uses is its codeword.
+    The ridge of a level is what the codes leave unexplained of an item over what its codewords explain (empirical
+    Bayes: Efron and Morris 1975): codes that leave nothing are not pulled at all. The row of a code that nobody uses is
+    its codeword.
     """
     prior = [np.zeros_like(book) for book in codebooks]
     prior[0] += latents.mean(axis=0, dtype=np.float64).astype(np.float32)
-    tables = joint_least_squares(latents, codes, prior)
+    tables = joint_least_squares(latents, codes, prior, _ridges(latents, codes, codebooks, prior))
     for level, (table, book) in enumerate(zip(tables, codebooks, strict=True)):
         unused = np.bincount(codes[:, level], minlength=len(book)) == 0
         table[unused] = book[unused]
     return tables
 
 
-def joint_least_squares(latents: F32, codes: I32, prior: Sequence[F32]) -> tuple[F32, ...]:
-    """Tables t, one float32 [K_l, d] per level, of latents float32 [n, d] with codes int32 [n, L], and a prior."""
+def joint_least_squares(
+    latents: F32, codes: I32, prior: Sequence[F32], ridges: Sequence[float] | None = None
+) -> tuple[F32, ...]:
+    """Tables t, one float32 [K_l, d] per level, of latents float32 [n, d] with codes int32 [n, L].
+
+    Args:
+        prior: what the ridge of each level, `ridges` or `RIDGE`, pulls to.
+    """
     levels = range(len(prior))
+    pull = [RIDGE] * len(prior) if ridges is None else ridges
     chosen = [_one_hot(codes[:, level], len(prior[level])) for level in levels]
     together = [[(chosen[a].T @ chosen[b]).tocsr() for b in levels] for a in levels]
     count = [pairs[level].diagonal()[:, None] for level, pairs in enumerate(together)]
-    target = [_sums(chosen[level], latents) + RIDGE * prior[level] for level in levels]
+    target = [_sums(chosen[level], latents) + pull[level] * prior[level] for level in levels]
     tables = [rows.astype(np.float64) for rows in prior]
     for _ in range(_SWEEPS):
         for level in levels:
             others = sum((together[level][b] @ tables[b] for b in levels if b != level), np.zeros_like(tables[level]))
-            tables[level] = (target[level] - others) / (count[level] + RIDGE)
+            tables[level] = (target[level] - others) / np.maximum(count[level] + pull[level], _LEAST_COUNT)
     return tuple(table.astype(np.float32) for table in tables)
+
+
+def _ridges(latents: F32, codes: I32, codebooks: Sequence[F32], prior: Sequence[F32]) -> list[float]:
+    """Of each level: mean squared residual of an item / mean squared distance of its codeword from the prior."""
+    left, explained = 0.0, np.zeros(len(codebooks))
+    for block in row_blocks(*latents.shape):
+        residual = latents[block].astype(np.float64)
+        for level, (book, centre) in enumerate(zip(codebooks, prior, strict=True)):
+            words = book[codes[block, level]]
+            residual -= words
+            explained[level] += float(np.square(words.astype(np.float64) - centre[0]).sum())
+        left += float(np.square(residual).sum())
+    return [left / part if part > 0 else 0.0 for part in explained.tolist()]
 
 
 def _one_hot(codes: I32, size: int) -> sparse.csr_matrix:

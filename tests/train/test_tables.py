@@ -42,13 +42,24 @@ def test_a_code_that_nobody_uses_keeps_its_codeword() -> None:
     assert np.array_equal(decode_tables(latents, codes, books)[0][4], books[0][4])
 
 
-def test_decode_tables_are_pulled_towards_the_mean_and_nothing() -> None:
+def test_decode_tables_are_pulled_towards_the_mean_and_nothing_by_what_codes_leave_over_what_they_explain() -> None:
     latents, codes, books = problem()
     mean = latents.mean(axis=0, dtype=np.float64).astype(np.float32)
     prior = [np.tile(mean, (5, 1)), *(np.zeros_like(book) for book in books[1:])]
-    expected, tables = joint_least_squares(latents, codes, prior), decode_tables(latents, codes, books)
-    assert np.array_equal(tables[0][:4], expected[0][:4])
-    assert all(np.array_equal(a, b) for a, b in zip(tables[1:], expected[1:], strict=True))
+    words = [book[codes[:, level]].astype(np.float64) for level, book in enumerate(books)]
+    left = np.square(latents - sum(words)).sum()
+    ridges = [left / np.square(word - centre[0]).sum() for word, centre in zip(words, prior, strict=True)]
+    expected, tables = joint_least_squares(latents, codes, prior, ridges), decode_tables(latents, codes, books)
+    assert np.allclose(tables[0][:4], expected[0][:4], atol=1e-5)
+    assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(tables[1:], expected[1:], strict=True))
+
+
+def test_codes_that_leave_nothing_are_not_pulled() -> None:
+    _, codes, books = problem()
+    latents = np.sum([book[codes[:, level]] for level, book in enumerate(books)], axis=0).astype(np.float32)
+    tables = decode_tables(latents, codes, books)
+    decoded = np.sum([table[codes[:, level]] for level, table in enumerate(tables)], axis=0)
+    assert np.allclose(decoded, latents, atol=1e-4)
 
 
 def test_decode_tables_serve_unseen_rows_better_than_tables_pulled_to_the_codebooks() -> None:
