@@ -91,7 +91,7 @@ def _level(data: ReportData, level: int) -> Finding | None:
 def _remedy(d: float, g: float) -> str:
     """The larger penalty, -ln D or -ln G, is the one to work on."""
     if -log(d) > -log(g):
-        return "The work falls on too few codes: balance the training sample, or revive unused codes."
+        return "The work falls on too few codes: raise tokenizer.balance, or take more items a code."
     return "Small changes of an embedding flip these codes: fewer codes here would lose little."
 
 
@@ -114,7 +114,9 @@ def _exposure(data: ReportData) -> Finding | None:
         return None
     where = f"level{'s' * (len(crowded) > 1)} {', '.join(crowded)}"
     return Finding(
-        "fair", f"Popular items crowd into few codes at {where}: by exposure less than half of that capacity is left."
+        "fair",
+        f"Popular items crowd into few codes at {where}: by exposure less than half of that capacity is left "
+        "(tokenizer.balance_by=exposure evens that out).",
     )
 
 

@@ -32,7 +32,7 @@ def test_a_level_that_loses_to_imbalance():
         ("distribution", 1, "items", None, 0.2), ("geometry", 1, "items", 0.5, 0.9), ("dead_codes", 1, "items", None, 1)
     )
     assert found[0] == "poor"
-    assert "balance the training sample" in found[1]
+    assert "raise tokenizer.balance" in found[1]
     assert found[1].endswith("1 of 256 codes is never used.")
 
 
