@@ -146,6 +146,8 @@ class _Budget:
 def _budget(data: TrainingData, latents: F32, encoder: BehaviourEncoder, config: Config, progress: Progress) -> _Budget:
     """The weights that the slack allows: a part of it goes to the codes, the rest to the tables."""
     part = _budget_part(data, config)
+    if not len(part.held_out):  # no item to judge by: behaviour is read out, and nothing is spent on it
+        return _Budget(0.0, 0.0, len(part.prepared), [], [], [], {})
     rows = latents[data.held_out_rows : data.held_out_rows + len(part.prepared)]
     mean, errors = part.fit.mean(axis=0, dtype=np.float64), []
     for done, scale in enumerate(_SCALES):

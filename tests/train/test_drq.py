@@ -104,6 +104,13 @@ def test_no_slack_no_weight(data: TrainingData) -> None:
     assert all((weight[DIM:] == 0).all() for weight in tokenizer.weights)
 
 
+def test_without_an_item_to_judge_by_nothing_is_spent(data: TrainingData) -> None:
+    """As many items as codes: all of them are fitted."""
+    few = replace(data, prepared=data.prepared[:32], held_out_rows=0)
+    budget = drq.DrqTrainer().fit(few, config(), silent).training["fidelity_budget"]
+    assert (budget["code_weight"], budget["table_weight"], budget["scales"]) == (0.0, 0.0, [])
+
+
 def test_the_budget_is_read_off_the_line(tokenizer: Tokenizer) -> None:
     budget = tokenizer.training["fidelity_budget"]
     slope, base = np.polyfit(budget["scales"], budget["unseen_relative_mse"], 1)
