@@ -60,15 +60,16 @@ def load_tokenizer(folder: str) -> Tokenizer:
     """Read and verify an artifact.
 
     Raises:
-        ArtifactRefused: missing or unreadable files, a newer format, content that does not match its id, or tensors
+        ArtifactRefused: missing or unreadable files, another format, content that does not match its id, or tensors
             that do not fit together.
     """
     header = _read_header(folder)
     version = header.get("format_version")
     if version != FORMAT_VERSION:
+        older = isinstance(version, int) and version < FORMAT_VERSION
         raise ArtifactRefused(
             f"tokenizer {folder} has format version {version!r}, this drq_spark reads {FORMAT_VERSION}: "
-            "update drq_spark"
+            + ("train it again, or use the drq_spark that wrote it" if older else "update drq_spark")
         )
     weights = _read(folder, WEIGHTS_FILE)
     identity = header.pop("tokenizer_id", None)

@@ -23,6 +23,7 @@ from drq_spark.tokenizer.kernel import F32, F64, I32, Index, Level
 _Number = TypeVar("_Number", np.int32, np.float64)
 
 _UNIT = 2.0**-24  # unit roundoff of float32
+_UNIT64 = 2.0**-53  # unit roundoff of float64
 _TILE_ELEMENTS = 2**19  # scores and residuals of one tile stay within the cache
 _PAIR_ELEMENTS = 2**22  # float64 numbers gathered at a time where candidates are compared
 
@@ -165,6 +166,7 @@ def _path_scores(beam: _Beam, level: Level) -> tuple[F32, F64]:
     norm = np.sqrt(square)
     largest = above + 2 * norm * level.widest + level.highest + np.abs(beam.paid)
     error = level.score_error(norm) + 4 * _UNIT * largest  # of the bases, of adding them, of the prices paid
+    error += (dim + 6) * _UNIT64 * (square + np.abs(beam.paid))
     return scores.reshape(count, paths * len(level.codewords)), error.max(axis=1)
 
 

@@ -63,6 +63,7 @@ class Level:
     offset: F32
     widest: float
     highest: float
+    shift: float
 
     @classmethod
     def prepare(cls, codewords: F32, price: F32 | None = None, weight: F32 | None = None) -> Level:
@@ -94,6 +95,7 @@ class Level:
             offset=narrow,
             widest=float(np.sqrt(square.max())),
             highest=float(np.abs(offset).max()),
+            shift=float(np.sqrt((centre * centre).sum())),
         )
 
     def tile_rows(self) -> int:
@@ -131,6 +133,7 @@ class Level:
         underflow = terms * _TINY * (1 + self.widest + row_norm)
         error = 2 * gamma * row_norm * self.widest + 4 * _UNIT * self.highest + underflow
         error += terms * _UNIT64 * ((row_norm + self.widest) ** 2 + self.highest)
+        error += 4 * _UNIT64 * self.shift * (row_norm + self.widest)  # of centring rows far from the origin
         largest = np.maximum(row_norm, 2 * row_norm * self.widest + self.highest)
         return np.where(largest < _OVERFLOW, error, np.inf)
 

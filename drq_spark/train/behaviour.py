@@ -69,8 +69,8 @@ def require_behaviour(data: TrainingData, name: str, instead: str) -> TrainingPa
         raise ConfigError(f"{name} learns from behaviour: give --events, or use {instead}")
     if not len(data.behaviour.pairs):
         raise InputRefused(
-            f"{name} learns from items that follow one another, and no two known items do: check events.user, "
-            f"events.item and events.order, or use {instead}"
+            f"{name} learns from items that follow one another, and no such pair is left beside held-out users and "
+            f"items: check events.user, events.item, events.order and events.holdout, or use {instead}"
         )
     return data.behaviour
 

@@ -5,12 +5,12 @@ a trained encoder gains nothing after quantization) and, where there are events,
 behaviour. Distribution is dataset-level: residual k-means with restarts, prices that even out the use of codes, and a
 beam whose paths the books are refitted to. Without events it is the content alone.
 
-What behaviour may cost is decided by fidelity: levels weigh the behaviour part by w_l^2 = s 2^-l / readout, and s is
-the scale at which the relative error of unseen items exceeds that of s = 0 by a part of `train.drq.fidelity_slack`,
-read off a straight line through fits at several scales. The rest of the slack goes to the decode tables, which are
-learned from the pairs too (`drq_spark.train.readout`). No figure of behaviour is looked at. The tables hold the
-behaviour part at full length (its variance `_READOUT` times that of the content), so the sum of a SID's table rows
-carries it.
+What behaviour may cost is decided by fidelity: levels weigh the behaviour part by w_l^2 = s 2^-l / readout (the last
+choice of a beam by s / readout), and s is the scale at which the relative error of unseen items exceeds that of s = 0
+by a part of `train.drq.fidelity_slack`, read off a straight line through fits at several scales. The rest of the
+slack goes to the decode tables, which are learned from the pairs too (`drq_spark.train.readout`). No figure of
+behaviour is looked at. The tables hold the behaviour part at full length (its variance `_READOUT` times that of the
+content), so the sum of a SID's table rows carries it.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ _SLACK_OF_CODES = 1 / 3  # the rest buys tables: a per cent of error is worth mo
 _BUDGET_ROWS = 20_000  # of the fits that find the scale, where K is small
 _BUDGET_ROWS_PER_CODE = 32
 _BUDGET_HELD_OUT = 0.25
+_LEAST_JUDGED = 100  # items; the error of fewer is chance
 
 
 class DrqTrainer:
@@ -78,7 +79,7 @@ def behaviour_encoder(model: BehaviourModel, fit: F32) -> BehaviourEncoder:
     directions = model.embed(fit)
     centre = directions.mean(axis=0, dtype=np.float64)
     content = sum(float(np.square(fit[block] - mean).sum()) for block in row_blocks(*fit.shape))
-    behaviour = float(np.square(directions - centre).sum())
+    behaviour = sum(float(np.square(directions[block] - centre).sum()) for block in row_blocks(*directions.shape))
     scale = (_READOUT * content / behaviour) ** 0.5 if behaviour > 0 else 0.0
     return BehaviourEncoder(
         network=model.network,
@@ -146,7 +147,8 @@ class _Budget:
 def _budget(data: TrainingData, latents: F32, encoder: BehaviourEncoder, config: Config, progress: Progress) -> _Budget:
     """The weights that the slack allows: a part of it goes to the codes, the rest to the tables."""
     part = _budget_part(data, config)
-    if not len(part.held_out):  # no item to judge by: behaviour is read out, and nothing is spent on it
+    slack = config.train.drq.fidelity_slack
+    if slack == 0 or len(part.held_out) < _LEAST_JUDGED:  # behaviour is read out, and nothing is spent on it
         return _Budget(0.0, 0.0, len(part.prepared), [], [], [], {})
     rows = latents[data.held_out_rows : data.held_out_rows + len(part.prepared)]
     mean, errors = part.fit.mean(axis=0, dtype=np.float64), []
@@ -155,7 +157,6 @@ def _budget(data: TrainingData, latents: F32, encoder: BehaviourEncoder, config:
         errors.append(reconstruction_error(fitted, part.held_out, mean))
         progress("behaviour weight", done + 1, len(_SCALES) + 1, scale=scale, held_out_relative_mse=errors[-1])
     slope, base = np.polyfit(_SCALES, errors, 1).tolist()
-    slack = config.train.drq.fidelity_slack
     allowed = slack * _SLACK_OF_CODES * base
     scale = min(max(allowed / slope, 0.0), max(_SCALES)) if slope > 0 else max(_SCALES)
     fitted = _fit(part, rows, encoder, scale, config, silent, {})
@@ -175,7 +176,10 @@ def _readout(tokenizer: Tokenizer, fit: F32, data: TrainingData) -> Readout:
 def _sid_auc(tokenizer: Tokenizer, data: TrainingData, config: Config) -> dict[str, Any]:
     """AUC of the SID's embedding, the sum of its table rows, on pairs of users that training did not see."""
     assert data.behaviour is not None
-    embedding = tokenizer.decode_latent(encoded(tokenizer, data.behaviour.prepared)).astype(np.float32)
+    codes = encoded(tokenizer, data.behaviour.prepared)
+    embedding = np.empty((len(codes), tokenizer.latent_dim), np.float32)
+    for block in row_blocks(*embedding.shape):
+        embedding[block] = tokenizer.decode_latent(codes[block])
     return held_out_auc({"auc": embedding}, data.behaviour, config.seed)
 
 

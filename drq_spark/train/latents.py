@@ -10,10 +10,12 @@ from drq_spark.train.blocks import row_blocks
 
 F32 = NDArray[np.float32]
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 def latents_of(encoder: Encoder, prepared: F32) -> F32:
     """Latents float32 [n, d] of prepared rows float32 [n, D], as `Tokenizer.latent` gives them, in blocks."""
     latents = np.empty((len(prepared), encoder.width_out), np.float32)
     for block in row_blocks(len(prepared), encoder.width_in + encoder.width_out):
-        latents[block] = encoder(prepared[block])
+        latents[block] = encoder(prepared[block]).clip(-_LARGEST, _LARGEST)
     return latents

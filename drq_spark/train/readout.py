@@ -3,7 +3,7 @@
 Tables solved for fidelity alone spend nothing on behaviour, although the codes know of it. Here all rows are
 descended on
 
-    ||x - x_hat||^2 / variance of x + weight * InfoNCE(x_hat) + weight' * InfoNCE(e)
+    (||x - x_hat||^2 + ridge) / variance of x + weight * InfoNCE(x_hat) + weight' * InfoNCE(e)
 
 with x_hat the content part of the sum of a SID's rows and e the whole sum, the SID's embedding. The gradient of the
 last term reaches only the behaviour part of the rows, which no reconstruction sees: it is free. The second costs
@@ -24,11 +24,13 @@ from torch.nn import functional
 
 from drq_spark.config import Config
 from drq_spark.tokenizer import Tokenizer
+from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contrastive import PAIRS_STREAM, PairLoss
 from drq_spark.train.descent import Descent, random_batches
 from drq_spark.train.figures import decoding_error, encoded
 from drq_spark.train.kmeans import Step
 from drq_spark.train.runtime import choose_device, random_stream
+from drq_spark.train.tables import level_ridges
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -38,6 +40,7 @@ _FREE_WEIGHT = 0.1  # of InfoNCE(e): a share of the learning rate, it competes w
 _STEPS = 200
 _PAIRS = 512  # a step; twice as many take four times as long and gain nothing
 _TOLD_EVERY = 20
+_JUDGED_ROWS = 100_000  # that measure the ridges
 _BATCH = 1024  # items a step
 _LEARNING_RATE = 2e-3  # of coordinates in units of the RMS norm of x about its mean
 
@@ -73,7 +76,11 @@ class Readout:
             run.step()
             if (done + 1) % _TOLD_EVERY == 0 or done + 1 == run.steps:
                 step(done + 1, run.steps)
-        return replace(self.tokenizer, tables=run.tables())
+        tables = run.tables()
+        if weight == 0:  # least squares stays the best for fidelity, and descent only comes near it
+            for table, solved in zip(tables, self.tokenizer.tables or (), strict=True):
+                table[:, : self.tokenizer.dim] = solved[:, : self.tokenizer.dim]
+        return replace(self.tokenizer, tables=tables)
 
 
 def chosen_weight(part: Readout, unseen: F32, slack: float, config: Config) -> tuple[float, dict[str, list[float]]]:
@@ -106,28 +113,33 @@ class _Run:
     def __init__(self, readout: Readout, weight: float, config: Config) -> None:
         self.weight, self.device = weight, choose_device(config)
         tokenizer, self.content = readout.tokenizer, readout.tokenizer.dim
-        mean = readout.x.mean(axis=0, dtype=np.float64)
-        square = float(np.square(readout.x - mean).sum(dtype=np.float64)) / len(readout.x)
+        first, rows = readout.codes[:1], len(readout.x)
+        shift = (tokenizer.decode(first) - tokenizer.decode_latent(first)[:, : self.content])[0].astype(np.float32)
+        square = sum(float(np.square(readout.x[block] - shift).sum()) for block in row_blocks(*readout.x.shape)) / rows
         self.unit = square**0.5 or 1.0
+        some = slice(0, _JUDGED_ROWS)
+        books = [book[:, : self.content] for book in tokenizer.codebooks]
+        self.ridges = [ridge / rows for ridge in level_ridges(readout.x[some] - shift, readout.codes[some], books)]
         self.parameters = [self._on_device(table / self.unit) for table in tokenizer.tables or ()]
-        first = readout.codes[:1]
-        shift = tokenizer.decode(first) - tokenizer.decode_latent(first)[:, : self.content]
-        self.shift = self._on_device(shift[0] / self.unit)
+        self.shift = self._on_device(shift / self.unit)
         self.rows, self.codes = torch.from_numpy(readout.x), torch.from_numpy(readout.codes)
-        settings = config.train.behaviour.model_copy(update={"steps": _STEPS, "batch_size": _PAIRS})
+        settings = config.train.behaviour.model_copy(update={"steps": 2 * _STEPS, "batch_size": _PAIRS})
         draw = random_stream(config.seed, PAIRS_STREAM, 1)
         self.pairs = PairLoss(readout.pair_codes, readout.pairs, settings, draw, self.device)
-        self.steps = self.pairs.steps
+        self.steps = max(1, self.pairs.steps // 2)  # a step takes two batches
         self.batches = random_batches(len(self.rows), min(_BATCH, len(self.rows)), draw)
         trained = [parameter.requires_grad_() for parameter in self.parameters]
-        self.descent = Descent(torch.optim.Adam(trained, lr=_LEARNING_RATE), self.steps, "raise sample.size")
+        self.descent = Descent(
+            torch.optim.Adam(trained, lr=_LEARNING_RATE), self.steps, "lower train.drq.fidelity_slack"
+        )
 
     def step(self) -> None:
         """Descend on the next batch of items and the next of pairs."""
         chosen = next(self.batches)
         error = (self.rows[chosen].to(self.device) / self.unit - self._decode(self.codes[chosen])).square().sum()
+        pull = sum(r * t[:, : self.content].square().sum() for r, t in zip(self.ridges, self.parameters, strict=True))
         near, free = self.pairs.next(self._decode), self.pairs.next(self._embed)
-        self.descent.step(error / len(chosen) + self.weight * near + _FREE_WEIGHT * free)
+        self.descent.step(error / len(chosen) + pull + self.weight * near + _FREE_WEIGHT * free)
 
     def tables(self) -> tuple[F32, ...]:
         """As the tokenizer holds them."""

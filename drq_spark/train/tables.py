@@ -22,8 +22,9 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
 
-RIDGE = 3.0  # items' worth of pull towards the prior; 1 to 6 give the same unseen error
+RIDGE = 3.0  # items' worth of pull towards books that are refined; 1 to 6 give the same unseen error
 _LEAST_COUNT = 1e-9  # a code that nobody uses, where nothing pulls: its row is replaced
+_MOST_RIDGE = 1e9  # of a level that explains nothing
 _SWEEPS = 20  # the error is within a thousandth of the lowest by then
 
 
@@ -37,7 +38,7 @@ def decode_tables(latents: F32, codes: I32, codebooks: Sequence[F32]) -> tuple[F
     """
     prior = [np.zeros_like(book) for book in codebooks]
     prior[0] += latents.mean(axis=0, dtype=np.float64).astype(np.float32)
-    tables = joint_least_squares(latents, codes, prior, _ridges(latents, codes, codebooks, prior))
+    tables = joint_least_squares(latents, codes, prior, level_ridges(latents, codes, codebooks))
     for level, (table, book) in enumerate(zip(tables, codebooks, strict=True)):
         unused = np.bincount(codes[:, level], minlength=len(book)) == 0
         table[unused] = book[unused]
@@ -66,17 +67,21 @@ def joint_least_squares(
     return tuple(table.astype(np.float32) for table in tables)
 
 
-def _ridges(latents: F32, codes: I32, codebooks: Sequence[F32], prior: Sequence[F32]) -> list[float]:
-    """Of each level: mean squared residual of an item / mean squared distance of its codeword from the prior."""
+def level_ridges(latents: F32, codes: I32, codebooks: Sequence[F32]) -> list[float]:
+    """Of each level: mean squared residual of an item / mean squared distance of its codeword from the prior.
+
+    The prior is the mean latent on the first level, 0 on the others. Arguments as in `decode_tables`.
+    """
     left, explained = 0.0, np.zeros(len(codebooks))
+    centres = [latents.mean(axis=0, dtype=np.float64), *[0.0] * (len(codebooks) - 1)]
     for block in row_blocks(*latents.shape):
         residual = latents[block].astype(np.float64)
-        for level, (book, centre) in enumerate(zip(codebooks, prior, strict=True)):
-            words = book[codes[block, level]]
+        for level, (book, centre) in enumerate(zip(codebooks, centres, strict=True)):
+            words = book[codes[block, level]].astype(np.float64)
             residual -= words
-            explained[level] += float(np.square(words.astype(np.float64) - centre[0]).sum())
+            explained[level] += float(np.square(words - centre).sum())
         left += float(np.square(residual).sum())
-    return [left / part if part > 0 else 0.0 for part in explained.tolist()]
+    return [min(left / part, _MOST_RIDGE) if part > 0 else _MOST_RIDGE * (left > 0) for part in explained.tolist()]
 
 
 def _one_hot(codes: I32, size: int) -> sparse.csr_matrix:

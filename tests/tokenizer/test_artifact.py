@@ -395,6 +395,7 @@ def test_a_missing_folder_is_refused(tmp_path):
         (b'"text"', "must hold one object"),
         (b"{}", "format version None"),
         (b'{"format_version": 3}', "reads 2: update drq_spark"),
+        (b'{"format_version": 1}', "reads 2: train it again, or use the drq_spark that wrote it"),
         (b'{"format_version": "2"}', "format version '2'"),
         (b'{"format_version": 2, "latent_rms": NaN}', "is not valid"),
         (b'{"format_version": 2, "latent_rms": 1e999}', "is not valid"),

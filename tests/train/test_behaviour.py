@@ -172,7 +172,7 @@ def test_without_events_or_pairs_it_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^drq learns from behaviour: give --events, or use rq_kmeans$"):
         trained(replace(data, behaviour=None))
     empty = replace(pairs_of(data), pairs=np.empty((0, 2), np.int64))
-    with pytest.raises(InputRefused, match=r"no two known items do: check events\.user"):
+    with pytest.raises(InputRefused, match=r"no such pair is left beside held-out users and items: check events\.user"):
         trained(replace(data, behaviour=empty))
 
 
