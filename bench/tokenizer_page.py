@@ -74,7 +74,7 @@ def _table(groups: dict[str, list[Row]]) -> list[str]:
     lines = ["| | seeds | " + " | ".join(_COLUMNS[key] for key in columns) + " |", "|---" * (len(columns) + 2) + "|"]
     for name, rows in groups.items():
         cells = [_cell(key, np.mean([row[key] for row in rows], axis=0)) for key in columns]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append(f"| {name} | {len(rows)} | " + " | ".join(cells) + " |")
     seeds = max(len(rows) for rows in groups.values())
     if seeds > 1:
         spread = {
