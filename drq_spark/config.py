@@ -53,6 +53,9 @@ class Items(Section):
         None, description="How often an item is shown; without it the count of its events, else none"
     )
     name: str | None = Field(None, description="Text shown for an item in the report; the id without it")
+    attributes: tuple[str, ...] = Field(
+        (), description="Columns such as category and brand, coarse ones first: what they tell of the codes is measured"
+    )
     dim: Positive | None = Field(None, description="Length of an embedding; the most frequent one without it")
     normalize: Literal["none", "l2"] = Field(
         "none", description="l2: every embedding is divided by its norm (cosine geometry)"
@@ -275,7 +278,27 @@ class Measure(Section):
     headline_eta: Annotated[float, Field(gt=0.0)] = Field(
         0.5, description="The scale of the headline capacity; one of etas"
     )
+    rhos: tuple[Annotated[float, Field(gt=0.0)], ...] = Field(
+        (0.1, 0.2, 0.3), description="Noise on the embeddings, in their norm: the same for every tokenizer"
+    )
+    embeddings_after: str | None = Field(
+        None,
+        description="A second version of the items table: how far embeddings really move; --embeddings-after on the command line",
+    )
     top_buckets: Positive = Field(50, description="Largest buckets kept by name")
+    overlap_items: Annotated[int, Field(ge=100)] = Field(
+        20_000, description="Items drawn for the overlap of whole SIDs; all SIDs where there are not more"
+    )
+    perturbed_items: Annotated[int, Field(ge=100)] = Field(
+        100_000, description="Items, by hash, that are encoded again with noise"
+    )
+    neighbour_queries: Positive = Field(
+        500, description="Items, by hash, whose nearest neighbours are looked for in the whole catalogue"
+    )
+    ranked_pairs: Positive = Field(
+        2_000, description="Pairs of consecutive items, by hash, whose rank in the whole catalogue is counted"
+    )
+    scored_pairs: Positive = Field(20_000, description="Pairs, by hash, that the AUC is computed of")
 
     @model_validator(mode="after")
     def _headline(self) -> Measure:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drq_spark.config import GateRule, Measure
 from drq_spark.measure.values import MetricRow
-from drq_spark.schemas import Metric
+from drq_spark.schemas import Metric, Ruler
 
 _NEEDS_A_PREVIOUS_RUN = {Metric.CHURN, Metric.CHURN_MATCHED}
 
@@ -54,6 +54,7 @@ def _concerns(rule: GateRule, figure: MetricRow, settings: Measure) -> bool:
         and rule.level in (None, figure.level)
         and figure.weighting == rule.weighting
         and figure.eta in (None, eta)
+        and figure.ruler in (None, Ruler.LATENT.value)
     )
 
 

@@ -317,7 +317,7 @@ def measure(run: Run) -> None:
         figures = all_figures(counted, tokenizer, run.config.measure)
         rows = run.spark.createDataFrame(
             [tuple(asdict(row).values()) for row in figures],
-            "metric string, level int, weighting string, eta double, value double, standard_error double",
+            "metric string, level int, weighting string, eta double, value double, standard_error double, ruler string",
         )
         run.write(METRICS, run.stamped(rows))
         run.state = replace(run.state, status=Status.MEASURED.value)

@@ -194,6 +194,49 @@ SID_USAGE = Table(
         Column("examples", "array<{id}>", "Up to 5 items, most exposed first", True),
     ),
 )
+CODE_CONFUSION = Table(
+    "code_confusion",
+    "Codes that items change between under perturbation, the most frequent ones of every level",
+    (
+        _RUN_ID,
+        _TOKENIZER_ID,
+        _LEVEL,
+        Column("ruler", "string", "See metrics.ruler", True),
+        Column("eta", "double", "See metrics.eta"),
+        Column("code", "int", "Code of the item as it is, 0-based", True),
+        Column("other", "int", "Code of the perturbed item", True),
+        _ITEMS,
+    ),
+)
+ITEMS_AT_RISK = Table(
+    "items_at_risk",
+    "Items whose codes the least change flips: those with the smallest margins",
+    (
+        _RUN_ID,
+        _TOKENIZER_ID,
+        Column("rank", "int", "1 is the smallest margin; ties by id", True),
+        _ITEM_ID,
+        Column("codes", "array<int>", "Code per level, 0-based", True),
+        Column("at_level", "int", "Level of the smallest margin, from 1", True),
+        Column("smallest_margin", "float", "See sids.margin", True),
+        Column("exposure", "double", "Exposure of the item; NULL without exposure"),
+    ),
+)
+ATTRIBUTE_GAINS = Table(
+    "attribute_gains",
+    "What attributes of the items tell of their codes; only of runs with items.attributes",
+    (
+        _RUN_ID,
+        _TOKENIZER_ID,
+        Column("step", "int", "Attributes known, from the first of items.attributes on", True),
+        Column("attribute", "string", "The last of them", True),
+        _LEVEL,
+        Column("estimator", "string", "plug_in or grassberger (bias-corrected)", True),
+        Column("conditional_entropy", "double", "H(code | codes before, attributes known), nats", True),
+        Column("gain", "double", "How much the last attribute lowers it", True),
+        Column("permuted_gain", "double", "The gain of the same attribute permuted among the items of each prefix: what chance alone makes", True),
+    ),
+)
 METRICS = Table(
     "metrics",
     "Every figure, one row each",
@@ -202,10 +245,11 @@ METRICS = Table(
         _TOKENIZER_ID,
         Column("metric", "string", "Name, see docs/figures.md", True),
         Column("level", "int", "Level from 1; 0 for whole SIDs or the whole catalogue", True),
-        Column("weighting", "string", "items or exposure: what a code is weighted by", True),
-        Column("eta", "double", "Perturbation scale in RMS per effective coordinate; NULL where none is involved"),
+        Column("weighting", "string", "items, exposure, or items of the head, torso or tail: what a code is weighted by", True),
+        Column("eta", "double", "Scale of the perturbation, see ruler; NULL where none is involved"),
         Column("value", "double", "The figure", True),
         Column("standard_error", "double", "Of an estimate; NULL where the figure is exact"),
+        Column("ruler", "string", "latent: noise of eta RMS per effective coordinate of the latents; input: noise on the embeddings of eta times their norm; after: a second version of the embeddings; NULL where nothing is perturbed"),
     ),
 )
 RUNS = Table(
@@ -255,10 +299,21 @@ TABLES = (
     CODE_USAGE,
     PREFIX_USAGE,
     SID_USAGE,
+    CODE_CONFUSION,
+    ITEMS_AT_RISK,
+    ATTRIBUTE_GAINS,
     METRICS,
     RUNS,
     PUBLISHED,
 )
+
+
+class Ruler(str, Enum):
+    """What is perturbed; the values of metrics.ruler."""
+
+    LATENT = "latent"
+    INPUT = "input"
+    AFTER = "after"
 
 
 class Metric(str, Enum):
@@ -292,3 +347,26 @@ class Metric(str, Enum):
     UNCERTAIN_SHARE = "uncertain_share"
     CHURN = "churn"
     CHURN_MATCHED = "churn_matched"
+    SIGMA = "sigma"
+    FLIP_RATE = "flip_rate"
+    SID_SURVIVAL = "sid_survival"
+    SEGMENT_THRESHOLD = "segment_threshold"
+    HARMFUL_SHARED_RATE = "harmful_shared_rate"
+    BUCKET_SPREAD = "bucket_spread"
+    NEIGHBOUR_RECALL_20 = "neighbour_recall_20"
+    NEIGHBOUR_RECALL_200 = "neighbour_recall_200"
+    RAW_HIT_RATE_20 = "raw_hit_rate_20"
+    RAW_HIT_RATE_200 = "raw_hit_rate_200"
+    HIT_RATE_20 = "hit_rate_20"
+    HIT_RATE_200 = "hit_rate_200"
+    RETENTION_20 = "retention_20"
+    RETENTION_200 = "retention_200"
+    BEHAVIOUR_PAIRS = "behaviour_pairs"
+    AUC_RAW_UNIFORM = "auc_raw_uniform"
+    AUC_RAW_POPULARITY = "auc_raw_popularity"
+    AUC_SUM_UNIFORM = "auc_sum_uniform"
+    AUC_SUM_POPULARITY = "auc_sum_popularity"
+    AUC_CONCATENATION_UNIFORM = "auc_concatenation_uniform"
+    AUC_CONCATENATION_POPULARITY = "auc_concatenation_popularity"
+    AUC_PREFIX_UNIFORM = "auc_prefix_uniform"
+    AUC_PREFIX_POPULARITY = "auc_prefix_popularity"

@@ -15,7 +15,7 @@ SETTINGS = Measure(etas=(0.1, 0.5), headline_eta=0.5)
 def figure(
     metric: Metric, value: float, level: int = 0, weighting: str = "items", eta: float | None = None
 ) -> MetricRow:
-    return MetricRow(metric.value, level, weighting, eta, value)
+    return MetricRow(metric.value, level, weighting, eta, value, ruler=None if eta is None else "latent")
 
 
 def verdict(rule: GateRule, *figures: MetricRow) -> GateResult:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from drq_spark.config import Measure
 from drq_spark.measure import formulas
 from drq_spark.measure.values import LevelUsage, MetricRow, PrefixSums
-from drq_spark.schemas import Metric
+from drq_spark.schemas import Metric, Ruler
 from drq_spark.tokenizer import Tokenizer
 
 ITEMS, EXPOSURE = "items", "exposure"
@@ -69,7 +69,8 @@ def all_figures(aggregates: Aggregates, tokenizer: Tokenizer, settings: Measure)
 
 
 def _row(metric: Metric, value: float, level: int = 0, weighting: str = ITEMS, eta: float | None = None) -> MetricRow:
-    return MetricRow(metric.value, level, weighting, eta, float(value))
+    ruler = None if eta is None else Ruler.LATENT.value
+    return MetricRow(metric.value, level, weighting, eta, float(value), ruler=ruler)
 
 
 def _catalogue(aggregates: Aggregates) -> Iterator[MetricRow]:

@@ -18,6 +18,7 @@ class MetricRow:
     eta: float | None
     value: float
     standard_error: float | None = None
+    ruler: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from drq_spark.gate import GateResult
 from drq_spark.measure.values import LevelUsage, MetricRow
+from drq_spark.schemas import Ruler
 
 __all__ = ["Bucket", "Example", "GateResult", "LevelUsage", "MetricRow", "Neighbour", "ReportData"]
 
@@ -79,9 +80,17 @@ class ReportData:
     config: Mapping[str, Any]
     previous_run_id: str | None
 
+    def figure(
+        self, metric: str, level: int = 0, weighting: str = "items", eta: float | None = None, ruler: str | None = None
+    ) -> MetricRow | None:
+        """The row of that name, or None where the run has none; with an eta the ruler is `latent` unless named."""
+        asked = (metric, level, weighting, eta, Ruler.LATENT.value if ruler is None and eta is not None else ruler)
+        for row in self.metrics:
+            if (row.metric, row.level, row.weighting, row.eta, row.ruler) == asked:
+                return row
+        return None
+
     def value(self, metric: str, level: int = 0, weighting: str = "items", eta: float | None = None) -> float | None:
         """The figure of that name, or None where the run has none."""
-        for row in self.metrics:
-            if (row.metric, row.level, row.weighting, row.eta) == (metric, level, weighting, eta):
-                return row.value
-        return None
+        row = self.figure(metric, level, weighting, eta)
+        return None if row is None else row.value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -84,7 +85,7 @@ def gather(
 def read_figures(store: Store, run_id: str) -> list[MetricRow]:
     """The metrics of a run, back from the table."""
     rows = store.read(METRICS, run_id).collect()
-    return [MetricRow(row.metric, row.level, row.weighting, row.eta, row.value, row.standard_error) for row in rows]
+    return [MetricRow(**{item.name: row[item.name] for item in fields(MetricRow)}) for row in rows]
 
 
 def _examples(sids: DataFrame, codebook_sizes: tuple[int, ...]) -> tuple[list[Any], dict[Any, list[Any]]]:

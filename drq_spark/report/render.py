@@ -14,7 +14,7 @@ from drq_spark.report.numbers import finite, number, percent
 from drq_spark.report.palette import level_colours
 from drq_spark.report.svg import drawing
 from drq_spark.report.verdict import capacity_parts, findings, verdict
-from drq_spark.schemas import Metric
+from drq_spark.schemas import Metric, Ruler
 
 WEIGHTINGS = ("items", "exposure")
 
@@ -81,6 +81,7 @@ def _curve_chart(data: ReportData, weighting: str) -> Chart | None:
             for row in data.metrics
             if (row.metric, row.level, row.weighting) == (Metric.EFFECTIVE_CAPACITY.value, level, weighting)
             and row.eta
+            and row.ruler == Ruler.LATENT.value
             and finite(row.value)
         )
         if len(points) > 1:

@@ -174,7 +174,7 @@ def test_the_largest_embeddings_leave_finite_totals():
 
 def test_reconstructions_of_norm_0_have_cosine_0():
     books = (np.array([[0, 0], [9, 9]], np.float32),)
-    totals = assign_rows(np.array([[1, 0], [0, 1]], np.float32), plain(2, codebooks=books)).totals
+    totals = assign_rows(np.array([[1, 0], [0, 1]], np.float32), plain(2, (2,), codebooks=books)).totals
     assert totals.cosine == 0
     assert totals.squared_error == 2
 

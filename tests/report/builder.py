@@ -49,7 +49,8 @@ class Run:
         self, metric: str, value: float, level: int = 0, weighting: str = "items", eta: float | None = None
     ) -> None:
         """One row of the metrics table."""
-        self.rows.append(MetricRow(metric, level, weighting, eta, float(value)))
+        ruler = None if eta is None else "latent"
+        self.rows.append(MetricRow(metric, level, weighting, eta, float(value), ruler=ruler))
 
     def level_figures(self) -> None:
         """Usage and capacity of every level under both weightings."""

@@ -15,9 +15,8 @@ BARE = replace(build(levels=1, items=1000), metrics=(), gate=())
 
 def sentences(*rows: tuple) -> list[tuple[str, str]]:
     """Grade and text of every finding about these (metric, level, weighting, eta, value)."""
-    return [
-        (found.grade, found.text) for found in findings(replace(BARE, metrics=tuple(MetricRow(*row) for row in rows)))
-    ]
+    figures = tuple(MetricRow(*row, ruler=None if row[3] is None else "latent") for row in rows)
+    return [(found.grade, found.text) for found in findings(replace(BARE, metrics=figures))]
 
 
 def test_a_level_that_loses_to_closeness():

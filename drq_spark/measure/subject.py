@@ -1,0 +1,51 @@
+"""What is measured: the SIDs of a run, with everything that a figure may need beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+
+from drq_spark.config import Config
+from drq_spark.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The SIDs of one catalogue.
+
+    Attributes:
+        sids: item_id, codes, sid, margin, exposure, embedding_hash and more, one row per item, see `schemas.SIDS`.
+        codebook_sizes: K per level. id_type: Spark SQL type of the ids. config: settings of the run.
+        staging: folder for what is needed only while it is measured.
+        tokenizer, tokenizer_id: what assigned the SIDs; tokenizer is None where they come from elsewhere.
+        dim: length D of the embeddings, None without items.
+        items: item_id, embedding (array<float> or little-endian float32 binary, as in `inputs.catalogue.Catalogue`),
+        with the rows that have no usable embedding still in it; None where SIDs come without embeddings.
+        events: user, item_id, position, see `inputs.events.read_events`; None without events.
+        attributes: item_id and one column (text, NULL for unknown) per name in `items.attributes`; None without.
+        after: item_id, embedding of the second version; None without.
+    """
+
+    sids: DataFrame
+    codebook_sizes: tuple[int, ...]
+    id_type: str
+    config: Config
+    staging: str
+    tokenizer_id: str
+    tokenizer: Tokenizer | None = None
+    dim: int | None = None
+    items: DataFrame | None = None
+    events: DataFrame | None = None
+    attributes: DataFrame | None = None
+    after: DataFrame | None = None
+
+    @property
+    def spark(self) -> SparkSession:
+        """The session of the tables."""
+        return self.sids.sparkSession
+
+    @property
+    def levels(self) -> int:
+        """L."""
+        return len(self.codebook_sizes)
