@@ -49,9 +49,13 @@ class Judge:
         return np.concatenate(found)
 
     @cached_property
+    def _raw_hits(self) -> F64:
+        return self._hits(self.x)
+
+    @cached_property
     def raw(self) -> Figures:
         """AUC and hit rates of the embeddings themselves."""
-        return self._auc(self.x) | {f"hits@{k}": float(h) for k, h in zip((20, 200), self._hits(self.x), strict=True)}
+        return self._auc(self.x) | {f"hits@{k}": float(h) for k, h in zip((20, 200), self._raw_hits, strict=True)}
 
     def __call__(self, tokenizer: Tokenizer) -> Figures:
         """All figures of a tokenizer that was fitted to the whole catalogue; those a level are divided by K."""
@@ -67,8 +71,8 @@ class Judge:
             "recall@20": self._recall(decoded),
         }
         if len(self.pairs):
-            hits = zip((20, 200), self._hits(decoded), strict=True)
-            figures |= {f"retention@{k}": float(h) / float(self.raw[f"hits@{k}"]) for k, h in hits}  # type: ignore[arg-type]
+            kept = self._hits(decoded) / self._raw_hits
+            figures |= {f"retention@{k}": float(share) for k, share in zip((20, 200), kept, strict=True)}
             figures |= self._auc(embedding)
         return figures
 

@@ -2,8 +2,9 @@
 
     python bench/tokenizer_page.py LINES FOLDER
 
-Writes FOLDER/measured.md, and for every catalogue FOLDER/<catalogue>_use.png (use and capacity per level) and
-FOLDER/<catalogue>_front.png (relative error of unseen items against capacity and behaviour).
+Writes FOLDER/measured.md, and for every catalogue FOLDER/<catalogue>_use.png (use and capacity per level),
+FOLDER/<catalogue>_front.png (relative error of unseen items against capacity and behaviour) and
+FOLDER/<catalogue>_convergence.png (how the training of networks went).
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ def main() -> None:
         _plot_front(whole, folder / f"{catalogue}_front.png")
         page += [f"![Use of codes per level]({catalogue}_use.png)", ""]
         page += [f"![Error against capacity and behaviour]({catalogue}_front.png)", ""]
+        if any(row.get("curves") for row in mine):
+            _plot_convergence(whole, folder / f"{catalogue}_convergence.png")
+            page += [f"![Training of the networks]({catalogue}_convergence.png)", ""]
         if dials := [row for row in mine if row["dial"] is not None]:
             page += ["The dial `tokenizer.balance` of `drq`, content only:", "", *_table(_grouped(dials)), ""]
     (folder / "measured.md").write_text("\n".join(page).rstrip() + "\n")
@@ -54,7 +58,8 @@ says otherwise. `relative MSE`, perplexity, K_eff (eta 0.5), unique SIDs, recall
 `unseen`: relative MSE on a quarter of the items, kept away from another fit. `AUC`: cosine of mean-centred SID
 embeddings (sum of the decode table rows), pairs of users that no training saw against popularity-matched partners.
 `ret@k`: hit rate of those pairs by x̂ over that by x. `s`: seconds of the fit. Rows of FAISS have no table refit.
-`make bench-tokenizers` makes this page.
+The plots of training show what judged the networks as they learned; VAE: without codes. `make bench-tokenizers` makes
+this page.
 """
 
 
@@ -119,6 +124,28 @@ def _plot_front(groups: dict[str, list[Row]], path: Path) -> None:
         axis.set(xlabel="relative MSE of unseen items", title=label)
         axis.grid(alpha=0.3)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _plot_convergence(groups: dict[str, list[Row]], path: Path) -> None:
+    """A thin line for each seed: what judged the networks while they were trained on 75 % of the items."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    colours = iter(plt.colormaps["tab10"].colors)
+    for name, rows in groups.items():
+        shown = {stage for row in rows for stage in row.get("curves") or ()}
+        colour = next(colours) if shown else None
+        for number, row in enumerate(rows):
+            for stage, curve in (row.get("curves") or {}).items():
+                axis, key = (axes[1], "loss") if stage == "contrast" else (axes[0], "relative_mse")
+                label = f"{name}: {stage}" if number == 0 else None
+                axis.plot(curve["steps"], curve[key], color=colour, lw=1.2, label=label)
+    axes[0].set(title="relative MSE of unseen items", xlabel="optimizer step")
+    axes[1].set(title="InfoNCE of a batch of pairs", xlabel="optimizer step")
+    for axis in axes:
+        axis.grid(alpha=0.3)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(frameon=False)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

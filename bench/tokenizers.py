@@ -120,8 +120,17 @@ def measured(fit: Fit, sample: Sample, config: Config, judge: Judge) -> dict[str
     figures = judge(tokenizer)
     parts = split(sample, config)
     mean = parts.fit.mean(axis=0, dtype=np.float64)
-    unseen = reconstruction_error(fit(sample, config), parts.held_out, mean)
-    return {**figures, "unseen": unseen, "seconds": seconds, "budget": tokenizer.training.get("fidelity_budget")}
+    fitted = fit(sample, config)
+    unseen = reconstruction_error(fitted, parts.held_out, mean)
+    told = {"budget": tokenizer.training.get("fidelity_budget"), "curves": curves(fitted)}
+    return {**figures, "unseen": unseen, "seconds": seconds, **told}
+
+
+def curves(tokenizer: Tokenizer) -> dict[str, Any]:
+    """How the training of its networks went: name of a stage -> steps, and the figure that judged them."""
+    training = tokenizer.training
+    stages = {"end to end": training, "VAE": training.get("vae", {}), "contrast": training.get("contrast", {})}
+    return {name: stage["curve"] for name, stage in stages.items() if "curve" in stage}
 
 
 def line(name: str, rows: list[dict[str, Any]]) -> str:

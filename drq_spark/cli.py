@@ -19,7 +19,7 @@ from rich.console import Console
 
 from drq_spark.config import TOKENIZERS, Config, load_config
 from drq_spark.errors import DrqError, GateFailed
-from drq_spark.files import absolute
+from drq_spark.files import absolute, write_bytes
 
 app = typer.Typer(
     name="drq",
@@ -156,6 +156,36 @@ def report(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> N
     resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
     pipeline.write_report(resumed)
     out_console.print(f"report {resumed.store.report}", soft_wrap=True)
+
+
+@app.command()
+def compare(
+    tokenizers: Annotated[str, typer.Option("--tokenizers", help=f"Names, separated by commas: {TOKENIZERS}.")],
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=20, help="How many seeds, from --seed on.")] = 1,
+    items: Items = None,
+    events: Events = None,
+    out: Out = None,
+    levels: Levels = None,
+    codes: Codes = None,
+    seed: Seed = None,
+    config: ConfigFiles = None,
+    settings: Settings = None,
+    run_date: RunDate = None,
+) -> None:
+    """Measure several tokenizers on the same samples: one table, the Pareto front, winners beyond the noise."""
+    from drq_spark import pipeline
+    from drq_spark.compare.page import render
+    from drq_spark.compare.runs import compare as compare_runs
+    from drq_spark.console import show_comparison
+
+    resolved = load_config(config or (), _options(items, events, out, None, levels, codes, seed), settings or ())
+    chosen = [name.strip() for name in tokenizers.split(",")]
+    numbers = range(resolved.seed, resolved.seed + seeds)
+    store = pipeline.open_store(_session(), resolved)
+    compared = compare_runs(_session(), resolved, chosen, numbers, _day(run_date), _now(), _watcher())
+    page = f"{store.out}/compare.html"
+    write_bytes(page, render(compared, str(resolved.items.path)).encode())
+    show_comparison(out_console, compared, page)
 
 
 @app.command()

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from drq_spark.compare.page import cells
+from drq_spark.compare.standing import Comparison
 from drq_spark.config import Config
 from drq_spark.gate import GateResult
 from drq_spark.measure.values import MetricRow
@@ -41,6 +43,10 @@ class ConsoleWatcher:
         told = "; ".join(self._notes)
         line = f"[green]✓[/] {name:<8} {monotonic() - start:6.1f} s  {told}"
         self._console.print(line, highlight=False, soft_wrap=True)
+
+    def heading(self, text: str) -> None:
+        """A line of its own."""
+        self._console.print(f"[bold]{text}[/]", highlight=False)
 
     def note(self, text: str) -> None:
         """Kept for the line that ends the step."""
@@ -82,6 +88,23 @@ def show_outcome(console: Console, outcome: Outcome, config: Config, store: Stor
         f"  tables     {store.location(TABLES[0]).removesuffix(TABLES[0].name)}", highlight=False, soft_wrap=True
     )
     console.print(f"  tokenizer  {store.tokenizers}/{outcome.state.tokenizer_id}", highlight=False, soft_wrap=True)
+
+
+def show_comparison(console: Console, comparison: Comparison, page: str) -> None:
+    """The table of a comparison, winners starred, and where its page is."""
+    table = Table(title="Tokenizers compared", title_justify="left", box=SIMPLE_HEAD)
+    table.caption, table.caption_justify = "★ ahead of all others by more than the noise; ◆ on the Pareto front", "left"
+    table.add_column("", no_wrap=True)
+    for name in comparison.names:
+        table.add_column(f"{'◆ ' if name in comparison.front else ''}{name}", justify="right", no_wrap=True)
+    rows = zip(*(cells(comparison, name) for name in comparison.names), strict=True)
+    for column, row in zip(comparison.columns, rows, strict=True):
+        arrow = "↑" if column.better == "high" else "↓"
+        table.add_row(f"{column.title} {arrow}", *(f"★ {text}" if wins else text for text, wins in row))
+    console.print(table)
+    if len(comparison.seeds) < 2:
+        console.print("One seed: the noise is not known, so no winners are marked (--seeds 3 tells).")
+    console.print(f"  page  {page}", highlight=False, soft_wrap=True)
 
 
 def show_error(console: Console, message: str) -> None:

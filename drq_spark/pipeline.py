@@ -127,14 +127,19 @@ def run_all(
 
     def steps() -> None:
         if run.state.status != Status.PASSED.value:  # else it was killed when only the pointer was left to move
-            sample(run, catalogue)
-            train(run)
-            assign(run, catalogue)
-            measure(run)
+            to_figures(run, catalogue)
         publish(run)
 
     run_step(run, steps)
     return outcome(run, repeated=False)
+
+
+def to_figures(run: Run, catalogue: Catalogue) -> None:
+    """The steps before publishing."""
+    sample(run, catalogue)
+    train(run)
+    assign(run, catalogue)
+    measure(run)
 
 
 def begin(

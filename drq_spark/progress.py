@@ -13,6 +13,9 @@ class Watcher(Protocol):
     def step(self, name: str) -> AbstractContextManager[None]:
         """Entered when a step begins and left when it ends, well or not."""
 
+    def heading(self, text: str) -> None:
+        """What the next steps belong to, where there is more than one run."""
+
     def note(self, text: str) -> None:
         """One line about what the current step found."""
 
@@ -27,6 +30,9 @@ class Silent:
     def step(self, name: str) -> Iterator[None]:
         """Nothing is shown."""
         yield
+
+    def heading(self, text: str) -> None:
+        """Nothing is shown."""
 
     def note(self, text: str) -> None:
         """Nothing is shown."""

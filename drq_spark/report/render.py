@@ -5,12 +5,11 @@ from __future__ import annotations
 from math import log
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from drq_spark.report import charts, tables
 from drq_spark.report.charts import Chart
 from drq_spark.report.data import ReportData
 from drq_spark.report.numbers import finite, number, percent
+from drq_spark.report.page import environment
 from drq_spark.report.palette import level_colours
 from drq_spark.report.svg import drawing
 from drq_spark.report.verdict import capacity_parts, findings, verdict
@@ -25,16 +24,9 @@ def render(data: ReportData) -> str:
     Item names and every other text from outside are escaped by the template; figures that are missing or not finite
     leave their part of the page out.
     """
-    environment = Environment(
-        loader=PackageLoader("drq_spark.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     with drawing():
         parts = {**_overview(data), **_capacity(data), **_sids(data), **_details(data)}
-    return environment.get_template("report.html.j2").render(data=data, **parts)
+    return environment().get_template("report.html.j2").render(data=data, **parts)
 
 
 def _overview(data: ReportData) -> dict[str, Any]:

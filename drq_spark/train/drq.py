@@ -28,13 +28,13 @@ from drq_spark.tokenizer.network import BehaviourEncoder, ContentDecoder
 from drq_spark.train.behaviour import BehaviourModel, train_behaviour
 from drq_spark.train.behaviour_figures import held_out_auc
 from drq_spark.train.blocks import row_blocks
-from drq_spark.train.contract import Progress, TrainingData, silent
+from drq_spark.train.contract import Progress, TrainingData, TrainingPairs, silent
 from drq_spark.train.figures import encoded, reconstruction_error
 from drq_spark.train.kmeans import require_rows
 from drq_spark.train.latents import latents_of
 from drq_spark.train.memory import books_bytes, prepared_bytes
 from drq_spark.train.readout import Readout, chosen_weight
-from drq_spark.train.residual import quantized
+from drq_spark.train.residual import Fitted, quantized
 
 F32 = NDArray[np.float32]
 
@@ -61,16 +61,17 @@ class DrqTrainer:
         """Learn from behaviour where there is some, choose its weight, and fit books to the latents."""
         require_rows(len(data.fit), config.tokenizer.codebook_sizes)
         if data.behaviour is None:
-            return quantized("drq", data, data.prepared, config, progress)
+            return quantized("drq", data, data.prepared, config, progress).tokenizer
         model = train_behaviour(data, config, progress)
         encoder = behaviour_encoder(model, data.fit)
         latents = latents_of(encoder, data.prepared)
         chosen = _budget(data, latents, encoder, config, progress)
         described = {"behaviour": model.figures, "fidelity_budget": asdict(chosen)}
-        tokenizer = _fit(data, latents, encoder, chosen.code_weight, config, progress, described)
-        readout = _readout(tokenizer, data.fit, data)
+        fitted = _fit(data, latents, encoder, chosen.code_weight, config, progress, described)
+        readout = _readout(fitted, data.fit, data.behaviour)
         learned = readout.learned(chosen.table_weight, config, partial(progress, "decode tables"))
-        return replace(learned, training={**learned.training, "sid": _sid_auc(learned, data, config)})
+        auc = _sid_auc(learned, readout.pair_codes, data.behaviour, config)
+        return replace(learned, training={**learned.training, "sid": auc})
 
 
 def behaviour_encoder(model: BehaviourModel, fit: F32) -> BehaviourEncoder:
@@ -111,7 +112,7 @@ def _fit(
     config: Config,
     progress: Progress,
     described: dict[str, Any],
-) -> Tokenizer:
+) -> Fitted:
     return quantized(
         "drq",
         data,
@@ -150,37 +151,37 @@ def _budget(data: TrainingData, latents: F32, encoder: BehaviourEncoder, config:
     slack = config.train.drq.fidelity_slack
     if slack == 0 or len(part.held_out) < _LEAST_JUDGED:  # behaviour is read out, and nothing is spent on it
         return _Budget(0.0, 0.0, len(part.prepared), [], [], [], {})
+    assert data.behaviour is not None  # else there is nothing to weigh
     rows = latents[data.held_out_rows : data.held_out_rows + len(part.prepared)]
     mean, errors = part.fit.mean(axis=0, dtype=np.float64), []
     for done, scale in enumerate(_SCALES):
         fitted = _fit(part, rows, encoder, scale, config, silent, {})
-        errors.append(reconstruction_error(fitted, part.held_out, mean))
+        errors.append(reconstruction_error(fitted.tokenizer, part.held_out, mean))
         progress("behaviour weight", done + 1, len(_SCALES) + 1, scale=scale, held_out_relative_mse=errors[-1])
     slope, base = np.polyfit(_SCALES, errors, 1).tolist()
     allowed = slack * _SLACK_OF_CODES * base
     scale = min(max(allowed / slope, 0.0), max(_SCALES)) if slope > 0 else max(_SCALES)
     fitted = _fit(part, rows, encoder, scale, config, silent, {})
-    readout = _readout(fitted, part.fit, data)
+    readout = _readout(fitted, part.fit, data.behaviour)
     weight, tables = chosen_weight(readout, part.held_out, slack * (1 - _SLACK_OF_CODES), config)
     progress("behaviour weight", len(_SCALES) + 1, len(_SCALES) + 1, scale=scale, tables=weight)
     return _Budget(scale, weight, len(part.prepared), list(_SCALES), errors, [base, slope], tables)
 
 
-def _readout(tokenizer: Tokenizer, fit: F32, data: TrainingData) -> Readout:
-    """What the tables of a tokenizer are learned from."""
-    assert data.behaviour is not None  # else there is nothing to learn
-    pair_codes = encoded(tokenizer, data.behaviour.prepared)
-    return Readout(tokenizer, fit, encoded(tokenizer, fit), pair_codes, data.behaviour.pairs)
+def _readout(fitted: Fitted, rows: F32, behaviour: TrainingPairs) -> Readout:
+    """What the tables of a tokenizer are learned from: the rows it was fitted to, and the pairs."""
+    pair_codes = encoded(fitted.tokenizer, behaviour.prepared)
+    return Readout(fitted.tokenizer, rows, fitted.codes, pair_codes, behaviour.pairs)
 
 
-def _sid_auc(tokenizer: Tokenizer, data: TrainingData, config: Config) -> dict[str, Any]:
+def _sid_auc(
+    tokenizer: Tokenizer, pair_codes: NDArray[np.int32], behaviour: TrainingPairs, config: Config
+) -> dict[str, Any]:
     """AUC of the SID's embedding, the sum of its table rows, on pairs of users that training did not see."""
-    assert data.behaviour is not None
-    codes = encoded(tokenizer, data.behaviour.prepared)
-    embedding = np.empty((len(codes), tokenizer.latent_dim), np.float32)
+    embedding = np.empty((len(pair_codes), tokenizer.latent_dim), np.float32)
     for block in row_blocks(*embedding.shape):
-        embedding[block] = tokenizer.decode_latent(codes[block])
-    return held_out_auc({"auc": embedding}, data.behaviour, config.seed)
+        embedding[block] = tokenizer.decode_latent(pair_codes[block])
+    return held_out_auc({"auc": embedding}, behaviour, config.seed)
 
 
 def _budget_part(data: TrainingData, config: Config) -> TrainingData:

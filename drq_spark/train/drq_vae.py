@@ -49,6 +49,7 @@ def quantized_vae(
 ) -> Tokenizer:
     """The tokenizer `kind` of a frozen VAE: books on its mu, `described` in `Tokenizer.training`."""
     latents = latents_of(vae.encoder, data.prepared)
-    return quantized(
+    fitted = quantized(
         kind, data, latents, config, progress, encoder=vae.encoder, decoder=vae.decoder, described=described
     )
+    return fitted.tokenizer

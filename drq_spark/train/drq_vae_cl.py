@@ -77,10 +77,13 @@ def bring_together(run: VaeRun, behaviour: TrainingPairs, config: Config, progre
         means: Tensor = run.model.encoder(run.coordinates(x))
         return means
 
+    curve: dict[str, list[float]] = {"steps": [], "loss": []}
     for step in range(1, pairs.steps + 1):
         contrast = pairs.next(mu)
         descent.step(run.next_loss() + settings.weight * contrast)
         if step % _TOLD_EVERY == 0 or step == pairs.steps:
+            curve["steps"].append(step)
+            curve["loss"].append(contrast.item())
             progress("contrast", step, pairs.steps, loss=contrast.item())
     left = run.judge()
     run.check(left, "train.drq_vae_cl.weight or learning_rate")
@@ -89,5 +92,6 @@ def bring_together(run: VaeRun, behaviour: TrainingPairs, config: Config, progre
         "pairs": len(behaviour.pairs),
         "held_out_pairs": len(behaviour.held_out_pairs),
         "loss": contrast.item(),
+        "curve": curve,
         "continuous_relative_mse": left,
     }

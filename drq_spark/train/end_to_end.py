@@ -9,9 +9,10 @@ bounded by steps. What differs between the tokenizers, how the books learn, is t
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
-from typing import Protocol
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ from drq_spark.train.descent import Descent, random_batches
 from drq_spark.train.figures import sample_figures
 from drq_spark.train.kmeans import require_rows
 from drq_spark.train.latents import latents_of
-from drq_spark.train.memory import START_ROWS_PER_CODE
+from drq_spark.train.memory import START_ROWS_PER_CODE, end_to_end_bytes
 from drq_spark.train.networks import Coordinates, SkipNetwork
 from drq_spark.train.runtime import choose_device, random_stream
 
@@ -41,23 +42,33 @@ _POINTS = 30  # times that the state is judged: the points of the curve
 _JUDGED_ROWS = 20_000  # rows that judge it, at most
 
 
-class Recipe(Protocol):
-    """What makes an end-to-end tokenizer this one."""
+class EndToEndTrainer(ABC):
+    """A trainer, see `drq_spark.train.contract.Trainer`; what makes it this one are its settings and its bottleneck.
 
-    @property
-    def name(self) -> str:
-        """In the registry."""
+    Attributes:
+        name: in the registry. stream: purpose of its random numbers, see `random_stream`.
+    """
 
-    @property
-    def stream(self) -> int:
-        """Purpose of its random numbers, see `random_stream`."""
+    name: ClassVar[str]
+    stream: ClassVar[int]
 
+    def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
+        """Peak bytes, see `Trainer`."""
+        return end_to_end_bytes(rows, dim, config.tokenizer.codebook_sizes, self.settings(config))
+
+    def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
+        """Train all parts together."""
+        return fit_end_to_end(self, data, config, progress)
+
+    @abstractmethod
     def settings(self, config: Config) -> EndToEnd:
         """Its section of the settings."""
 
+    @abstractmethod
     def remedy(self, config: Config) -> str:
         """What to do where it collapses."""
 
+    @abstractmethod
     def bottleneck(self, latents: Tensor, config: Config, generator: torch.Generator, progress: Progress) -> Bottleneck:
         """Started for the latents float32 [n, d] that the untrained encoder gives the first fit rows, n >= every K."""
 
@@ -76,7 +87,7 @@ class Curve:
     used: list[list[float]] = field(default_factory=list)
 
 
-def fit_end_to_end(recipe: Recipe, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
+def fit_end_to_end(trainer: EndToEndTrainer, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
     """Train on the fit rows; the state that reconstructs the held-out rows best (the fit rows where none) ships.
 
     Raises:
@@ -84,12 +95,12 @@ def fit_end_to_end(recipe: Recipe, data: TrainingData, config: Config, progress:
         TrainingFailed: the loss is not finite.
     """
     require_rows(len(data.fit), config.tokenizer.codebook_sizes)
-    run = _Run(recipe, data, config, progress)
+    run = _Run(trainer, data, config, progress)
     curve = run.train()
     encoder, books, decoder = run.frozen()
     latents = latents_of(encoder, data.prepared)
     tokenizer = Tokenizer(
-        kind=recipe.name,
+        kind=trainer.name,
         dim=data.fit.shape[1],
         normalize=config.items.normalize,
         codebooks=books,
@@ -100,9 +111,9 @@ def fit_end_to_end(recipe: Recipe, data: TrainingData, config: Config, progress:
     figures = sample_figures(tokenizer, latents, data.held_out_rows)
     for level in range(tokenizer.levels):
         progress(f"level {level + 1}", level + 1, tokenizer.levels, **figures.shown(level))
-    warnings = collapse_warnings(figures.fit, tokenizer.codebook_sizes, data.fit, recipe.remedy(config))
+    warnings = collapse_warnings(figures.fit, tokenizer.codebook_sizes, data.fit, trainer.remedy(config))
     if min(curve.relative_mse) == curve.relative_mse[0]:
-        warnings.append(f"training never improved on its start: lower train.{recipe.name}.learning_rate")
+        warnings.append(f"training never improved on its start: lower train.{trainer.name}.learning_rate")
     training = {"levels": figures.described(), "curve": asdict(curve), "warnings": warnings}
     return replace(tokenizer, training=training)
 
@@ -127,10 +138,10 @@ class _Model(nn.Module):
 class _Run:
     """Model, optimizer and random numbers of one training."""
 
-    def __init__(self, recipe: Recipe, data: TrainingData, config: Config, progress: Progress) -> None:
-        self.recipe, self.settings, self.progress = recipe, recipe.settings(config), progress
+    def __init__(self, trainer: EndToEndTrainer, data: TrainingData, config: Config, progress: Progress) -> None:
+        self.trainer, self.settings, self.progress = trainer, trainer.settings(config), progress
         self.device, self.sizes = choose_device(config), config.tokenizer.codebook_sizes
-        self.generator = random_stream(config.seed, recipe.stream)
+        self.generator = random_stream(config.seed, trainer.stream)
         self.coordinates = Coordinates.of(data.fit)
         self.mean, self.fit = torch.from_numpy(self.coordinates.mean), torch.from_numpy(data.fit)
         self.judged = torch.from_numpy(data.held_out if len(data.held_out) else data.fit)[:_JUDGED_ROWS]
@@ -138,7 +149,7 @@ class _Run:
         self.steps = min(self.settings.steps, self.settings.epochs * (len(self.fit) // self.batch))
         self.model = self._started(config)
         adam = torch.optim.Adam(self.model.parameters(), lr=self.settings.learning_rate)
-        self.descent = Descent(adam, self.steps, f"lower train.{recipe.name}.learning_rate")
+        self.descent = Descent(adam, self.steps, f"lower train.{trainer.name}.learning_rate")
 
     def train(self) -> Curve:
         """All steps; the model ends in the state that was judged best, the start included."""
@@ -187,11 +198,11 @@ class _Run:
 
     @torch.no_grad()
     def _started(self, config: Config) -> _Model:
-        """At PCA, with the books that the recipe starts from."""
+        """At PCA, with the books that the trainer starts from."""
         latent_dim = min(self.settings.latent_dim, self.fit.shape[1])
         model = _Model(self.coordinates.axes[:latent_dim], self.settings.hidden, self.generator).to(self.device)
         rows = self._moved(self.fit[: START_ROWS_PER_CODE * max(self.sizes)])
-        model.bottleneck = self.recipe.bottleneck(model.encoder(rows), config, self.generator, self.progress)
+        model.bottleneck = self.trainer.bottleneck(model.encoder(rows), config, self.generator, self.progress)
         return model.to(self.device)
 
     def _moved(self, x: Tensor) -> Tensor:
@@ -213,4 +224,4 @@ class _Run:
             figures[f"used_{level + 1}"] = used[level]
             figures[f"perplexity_{level + 1}"] = perplexity(count.numpy()) / len(count)
             count.zero_()
-        self.progress(self.recipe.name, done, self.steps, **figures)
+        self.progress(self.trainer.name, done, self.steps, **figures)

@@ -46,6 +46,14 @@ class Books:
     prices: tuple[F32, ...] | None
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A tokenizer, and the SIDs int32 [n_fit, L] that it gives the rows it was fitted to."""
+
+    tokenizer: Tokenizer
+    codes: NDArray[np.int32]
+
+
 def quantized(
     kind: str,
     data: TrainingData,
@@ -57,7 +65,7 @@ def quantized(
     decoder: Decoder | None = None,
     weights: Sequence[F32] | None = None,
     described: Mapping[str, Any] | None = None,
-) -> Tokenizer:
+) -> Fitted:
     """The tokenizer whose books are fitted to frozen latents.
 
     Args:
@@ -89,7 +97,7 @@ def quantized(
     figures = sample_figures(bare, latents, data.held_out_rows)
     for level in range(levels):
         progress(f"level {level + 1}", level + 1, levels, **figures.shown(level))
-    return replace(
+    tokenizer = replace(
         bare,
         dim=data.prepared.shape[1],
         normalize=config.items.normalize,
@@ -98,6 +106,7 @@ def quantized(
         decoder=decoder,
         training={"levels": figures.described(), **(described or {})},
     )
+    return Fitted(tokenizer, figures.codes)
 
 
 def fit_books(

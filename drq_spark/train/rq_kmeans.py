@@ -18,4 +18,4 @@ class RqKMeans:
 
     def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
         """Fit books to x and refit the decode tables."""
-        return quantized("rq_kmeans", data, data.prepared, config, progress)
+        return quantized("rq_kmeans", data, data.prepared, config, progress).tokenizer

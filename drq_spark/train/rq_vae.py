@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from drq_spark.config import Config, RqVae
-from drq_spark.tokenizer import Tokenizer
 from drq_spark.train.bottleneck import (
     Bottleneck,
     Passed,
@@ -26,23 +25,14 @@ from drq_spark.train.bottleneck import (
     rotated,
     straight_through,
 )
-from drq_spark.train.contract import Progress, TrainingData
-from drq_spark.train.end_to_end import fit_end_to_end
-from drq_spark.train.memory import end_to_end_bytes
+from drq_spark.train.contract import Progress
+from drq_spark.train.end_to_end import EndToEndTrainer
 
 
-class RqVaeTrainer:
-    """Trainer of `rq_vae`; see `drq_spark.train.contract.Trainer` and `drq_spark.train.end_to_end.Recipe`."""
+class RqVaeTrainer(EndToEndTrainer):
+    """Trainer of `rq_vae`; see `drq_spark.train.contract.Trainer`."""
 
     name, stream = "rq_vae", 3
-
-    def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
-        """Peak bytes, see `Trainer`."""
-        return end_to_end_bytes(rows, dim, config.tokenizer.codebook_sizes, config.train.rq_vae)
-
-    def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
-        """Train all parts together."""
-        return fit_end_to_end(self, data, config, progress)
 
     def settings(self, config: Config) -> RqVae:
         """`train.rq_vae`."""

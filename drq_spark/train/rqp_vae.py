@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from drq_spark.config import Config, RqpVae
-from drq_spark.tokenizer import Tokenizer
 from drq_spark.train.bottleneck import (
     Bottleneck,
     Passed,
@@ -27,24 +26,15 @@ from drq_spark.train.bottleneck import (
     quantize,
     straight_through,
 )
-from drq_spark.train.contract import Progress, TrainingData
-from drq_spark.train.end_to_end import fit_end_to_end
+from drq_spark.train.contract import Progress
+from drq_spark.train.end_to_end import EndToEndTrainer
 from drq_spark.train.kmeans import sum_by_code
-from drq_spark.train.memory import end_to_end_bytes
 
 
-class RqpVaeTrainer:
-    """Trainer of `rqp_vae`; see `drq_spark.train.contract.Trainer` and `drq_spark.train.end_to_end.Recipe`."""
+class RqpVaeTrainer(EndToEndTrainer):
+    """Trainer of `rqp_vae`; see `drq_spark.train.contract.Trainer`."""
 
     name, stream = "rqp_vae", 4
-
-    def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
-        """Peak bytes, see `Trainer`."""
-        return end_to_end_bytes(rows, dim, config.tokenizer.codebook_sizes, config.train.rqp_vae)
-
-    def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
-        """Train all parts together."""
-        return fit_end_to_end(self, data, config, progress)
 
     def settings(self, config: Config) -> RqpVae:
         """`train.rqp_vae`."""

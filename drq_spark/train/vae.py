@@ -102,6 +102,7 @@ class VaeRun:
         """Descend, and keep the best state."""
         best = start = last = self.figures["pca_relative_mse"]
         kept, steps = deepcopy(self.model.state_dict()), len(self.fit) // self.batch
+        curve = self.figures["curve"] = {"steps": [0], "relative_mse": [start]}
         descent = self.descent(steps * self.settings.epochs, self.settings.learning_rate, "train.drq_vae")
         for epoch in range(self.settings.epochs):
             for _ in range(steps):
@@ -109,6 +110,8 @@ class VaeRun:
             last = self.judge()
             if last < best:
                 best, kept = last, deepcopy(self.model.state_dict())
+            curve["steps"].append(steps * (epoch + 1))
+            curve["relative_mse"].append(last)
             progress("VAE", epoch + 1, self.settings.epochs, relative_mse=last, pca=start)
         self.check(last, "train.drq_vae.beta or learning_rate")
         self.model.load_state_dict(kept)

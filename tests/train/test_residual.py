@@ -38,7 +38,7 @@ def data(fit: F32, held_out: F32) -> TrainingData:
 
 def trained(fit: F32, held_out: F32, weights: list[F32] | None = None, **options: Any) -> Tokenizer:
     given = data(fit, held_out)
-    return quantized("test", given, given.prepared, config(**options), silent, weights=weights)
+    return quantized("test", given, given.prepared, config(**options), silent, weights=weights).tokenizer
 
 
 def test_every_level_is_fitted_to_what_the_one_before_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ def test_exposure_of_the_fit_rows_is_what_counts() -> None:
 
     def books(exposure: NDArray[np.float64]) -> Tokenizer:
         given = replace(data(fit, held_out), exposure=exposure)
-        return quantized("test", given, given.prepared, settings, silent)
+        return quantized("test", given, given.prepared, settings, silent).tokenizer
 
     other_held_out = np.concatenate([np.full(50, 99.0), shown[50:]])
     assert np.array_equal(books(shown).codebooks[0], books(other_held_out).codebooks[0])

@@ -1,0 +1,73 @@
+"""Run every tokenizer with every seed on one catalogue; what has been measured before is not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from functools import partial
+
+from pyspark.sql import SparkSession
+
+from drq_spark import pipeline
+from drq_spark.compare.standing import Comparison, Result, compared, values_of
+from drq_spark.config import WITHOUT_DATASET_BOOKS, Config
+from drq_spark.errors import ConfigError
+from drq_spark.progress import Watcher
+from drq_spark.report.gather import read_figures
+from drq_spark.schemas import Status
+from drq_spark.train.registry import NAMES
+
+_MEASURED = tuple(status.value for status in Status if status is not Status.STARTED)
+
+
+def compare(
+    spark: SparkSession,
+    config: Config,
+    names: Sequence[str],
+    seeds: Sequence[int],
+    run_date: date,
+    started_at: datetime,
+    watcher: Watcher,
+) -> Comparison:
+    """Sample, train, assign and measure each tokenizer under each seed; nothing is published.
+
+    Every tokenizer of a seed has the same sample, held-out users, perturbations and queries: all are drawn by hashes
+    of ids and the seed.
+
+    Raises:
+        ConfigError: an unknown name, or the same one twice. And what `pipeline.begin` raises.
+    """
+    settings = {(name, seed): settings_of(config, name, seed) for seed in seeds for name in _checked(names)}
+    results = []
+    for (name, seed), resolved in settings.items():
+        watcher.heading(f"{name}, seed {seed}")
+        run, catalogue = pipeline.begin(spark, resolved, run_date, started_at, watcher)
+        if run.state.status not in _MEASURED:
+            pipeline.run_step(run, partial(pipeline.to_figures, run, catalogue))
+        figures = read_figures(run.store, run.state.run_id)
+        results.append(Result(name, seed, values_of(figures, resolved.tokenizer.codebook_sizes, resolved.measure)))
+    return compared(results)
+
+
+def settings_of(config: Config, name: str, seed: int) -> Config:
+    """The settings of one run; the dials of dataset-level books are for tokenizers that have them.
+
+    Raises:
+        ConfigError: the tokenizer needs what no source gives.
+    """
+    named = config.model_dump(mode="json")
+    named["seed"], named["tokenizer"]["name"] = seed, name
+    if name in WITHOUT_DATASET_BOOKS:
+        named["tokenizer"] |= {"balance": None, "beam": None, "balance_by": "items"}
+    resolved = Config.model_validate(named)
+    resolved.require_sources()
+    return resolved
+
+
+def _checked(names: Sequence[str]) -> Sequence[str]:
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        raise ConfigError(f"no tokenizer is called {', '.join(map(repr, unknown))}: choose of {', '.join(NAMES)}")
+    if len(set(names)) < len(names) or not names:
+        raise ConfigError("--tokenizers needs at least one name, each once, separated by commas")
+    return names
