@@ -16,6 +16,7 @@ from pyspark.sql import types as T
 
 from drq_spark.config import Config, Items
 from drq_spark.errors import ConfigError, InputRefused
+from drq_spark.inputs.attributes import check_attributes
 from drq_spark.inputs.tables import column, damage_refused, read_table
 from drq_spark.sample.keys import key_bucket, sample_key
 from drq_spark.schemas import Reason
@@ -66,6 +67,7 @@ def read_catalogue(spark: SparkSession, config: Config) -> Catalogue:
     source = read_table(spark, config.items.path, "items table")
     if config.items.name is not None:
         column(source, config.items.name, "items.name", "items table")  # the report needs it hours later
+    check_attributes(source, config.items)
     if config.sample.exposure_power > 0 and config.items.exposure is None:
         raise ConfigError("sample.exposure_power needs an exposure column: set items.exposure")
     df = canonical(source, config.items)

@@ -23,7 +23,8 @@ class Subject:
         items: item_id, embedding (array<float> or little-endian float32 binary, as in `inputs.catalogue.Catalogue`),
         with the rows that have no usable embedding still in it; None where SIDs come without embeddings.
         events: user, item_id, position, see `inputs.events.read_events`; None without events.
-        attributes: item_id and one column (text, NULL for unknown) per name in `items.attributes`; None without.
+        attributes: item_id and a_1, a_2, .. (text, NULL for unknown), one per name in `items.attributes`, see
+        `inputs.attributes.read_attributes`; None without.
         after: item_id, embedding of the second version; None without.
     """
 

@@ -46,6 +46,11 @@ def split_key(seed: int) -> Column:
     return F.xxhash64(F.lit("split"), _text("item_id"), F.lit(seed))
 
 
+def permutation_key(seed: int) -> Column:
+    """Key (bigint) of a row with column item_id in whose order attributes are permuted: independent of the others."""
+    return F.xxhash64(F.lit("permutation"), _text("item_id"), F.lit(seed))
+
+
 def pair_key(seed: int) -> Column:
     """Key (bigint, uniform from 0 to 2^63 - 1) of a row with columns user, position, item_id, next_item_id."""
     hashed = F.xxhash64(F.lit("pair"), "user", "position", _text("item_id"), _text("next_item_id"), F.lit(seed))

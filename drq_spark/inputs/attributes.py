@@ -1,0 +1,59 @@
+"""Attributes of the items: columns of the items table such as category and brand, as text."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from drq_spark.config import Config, Items
+from drq_spark.errors import ConfigError, InputRefused
+from drq_spark.inputs.tables import column, quoted, read_table
+
+_WHAT = "items table"
+
+
+def read_attributes(spark: SparkSession, config: Config, id_type: str) -> DataFrame | None:
+    """Columns item_id (of type `id_type`) and, per name in `items.attributes`, a_1, a_2, .. (text, NULL for unknown).
+
+    One row per id, whatever the order and files of the rows: of several rows with one id the lowest attributes count,
+    known ones before unknown ones. No embedding is read for it. None where the config names no attributes.
+
+    Raises:
+        InputRefused: a column is missing or cannot be text.
+        ConfigError: attributes are named and no items.
+    """
+    if not config.items.attributes:
+        return None
+    if config.items.path is None:
+        raise ConfigError("items.attributes are columns of the items table: give --items PATH_OR_TABLE")
+    source = read_table(spark, config.items.path, _WHAT)
+    check_attributes(source, config.items)
+    # an id that the type cannot hold is no item's id: NULL
+    item_id = column(source, config.items.id, "items.id", _WHAT).try_cast(id_type).alias("item_id")
+    names = [f"a_{step}" for step in range(1, len(config.items.attributes) + 1)]
+    texts = [
+        F.col(quoted(theirs)).cast("string").alias(ours)
+        for theirs, ours in zip(config.items.attributes, names, strict=True)
+    ]
+    # NULL is the lowest value of a struct: a flag before each attribute puts it last
+    ordered = F.struct(*[part for name in names for part in (F.col(name).isNull().alias(f"no_{name}"), F.col(name))])
+    rows = source.select(item_id, *texts).where("item_id IS NOT NULL")
+    lowest = rows.groupBy("item_id").agg(F.min(ordered).alias("lowest"))
+    return lowest.select("item_id", *[F.col("lowest").getField(name).alias(name) for name in names])
+
+
+def check_attributes(source: DataFrame, items: Items) -> None:
+    """Refuse attributes that the items table does not have as text, numbers, dates or the like.
+
+    Raises:
+        InputRefused: a column is missing, or its type has no text (array, map, struct).
+    """
+    for name in items.attributes:
+        column(source, name, "items.attributes", _WHAT)
+        kind = source.schema[name].dataType
+        if not isinstance(kind, T.AtomicType):
+            raise InputRefused(
+                f"{_WHAT}: attribute column {name!r} is {kind.simpleString()}; "
+                "an attribute has one value per item: text, a number, a date or a time"
+            )
