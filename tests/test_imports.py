@@ -73,6 +73,7 @@ def test_the_bare_machine_lacks_what_is_not_named():
         ("drq_spark.tokenizer", ("numpy",)),
         ("drq_spark.tokenizer.artifact", ("numpy", "pyarrow", "safetensors")),
         ("drq_spark.assign.worker", ("numpy", "pyarrow")),
+        ("drq_spark.measure.perturbation_worker", ("numpy", "pyarrow")),
         ("drq_spark.assign.column", ("numpy", "pyarrow", "pandas", "pytz", "dateutil", "six", "pyspark", "py4j")),
         ("drq_spark.measure.formulas", ("numpy", "scipy")),
     ],

@@ -62,6 +62,16 @@ def held_out_user(seed: int, share: float) -> Column:
     return _uniform(F.xxhash64(F.lit("user"), "user", F.lit(seed))) < share
 
 
+def noise_key(seed: int) -> Column:
+    """Key (bigint) of a row with column item_id from which its noise is made."""
+    return F.xxhash64(_text("item_id"), F.lit(seed))
+
+
+def drawn(purpose: str, seed: int, share: float) -> Column:
+    """Whether a row with column item_id is of the share of items drawn for a purpose; each purpose draws its own."""
+    return _uniform(F.xxhash64(F.lit(purpose), _text("item_id"), F.lit(seed))) < share
+
+
 def _uniform(hashed: Column) -> Column:
     """Number inside (0, 1) from the upper 53 bits of a hash."""
     return (F.shiftrightunsigned(hashed, 11).cast("double") + 0.5) / float(2**53)
