@@ -74,8 +74,10 @@ def test_the_bare_machine_lacks_what_is_not_named():
         ("drq_spark.tokenizer.artifact", ("numpy", "pyarrow", "safetensors")),
         ("drq_spark.assign.worker", ("numpy", "pyarrow")),
         ("drq_spark.measure.perturbation_worker", ("numpy", "pyarrow")),
+        ("drq_spark.measure.ranking_worker", ("numpy", "pyarrow")),
         ("drq_spark.assign.column", ("numpy", "pyarrow", "pandas", "pytz", "dateutil", "six", "pyspark", "py4j")),
         ("drq_spark.measure.formulas", ("numpy", "scipy")),
+        ("drq_spark.measure.estimates", ("numpy", "scipy")),
     ],
 )
 def test_import_needs_no_other_package(module, installed):

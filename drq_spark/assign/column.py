@@ -50,9 +50,9 @@ def sid_udf(tokenizer: Tokenizer, form: Form = "codes") -> Any:
     return pandas_udf(_series_function(shipped, form), _TYPES[form], PandasUDFType.SCALAR_ITER)
 
 
-def _series_function(shipped: Shipped, form: Form) -> Callable[[Iterator[pd.Series]], Iterator[pd.Series]]:
+def _series_function(shipped: Shipped[Tokenizer], form: Form) -> Callable[[Iterator[pd.Series]], Iterator[pd.Series]]:
     def sids(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
-        tokenizer = shipped.tokenizer()
+        tokenizer = shipped.value()
         for embeddings in batches:
             yield _spelled(embeddings, tokenizer, form)
 

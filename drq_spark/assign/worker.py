@@ -83,14 +83,14 @@ class Assigned:
     totals: Totals
 
 
-def assigner(shipped: Shipped) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def assigner(shipped: Shipped[Tokenizer]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """For mapInArrow: (item_id, embedding, exposure, embedding_hash) -> `ASSIGNED_DDL`, one row out per row in.
 
     Rows without a usable embedding get a reason instead of a SID. The first row of a batch carries the batch's totals.
     """
 
     def assign(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        tokenizer = shipped.tokenizer()
+        tokenizer = shipped.value()
         for batch in batches:
             if batch.num_rows:
                 yield assign_batch(batch, tokenizer)

@@ -26,7 +26,7 @@ from drq_spark.config import Config
 from drq_spark.errors import InputRefused
 from drq_spark.inputs.catalogue import Catalogue
 from drq_spark.inputs.embeddings import checked_rows
-from drq_spark.sample.keys import held_out_user, pair_key, split_key
+from drq_spark.sample.keys import held_out_user, pair_key, split_key, user_key
 
 _SPARE = 1.2  # candidates beyond the bounds, so that a few bad rows need no second round
 _MORE = 4  # times as many candidates in the next round
@@ -56,7 +56,8 @@ def draw_behaviour(catalogue: Catalogue, events: DataFrame, config: Config, stag
     Raises:
         InputRefused: no pair is left to train on.
     """
-    pairs = _staged(consecutive(events, catalogue, config), f"{staging}/pairs")
+    every = consecutive(events, catalogue.df.select("item_id"), config)
+    pairs = _staged(every.drop("user_key"), f"{staging}/pairs")
     totals = _count(pairs)
     bounds = {False: config.events.max_pairs, True: int(config.events.max_pairs * config.events.holdout)}
     spare = _SPARE
@@ -76,9 +77,13 @@ def draw_behaviour(catalogue: Catalogue, events: DataFrame, config: Config, stag
     return DrawnBehaviour(items.join(touched, "item_id", "left_semi"), kept)
 
 
-def consecutive(events: DataFrame, catalogue: Catalogue, config: Config) -> DataFrame:
-    """All pairs of items of the catalogue: item_id, next_item_id, pair_key, held_out."""
-    known = catalogue.df.select("item_id", F.lit(True).alias("known"))
+def consecutive(events: DataFrame, ids: DataFrame, config: Config) -> DataFrame:
+    """All pairs of known items: item_id, next_item_id, pair_key, user_key, held_out.
+
+    Args:
+        events: as `inputs.events.read_events` gives them. ids: item_id of the known items, each once.
+    """
+    known = ids.select("item_id", F.lit(True).alias("known"))
     placed = events.where(F.col("user").isNotNull() & F.col("position").isNotNull()).join(known, "item_id", "left")
     sequence = Window.partitionBy("user").orderBy("position", F.col("item_id").cast("string"))
     following = placed.withColumns(
@@ -88,6 +93,7 @@ def consecutive(events: DataFrame, catalogue: Catalogue, config: Config) -> Data
         "item_id",
         "next_item_id",
         pair_key(config.seed).alias("pair_key"),
+        user_key(config.seed).alias("user_key"),
         held_out_user(config.seed, config.events.holdout).alias("held_out"),
     )
 

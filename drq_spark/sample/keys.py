@@ -57,9 +57,19 @@ def pair_key(seed: int) -> Column:
     return F.shiftrightunsigned(hashed, 1)
 
 
+def user_key(seed: int) -> Column:
+    """Key (bigint) of the user of a row with column user."""
+    return F.xxhash64(F.lit("user"), "user", F.lit(seed))
+
+
 def held_out_user(seed: int, share: float) -> Column:
     """Whether the user of a row with column user belongs to the given share of users that only judge."""
-    return _uniform(F.xxhash64(F.lit("user"), "user", F.lit(seed))) < share
+    return _uniform(user_key(seed)) < share
+
+
+def query_key(seed: int) -> Column:
+    """Key (bigint) of a row with column item_id by which items are drawn to judge: independent of the other keys."""
+    return F.xxhash64(F.lit("query"), _text("item_id"), F.lit(seed))
 
 
 def noise_key(seed: int) -> Column:

@@ -30,9 +30,9 @@ def load_sample(sample: DataFrame, dim: int) -> Sample:
     rows = sample.count()
     x, split_key, exposure = np.empty((rows, dim), np.float32), np.empty(rows, np.int64), np.empty(rows, np.float64)
     ids, vectors, filled = hashlib.sha256(), hashlib.sha256(), 0  # two, so that chunks leave no mark
-    for chunk in _chunks(sample, "sample_key", rows * dim * 4):
+    for chunk in chunks(sample, "sample_key", rows * dim * 4):
         part = slice(filled, filled + len(chunk))
-        x[part] = block = _matrix(chunk, dim)
+        x[part] = block = matrix(chunk, dim)
         split_key[part] = chunk.column("split_key")
         exposure[part] = chunk.column("exposure")
         ids.update("".join(f"{item}\0" for item in chunk.column("item_id").cast(pa.string()).to_pylist()).encode())
@@ -62,9 +62,9 @@ def load_behaviour(items: DataFrame, pairs: DataFrame, dim: int) -> Behaviour:
     rows = items.count()
     x, split_key, filled = np.empty((rows, dim), np.float32), np.empty(rows, np.int64), 0
     ids: list[pa.Table] = []
-    for chunk in _chunks(items, "split_key", rows * dim * 4):
+    for chunk in chunks(items, "split_key", rows * dim * 4):
         part = slice(filled, filled + len(chunk))
-        x[part], split_key[part] = _matrix(chunk, dim), chunk.column("split_key")
+        x[part], split_key[part] = matrix(chunk, dim), chunk.column("split_key")
         ids.append(chunk.select(["item_id"]))
         filled += len(chunk)
     found = _rows_of_pairs(pairs, pa.concat_tables(ids).column("item_id").combine_chunks())
@@ -75,7 +75,7 @@ def load_behaviour(items: DataFrame, pairs: DataFrame, dim: int) -> Behaviour:
 def _rows_of_pairs(pairs: DataFrame, ids: pa.Array) -> tuple[I64, I64]:
     """Training and held-out pairs as rows of `ids`, int64 [., 2] each."""
     parts: dict[bool, list[I64]] = {False: [np.empty((0, 2), np.int64)], True: [np.empty((0, 2), np.int64)]}
-    for chunk in _chunks(pairs, "pair_key", pairs.count() * _PAIR_BYTES):
+    for chunk in chunks(pairs, "pair_key", pairs.count() * _PAIR_BYTES):
         ends = [pc.index_in(chunk.column(name), value_set=ids) for name in ("item_id", "next_item_id")]
         if any(end.null_count for end in ends):
             raise ConsistencyError("behaviour_pairs names items that behaviour_items does not have: sample again")
@@ -85,7 +85,7 @@ def _rows_of_pairs(pairs: DataFrame, ids: pa.Array) -> tuple[I64, I64]:
     return np.concatenate(parts[False]), np.concatenate(parts[True])
 
 
-def _matrix(chunk: pa.Table, dim: int) -> NDArray[np.float32]:
+def matrix(chunk: pa.Table, dim: int) -> NDArray[np.float32]:
     """float32 [n, dim] of the embedding column."""
     return np.asarray(chunk.column("embedding").combine_chunks().flatten().to_numpy().reshape(-1, dim))
 
@@ -95,7 +95,7 @@ def _short(*digests: bytes) -> str:
     return hashlib.sha256(b"".join(digests)).hexdigest()[:16]
 
 
-def _chunks(df: DataFrame, key: str, size: int) -> Iterator[pa.Table]:
+def chunks(df: DataFrame, key: str, size: int) -> Iterator[pa.Table]:
     """Rows in the order of a key and the ids, in parts of about `_CHUNK_BYTES` where all take `size` bytes."""
     count = max(1, ceil(size / _CHUNK_BYTES))
     cuts = _cuts(df, key, [part / count for part in range(1, count)]) if count > 1 else []

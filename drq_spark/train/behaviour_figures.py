@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.measure.estimates import centred_cosines
 from drq_spark.measure.formulas import pair_auc
-from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contract import TrainingPairs
 
 F32 = NDArray[np.float32]
@@ -16,7 +16,6 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 _JUDGED_PAIRS = 200_000  # more do not change the third digit
-_DIGITS = 6  # of a cosine: equal SIDs tie, whatever the rounding of sums
 
 
 def held_out_auc(vectors: Mapping[str, F32 | F64], behaviour: TrainingPairs, seed: int) -> dict[str, dict[str, float]]:
@@ -56,21 +55,11 @@ def behaviour_auc(vectors: F32 | F64, pairs: I64, seed: int) -> dict[str, float]
     judged = pairs[rng.permutation(len(pairs))[:_JUDGED_PAIRS]]
     left, right = judged.T
     partners = {"uniform": rng.integers(0, len(vectors), len(left)), "popularity": rng.permutation(right)}
-    mean = vectors.mean(axis=0, dtype=np.float64)
-    positive = _cosines(vectors, mean, left, right)
+    parts = [(vectors.__getitem__, vectors.mean(axis=0, dtype=np.float64))]
+    positive = centred_cosines(parts, left, right)
     auc = {}
     for name, partner in partners.items():
         other = partner != left
         if other.any():
-            auc[name] = pair_auc(positive, _cosines(vectors, mean, left[other], partner[other]))
+            auc[name] = pair_auc(positive, centred_cosines(parts, left[other], partner[other]))
     return auc
-
-
-def _cosines(vectors: F32 | F64, mean: F64, left: I64, right: I64) -> F64:
-    """Cosine float64 [p] of the centred vectors of each pair; 0 where one is zero."""
-    cosines = np.empty(len(left))
-    for block in row_blocks(len(left), vectors.shape[1]):
-        a, b = vectors[left[block]] - mean, vectors[right[block]] - mean
-        length = np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum(axis=1))
-        cosines[block] = (a * b).sum(axis=1) / np.where(length > 0, length, 1.0)
-    return np.round(cosines, _DIGITS)

@@ -62,7 +62,7 @@ def report(shipped):
     def look(batches):
         import pyarrow as pa
         for batch in batches:
-            row = [[str(os.getpid())], [str(id(shipped.tokenizer()))], [os.environ.get("OMP_NUM_THREADS", "")]]
+            row = [[str(os.getpid())], [str(id(shipped.value()))], [os.environ.get("OMP_NUM_THREADS", "")]]
             yield pa.RecordBatch.from_arrays([pa.array(column) for column in row], names=["pid", "object", "threads"])
     return look
 
