@@ -59,11 +59,11 @@ class PerturbedCodes:
     codes: I32
 
 
-def noise_counter(shipped: Shipped, etas: Sequence[float], rhos: Sequence[float]) -> Work:
+def noise_counter(shipped: Shipped[Tokenizer], etas: Sequence[float], rhos: Sequence[float]) -> Work:
     """For mapInArrow: items -> `COUNTS_DDL`, for noise on the latents and on the embeddings, see `noisy`."""
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        tokenizer = shipped.tokenizer()
+        tokenizer = shipped.value()
         for batch in batches:
             for block in _blocks(batch, tokenizer):
                 rows, x = _read(block, tokenizer)
@@ -73,11 +73,11 @@ def noise_counter(shipped: Shipped, etas: Sequence[float], rhos: Sequence[float]
     return count
 
 
-def version_counter(shipped: Shipped) -> Work:
+def version_counter(shipped: Shipped[Tokenizer]) -> Work:
     """For mapInArrow: items -> `COUNTS_DDL`, where the embedding is a second version, and codes those of the first."""
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        tokenizer = shipped.tokenizer()
+        tokenizer = shipped.value()
         for batch in batches:
             for block in _blocks(batch, tokenizer):
                 rows, x = _read(block, tokenizer)
