@@ -18,7 +18,7 @@ import yaml
 from rich.console import Console
 
 from drq_spark.config import TOKENIZERS, Config, load_config
-from drq_spark.errors import DrqError, GateFailed
+from drq_spark.errors import ConfigError, DrqError, GateFailed
 from drq_spark.files import absolute, write_bytes
 
 app = typer.Typer(
@@ -103,59 +103,88 @@ def sample(
     run_date: RunDate = None,
 ) -> None:
     """Begin a run and draw its sample; train, assign, measure and publish take it up."""
-    from drq_spark import pipeline
+    from drq_spark import pipeline, steps
 
     resolved = load_config(config or (), _options(items, events, out, tokenizer, levels, codes, seed), settings or ())
     begun, catalogue = pipeline.begin(_session(), resolved, _day(run_date), _now(), _watcher())
-    pipeline.run_step(begun, lambda: pipeline.sample(begun, catalogue))
+    steps.run_step(begun, lambda: pipeline.sample(begun, catalogue))
     out_console.print(f"run {begun.state.run_id}")
 
 
 @app.command()
 def train(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
     """Train the tokenizer on the sample of a run."""
-    from drq_spark import pipeline
+    from drq_spark import pipeline, steps
 
     resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
-    pipeline.run_step(resumed, lambda: pipeline.train(resumed))
+    steps.run_step(resumed, lambda: pipeline.train(resumed))
 
 
 @app.command()
 def assign(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
     """Give every item of a run its SID."""
-    from drq_spark import pipeline
+    from drq_spark import pipeline, steps
 
     resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
-    pipeline.run_step(resumed, lambda: pipeline.assign(resumed, pipeline.catalogue_of(resumed)))
+    steps.run_step(resumed, lambda: pipeline.assign(resumed, pipeline.catalogue_of(resumed)))
 
 
 @app.command()
-def measure(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
-    """Compute the figures of a run."""
-    from drq_spark import pipeline
+def measure(
+    out: OutOfRun,
+    run_id: RunId = None,
+    schema: SchemaOfRun = None,
+    sids: Annotated[
+        str | None, typer.Option("--sids", help="SIDs of another system, measured instead: file, glob or table name.")
+    ] = None,
+    items: Items = None,
+    events: Events = None,
+    codebooks: Annotated[
+        str | None, typer.Option("--codebooks", help="Codebooks of these SIDs: .npz, .npy or .safetensors.")
+    ] = None,
+    codes: Codes = None,
+    config: ConfigFiles = None,
+    settings: Settings = None,
+    run_date: RunDate = None,
+) -> None:
+    """Compute the figures of a run; with --sids those of SIDs that another system made."""
+    from drq_spark import pipeline, steps
 
+    named = {"--items": items, "--events": events, "--codebooks": codebooks, "--codes": codes, "--config": config,
+             "--set": settings, "--run-date": run_date}  # fmt: skip
+    if sids is not None:
+        if run_id is not None:
+            raise ConfigError("--run is not for --sids: they make a run of their own")
+        _measure_sids(
+            {"store.out": absolute(out), "store.schema_name": schema, "sids.path": sids, "sids.codebooks": codebooks,
+             "sids.codes": codes, "items.path": items, "events.path": events},
+            config, settings, run_date,
+        )  # fmt: skip
+        return
+    if unused := [name for name, value in named.items() if value is not None]:
+        raise ConfigError(f"{', '.join(unused)} are for --sids; a run is measured by the settings that it began with")
     resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
-    pipeline.run_step(resumed, lambda: pipeline.measure(resumed))
+    steps.run_step(resumed, lambda: pipeline.measure(resumed))
 
 
 @app.command()
 def publish(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
     """Judge the figures of a run, write its report, and move the published pointer if the gate is passed."""
-    from drq_spark import pipeline
+    from drq_spark import pipeline, steps
 
     resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
-    pipeline.run_step(resumed, lambda: pipeline.publish(resumed))
-    _finish(pipeline.outcome(resumed, repeated=False), resumed.config, resumed.store)
+    steps.run_step(resumed, lambda: pipeline.publish(resumed))
+    _finish(steps.outcome(resumed, repeated=False), resumed.config, resumed.store)
 
 
 @app.command()
 def report(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
     """Write the report of a run again."""
-    from drq_spark import pipeline
+    from drq_spark import steps
 
-    resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
-    pipeline.write_report(resumed)
-    out_console.print(f"report {resumed.store.report}", soft_wrap=True)
+    opened = steps.opened(_store(out, schema), run_id, _watcher())
+    steps.write_report(opened)
+    out_console.print(f"report {opened.store.report}", soft_wrap=True)
 
 
 @app.command()
@@ -173,7 +202,7 @@ def compare(
     run_date: RunDate = None,
 ) -> None:
     """Measure several tokenizers on the same samples: one table, the Pareto front, winners beyond the noise."""
-    from drq_spark import pipeline
+    from drq_spark import steps
     from drq_spark.compare.page import render
     from drq_spark.compare.runs import compare as compare_runs
     from drq_spark.console import show_comparison
@@ -181,7 +210,7 @@ def compare(
     resolved = load_config(config or (), _options(items, events, out, None, levels, codes, seed), settings or ())
     chosen = [name.strip() for name in tokenizers.split(",")]
     numbers = range(resolved.seed, resolved.seed + seeds)
-    store = pipeline.open_store(_session(), resolved)
+    store = steps.open_store(_session(), resolved)
     compared = compare_runs(_session(), resolved, chosen, numbers, _day(run_date), _now(), _watcher())
     page = f"{store.out}/compare.html"
     write_bytes(page, render(compared, str(resolved.items.path)).encode())
@@ -253,13 +282,24 @@ def _options(
 
 
 def _run(config: Config, run_date: datetime | None, dry_run: bool) -> None:
-    from drq_spark import pipeline
+    from drq_spark import pipeline, steps
 
     if dry_run:
         _show_plan(config, pipeline.plan(_session(), config))
         return
     done = pipeline.run_all(_session(), config, _day(run_date), _now(), _watcher())
-    _finish(done, config, pipeline.open_store(_session(), config))
+    _finish(done, config, steps.open_store(_session(), config))
+
+
+def _measure_sids(
+    options: dict[str, Any], config: list[Path] | None, settings: list[str] | None, run_date: datetime | None
+) -> None:
+    from drq_spark import external, steps
+
+    given = {key: value for key, value in options.items() if value is not None}
+    resolved = load_config(config or (), given, settings or ())
+    done = external.measure_sids(_session(), resolved, _day(run_date), _now(), _watcher())
+    _finish(done, resolved, steps.open_store(_session(), resolved))
 
 
 def _show_plan(config: Config, plan: dict[str, Any]) -> None:

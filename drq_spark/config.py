@@ -23,6 +23,7 @@ from drq_spark.schemas import Metric
 from drq_spark.tokenizer.keys import check_codebook_sizes
 
 Positive = Annotated[int, Field(ge=1)]
+AtLeast2 = Annotated[int, Field(ge=2)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 Kind = Literal["drq", "rq_kmeans", "rq_vae", "rqp_vae", "drq_vae", "drq_vae_cl"]
@@ -61,7 +62,7 @@ class Items(Section):
         "none", description="l2: every embedding is divided by its norm (cosine geometry)"
     )
     max_bad_share: Share = Field(
-        0.5, description="More rows than this without a usable embedding: the input is refused"
+        0.5, description="More rows than this without a usable embedding, or of SIDs without usable codes: the input is refused"
     )
 
 
@@ -78,6 +79,35 @@ class Events(Section):
     max_pairs: Positive = Field(
         1_000_000, description="Pairs of consecutive items that train; drawn by hash where there are more"
     )
+
+
+class Sids(Section):
+    """SIDs that another system made: what `drq measure --sids` reads."""
+
+    path: str | None = Field(
+        None, description="index-json, Parquet, Delta or CSV by path or glob, or a table name; --sids on the command line"
+    )
+    id: str | None = Field(None, description="Id column; item_id or pid without it")
+    column: str | None = Field(
+        None,
+        description="Column of code lists or token text; codes, sid or columns sid_level_0, sid_0, level_1 .. without it",
+    )
+    base: Literal[0, 1] = Field(0, description="The first code: 1 where codes count from 1")
+    levels: Positive | None = Field(
+        None, description="L; without it as many as codebooks, else the most frequent number of codes. One more only tells items apart"
+    )
+    codes: AtLeast2 | tuple[AtLeast2, ...] | None = Field(
+        None, description="K, one number or one per level; --codes. Without it the rows of the codebooks, else the largest code + 1"
+    )
+    codebooks: str | None = Field(
+        None, description="Codebooks behind the codes, .npz, .npy or .safetensors; --codebooks on the command line"
+    )
+
+    @model_validator(mode="after")
+    def _shape(self) -> Sids:
+        if isinstance(self.codes, tuple) and self.levels not in (None, len(self.codes)):
+            raise ValueError(f"sids.codes lists {len(self.codes)} levels, sids.levels is {self.levels}")
+        return self
 
 
 class Sample(Section):
@@ -358,6 +388,7 @@ class Config(Section):
 
     items: Items = Items()
     events: Events = Events()
+    sids: Sids = Sids()
     sample: Sample = Sample()
     tokenizer: TokenizerSettings = TokenizerSettings()
     train: Train = Train()
@@ -371,12 +402,20 @@ class Config(Section):
         """Whether pairs of consecutive items are drawn and handed to training."""
         return self.events.path is not None and self.tokenizer.name in USES_BEHAVIOUR
 
+    @property
+    def from_elsewhere(self) -> bool:
+        """Whether the SIDs are another system's."""
+        return self.sids.path is not None
+
     def require_sources(self) -> None:
         """Refuse settings that need what no source can give.
 
         Raises:
-            ConfigError: the tokenizer needs events, or exposure that is to be evened out, and none is named.
+            ConfigError: SIDs from elsewhere are named; or the tokenizer needs events, or exposure that is to be evened
+                out, and none is named.
         """
+        if self.from_elsewhere:
+            raise ConfigError("sids.path names SIDs that are there already: drq measure judges them, drq run makes its own")
         if self.tokenizer.balance_by == "exposure" and self.items.exposure is None and self.events.path is None:
             raise ConfigError(
                 "tokenizer.balance_by is exposure, but no exposure is known: set items.exposure, give --events, "
@@ -390,7 +429,7 @@ class Config(Section):
 
     def fingerprint(self) -> str:
         """sha256 (16 hex digits) of everything that can change a result; where the run is written is left out."""
-        settings = self.model_dump(mode="json", exclude={"store": True, "items": {"path"}, "events": {"path"}})
+        settings = self.model_dump(mode="json", exclude={"store": True, "items": {"path"}, "events": {"path"}, "sids": {"path", "codebooks"}})
         return hashlib.sha256(canonical_json(settings).encode()).hexdigest()[:16]
 
 

@@ -16,8 +16,8 @@ from drq_spark.compare.standing import Comparison
 from drq_spark.config import Config
 from drq_spark.gate import GateResult
 from drq_spark.measure.values import MetricRow
-from drq_spark.pipeline import Outcome
 from drq_spark.schemas import TABLES, Metric, Status
+from drq_spark.steps import Outcome
 from drq_spark.store import Store
 
 
@@ -71,7 +71,7 @@ def show_outcome(console: Console, outcome: Outcome, config: Config, store: Stor
         console.print(
             f"Nothing has changed since run {outcome.state.run_id}: same settings, same rows. Nothing was written."
         )
-    console.print(_levels_table(outcome.figures, config))
+    console.print(_levels_table(outcome, config.measure.headline_eta))
     console.print(_catalogue_table(outcome))
     for result in outcome.gate:
         console.print(_gate_line(result), highlight=False)
@@ -79,15 +79,13 @@ def show_outcome(console: Console, outcome: Outcome, config: Config, store: Stor
     if published and outcome.followed != outcome.state.run_id:
         back = f"drq publish --out {store.out} --run {outcome.state.run_id}"
         console.print(f"Readers follow run {outcome.followed} since then; {back} moves them back.", soft_wrap=True)
-    verdict = (
-        "[green]published[/]" if published else "[red]not published: the gate failed, readers stay where they are[/]"
-    )
-    console.print(f"\nRun [bold]{outcome.state.run_id}[/]: {verdict}", soft_wrap=True)
+    console.print(f"\nRun [bold]{outcome.state.run_id}[/]: {_verdict(outcome)}", soft_wrap=True)
     console.print(f"  report     {store.report}", highlight=False, soft_wrap=True)
     console.print(
         f"  tables     {store.location(TABLES[0]).removesuffix(TABLES[0].name)}", highlight=False, soft_wrap=True
     )
-    console.print(f"  tokenizer  {store.tokenizers}/{outcome.state.tokenizer_id}", highlight=False, soft_wrap=True)
+    if not config.from_elsewhere:
+        console.print(f"  tokenizer  {store.tokenizers}/{outcome.state.tokenizer_id}", highlight=False, soft_wrap=True)
 
 
 def show_comparison(console: Console, comparison: Comparison, page: str) -> None:
@@ -112,8 +110,15 @@ def show_error(console: Console, message: str) -> None:
     console.print(f"[red]error:[/] {_plain(message)}", highlight=False, soft_wrap=True)
 
 
-def _levels_table(figures: Sequence[MetricRow], config: Config) -> Table:
-    eta = config.measure.headline_eta
+def _verdict(outcome: Outcome) -> str:
+    if outcome.state.status == Status.PUBLISHED.value:
+        return "[green]published[/]"
+    if outcome.state.status == Status.MEASURED.value:
+        return "measured; SIDs from elsewhere are not judged, readers stay where they are"
+    return "[red]not published: the gate failed, readers stay where they are[/]"
+
+
+def _levels_table(outcome: Outcome, eta: float) -> Table:
     table = Table(
         title=f"Capacity per level at eta {eta:g}: K_eff = K * D * G",
         caption="D: left after uneven use. G: left after codewords too close. left: spread not yet coded.",
@@ -123,8 +128,8 @@ def _levels_table(figures: Sequence[MetricRow], config: Config) -> Table:
     )
     for heading in ("level", "codes", "used", "perplexity", "K_eff", "of K", "D", "G", "left"):
         table.add_column(heading, justify="right")
-    for level, size in enumerate(config.tokenizer.codebook_sizes, start=1):
-        table.add_row(str(level), f"{size:,}", *_level_cells(figures, level, size, eta))
+    for level, size in enumerate(outcome.codebook_sizes, start=1):
+        table.add_row(str(level), f"{size:,}", *_level_cells(outcome.figures, level, size, eta))
     return table
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime
 from typing import Any
@@ -38,6 +38,7 @@ class RunState:
     seconds: Mapping[str, float] = field(default_factory=dict)
     table_versions: Mapping[str, int] = field(default_factory=dict)
     package_version: str = __version__
+    notes: Sequence[str] = ()
 
     def settings(self) -> Config:
         """The settings that the run was started with."""

@@ -56,6 +56,9 @@ class Reason(str, Enum):
     WRONG_DIMENSION = "wrong_dimension"
     NOT_FINITE = "not_finite"
     ZERO_NORM = "zero_norm"
+    NULL_CODES = "null_codes"
+    WRONG_LENGTH = "wrong_length"
+    UNKNOWN_ITEM = "unknown_item"
 
 
 class Status(str, Enum):
@@ -68,8 +71,13 @@ class Status(str, Enum):
     PUBLISHED = "published"
 
 
+FROM_ELSEWHERE = "sids-"
+"""How the tokenizer_id of SIDs begins that another system made; a hash of the SIDs follows."""
+
 _RUN_ID = Column("run_id", "string", "Run that wrote the row", required=True)
-_TOKENIZER_ID = Column("tokenizer_id", "string", "Content hash of the tokenizer", required=True)
+_TOKENIZER_ID = Column(
+    "tokenizer_id", "string", f"Content hash of the tokenizer; {FROM_ELSEWHERE}.. of SIDs from elsewhere", required=True
+)
 _RUN_DATE = Column("run_date", "date", "Logical date of the run", required=True)
 _ITEM_ID = Column("item_id", "{id}", "Item, in the type of the items table", required=True)
 _LEVEL = Column("level", "int", "Level from 1", required=True)
@@ -125,16 +133,28 @@ SIDS = Table(
             True,
         ),
         Column(
-            "margin", "array<float>", "Per level: (second best - best cost) / squared distance to the second best", True
+            "margin",
+            "array<float>",
+            "Per level: (second best - best cost) / squared distance to the second best; NULL for SIDs from elsewhere",
         ),
-        Column("residual_norm", "float", "Norm of what is left of the latent after the last level", True),
+        Column(
+            "residual_norm", "float", "Norm of what is left of the latent after the last level; NULL for SIDs from elsewhere"
+        ),
         Column("exposure", "double", "Exposure of the item; NULL without exposure"),
-        Column("embedding_hash", "bigint", "xxhash64 of the embedding", True),
+        Column("embedding_hash", "bigint", "xxhash64 of the embedding; NULL for SIDs from elsewhere without items"),
         _TOKENIZER_ID,
         _RUN_ID,
         _RUN_DATE,
     ),
-    constraints=(("sid_is_a_key", "sid >= 0"), ("suffix_counts_from_0", "suffix >= 0")),
+    constraints=(
+        ("sid_is_a_key", "sid >= 0"),
+        ("suffix_counts_from_0", "suffix >= 0"),
+        (
+            "complete_unless_from_elsewhere",
+            f'tokenizer_id LIKE "{FROM_ELSEWHERE}%" OR '
+            "(margin IS NOT NULL AND residual_norm IS NOT NULL AND embedding_hash IS NOT NULL)",
+        ),
+    ),
 )
 SID_QUARANTINE = Table(
     "sid_quarantine",
@@ -190,7 +210,7 @@ SID_USAGE = Table(
         Column("codes", "array<int>", "Code per level, 0-based", True),
         _ITEMS,
         _EXPOSURE,
-        Column("distinct_embeddings", "bigint", "Different embeddings among the items; 1 = exact duplicates", True),
+        Column("distinct_embeddings", "bigint", "Different embeddings among the items; 1 = exact duplicates; NULL without items"),
         Column("examples", "array<{id}>", "Up to 5 items, most exposed first", True),
     ),
 )
@@ -260,13 +280,13 @@ RUNS = Table(
         _RUN_DATE,
         Column("status", "string", f"One of {' '.join(status.value for status in Status)}", True),
         Column("config_fingerprint", "string", "Of every setting that can change a result", True),
-        Column("input_fingerprint", "string", "Of the rows of the items table, whatever their order and files", True),
+        Column("input_fingerprint", "string", "Of the rows that went in, whatever their order and files", True),
         Column("tokenizer_id", "string", "Content hash of the tokenizer; NULL before it is trained"),
-        Column("rows_in", "bigint", "Rows of the items table", True),
+        Column("rows_in", "bigint", "Rows of the items table, or of the SIDs from elsewhere", True),
         Column("rows_out", "bigint", "Rows with a SID; NULL before assignment"),
         Column("rows_quarantined", "bigint", "Rows without; NULL before assignment"),
         Column("previous_run_id", "string", "Published run that churn compares with; NULL where there is none"),
-        Column("dim", "int", "Length of an embedding", True),
+        Column("dim", "int", "Length of an embedding; 0 where SIDs came without items", True),
         Column("id_type", "string", "Spark SQL type of the item ids", True),
         Column("started_at", "timestamp", "When the run began", True),
         Column("seconds", "map<string,double>", "Wall-clock seconds per step", True),
@@ -275,6 +295,7 @@ RUNS = Table(
         ),
         Column("config", "string", "Resolved settings as JSON", True),
         Column("package_version", "string", "Version of drq_spark", True),
+        Column("notes", "array<string>", "What to know before the figures are read"),
     ),
 )
 PUBLISHED = Table(

@@ -15,6 +15,7 @@ from drq_spark.errors import ConfigError
 from drq_spark.progress import Watcher
 from drq_spark.report.gather import read_figures
 from drq_spark.schemas import Status
+from drq_spark.steps import run_step
 from drq_spark.train.registry import NAMES
 
 _MEASURED = tuple(status.value for status in Status if status is not Status.STARTED)
@@ -43,7 +44,7 @@ def compare(
         watcher.heading(f"{name}, seed {seed}")
         run, catalogue = pipeline.begin(spark, resolved, run_date, started_at, watcher)
         if run.state.status not in _MEASURED:
-            pipeline.run_step(run, partial(pipeline.to_figures, run, catalogue))
+            run_step(run, partial(pipeline.to_figures, run, catalogue))
         figures = read_figures(run.store, run.state.run_id)
         results.append(Result(name, seed, values_of(figures, resolved.tokenizer.codebook_sizes, resolved.measure)))
     return compared(results)

@@ -71,6 +71,18 @@ def checked_rows(dim: int, normalize: Normalize) -> Callable[[Iterator[pa.Record
     return check
 
 
+def row_reasons(dim: int, normalize: Normalize) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """For mapInArrow: (.., embedding) -> (.., reason); other columns pass as they are. NULL where it is usable."""
+
+    def check(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            found = read_embeddings(batch.column("embedding"), dim, normalize)
+            names = [*batch.schema.names[:-1], "reason"]
+            yield pa.RecordBatch.from_arrays([*batch.columns[:-1], found.reason], names=names)
+
+    return check
+
+
 def list_column(rows: NDArray[Any], usable: NDArray[np.bool_]) -> pa.ListArray:
     """List column [n] with the m rows of a matrix at the m usable places and NULL elsewhere."""
     ends = np.concatenate([[0], np.cumsum(usable) * rows.shape[1]]).astype(np.int32)

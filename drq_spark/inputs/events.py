@@ -31,6 +31,20 @@ def read_events(spark: SparkSession, config: Config, id_type: str) -> DataFrame 
     return source.select(user.alias("user"), item.try_cast(id_type).alias("item_id"), position.alias("position"))
 
 
+def events_id_type(spark: SparkSession, config: Config) -> str | None:
+    """Spark SQL type of the item ids of the events; None without events, or where they are of no type that ids have.
+
+    Raises:
+        InputRefused: the column is missing.
+    """
+    if config.events.path is None:
+        return None
+    source = read_table(spark, config.events.path, _WHAT)
+    column(source, config.events.item, "events.item", _WHAT)
+    kind = source.schema[config.events.item].dataType
+    return kind.simpleString() if isinstance(kind, T.StringType | T.IntegralType) else None
+
+
 def _check_types(source: DataFrame, config: Config, id_type: str) -> None:
     item_type = source.schema[config.events.item].dataType
     if not isinstance(item_type, T.StringType if id_type == "string" else T.IntegralType):

@@ -31,10 +31,17 @@ def read_table(spark: SparkSession, source: str, what: str) -> DataFrame:
     Raises:
         InputRefused: it is not there or not readable.
     """
-    try:
+    with unreadable_refused(source, what):
         df = _named_or_at(spark, source)
         df.schema  # noqa: B018 - Connect looks at the table only when asked
         return df
+
+
+@contextmanager
+def unreadable_refused(source: str, what: str) -> Iterator[None]:
+    """Work that opens a table: what Spark cannot open is an `InputRefused`."""
+    try:
+        yield
     except Exception as error:
         condition = spark_condition(error)
         if condition is None:
@@ -134,7 +141,7 @@ def spark_condition(error: Exception) -> str | None:
 
 def _reason(condition: str, error: Exception) -> str:
     if condition.startswith(("PATH_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND")):
-        return "there is nothing of that name; use a path or glob of Parquet files, a Delta folder or a table name"
+        return "there is nothing of that name; use a path or glob of files, a Delta folder or a table name"
     if condition.startswith(("UNABLE_TO_INFER_SCHEMA", "CANNOT_READ_FILE_FOOTER", "FAILED_READ_FILE")):
         return "it holds no readable Parquet file; items and events are read from Delta or Parquet"
     return one_line(error)[:_MESSAGE_LENGTH]

@@ -80,9 +80,12 @@ def _prefix_sums(row: Row) -> PrefixSums:
     return PrefixSums(**{**values, "sum_squares": int(values["sum_squares"])})
 
 
-def distinct_embeddings(sids: DataFrame) -> int:
-    """Different embeddings among the items, by their 64-bit hashes."""
-    return sids.select("embedding_hash").distinct().count()
+def distinct_embeddings(sids: DataFrame) -> int | None:
+    """Different embeddings among the items, by their 64-bit hashes; None where one is not known."""
+    different = sids.select("embedding_hash").distinct()
+    row = different.agg(F.count(F.lit(1)).alias("all"), F.count("embedding_hash").alias("known")).first()
+    assert row is not None  # an aggregation without keys has one row
+    return int(row["all"]) if row["all"] == row["known"] else None
 
 
 def top_buckets(sids: DataFrame, prefixes: DataFrame, levels: int, most: int) -> DataFrame:
@@ -95,11 +98,12 @@ def top_buckets(sids: DataFrame, prefixes: DataFrame, levels: int, most: int) ->
     order = Window.partitionBy("sid").orderBy("suffix")
     numbered = members.withColumn("place", F.row_number().over(order))
     example = F.when(F.col("place") <= _EXAMPLES, F.struct("place", "item_id"))
+    different = F.when(F.count("embedding_hash") == F.count(F.lit(1)), F.count_distinct("embedding_hash"))
     return numbered.groupBy("rank", "sid").agg(
         F.first("codes").alias("codes"),
         F.count(F.lit(1)).alias("items"),
         F.sum("exposure").alias("exposure"),
-        F.count_distinct("embedding_hash").alias("distinct_embeddings"),
+        different.alias("distinct_embeddings"),
         F.sort_array(F.collect_list(example)).getField("item_id").alias("examples"),
     )
 

@@ -43,26 +43,31 @@ class Churn:
 
 @dataclass(frozen=True)
 class Aggregates:
-    """All that the figures of a run are made of."""
+    """All that the figures of a run are made of.
+
+    Attributes:
+        distinct_embeddings: None where an embedding is not known. totals: None where SIDs come from elsewhere.
+        churn: None where there is nothing to compare with.
+    """
 
     rows_in: int
     rows_quarantined: int
     usage: Sequence[LevelUsage]
     prefixes: Sequence[PrefixSums]
-    distinct_embeddings: int
-    totals: Totals
+    distinct_embeddings: int | None
+    totals: Totals | None
     churn: Churn | None
 
 
-def all_figures(aggregates: Aggregates, tokenizer: Tokenizer, settings: Measure) -> list[MetricRow]:
-    """Every figure of a run; figures that do not exist (no variance, no exposure) have no row."""
+def all_figures(aggregates: Aggregates, tokenizer: Tokenizer | None, settings: Measure) -> list[MetricRow]:
+    """Every figure of a run; figures that do not exist (no variance, no exposure, no codebooks) have no row."""
     rows = [
         *_catalogue(aggregates),
         *_usage(aggregates.usage),
         *_capacity(aggregates.usage, tokenizer, settings),
         *_collisions(aggregates.prefixes[-1], aggregates.distinct_embeddings),
         *_prefixes(aggregates.prefixes),
-        *_fidelity(aggregates.totals),
+        *(_fidelity(aggregates.totals) if aggregates.totals else ()),
         *(_churn(aggregates.churn) if aggregates.churn else ()),
     ]
     return [row for row in rows if isfinite(row.value)]
@@ -74,7 +79,7 @@ def _row(metric: Metric, value: float, level: int = 0, weighting: str = ITEMS, e
 
 
 def _catalogue(aggregates: Aggregates) -> Iterator[MetricRow]:
-    yield _row(Metric.ITEMS, aggregates.totals.items)
+    yield _row(Metric.ITEMS, aggregates.prefixes[-1].items)
     yield _row(Metric.QUARANTINE_RATE, formulas.share(aggregates.rows_quarantined, aggregates.rows_in))
 
 
@@ -93,7 +98,16 @@ def _usage(levels: Sequence[LevelUsage]) -> Iterator[MetricRow]:
             yield _row(Metric.GINI, formulas.gini(counts), level, weighting)
 
 
-def _capacity(levels: Sequence[LevelUsage], tokenizer: Tokenizer, settings: Measure) -> Iterator[MetricRow]:
+def _capacity(levels: Sequence[LevelUsage], tokenizer: Tokenizer | None, settings: Measure) -> Iterator[MetricRow]:
+    """What is left of K: by use on every level, and the capacity curve where the codewords are known."""
+    for level, usage in enumerate(levels, start=1):
+        for weighting, counts in _weightings(usage).items():
+            yield _row(Metric.DISTRIBUTION, formulas.distribution(counts), level, weighting)
+    if tokenizer is not None:
+        yield from _curve(levels, tokenizer, settings)
+
+
+def _curve(levels: Sequence[LevelUsage], tokenizer: Tokenizer, settings: Measure) -> Iterator[MetricRow]:
     """The capacity curve; sigma = eta * latent_rms, one unit for all levels unless they weigh differently."""
     weights = tokenizer.weights or (None,) * tokenizer.levels
     parts = zip(levels, tokenizer.codebooks, weights, tokenizer.latent_rms, strict=True)
@@ -102,19 +116,19 @@ def _capacity(levels: Sequence[LevelUsage], tokenizer: Tokenizer, settings: Meas
         sigmas = [eta * unit for eta in settings.etas]
         overlaps = formulas.expected_overlaps(list(weightings.values()), book, sigmas, weight)
         for (weighting, counts), curve in zip(weightings.items(), overlaps, strict=True):
-            yield _row(Metric.DISTRIBUTION, formulas.distribution(counts), level, weighting)
             for eta, overlap in zip(settings.etas, curve.tolist(), strict=True):
                 yield _row(Metric.EXPECTED_OVERLAP, overlap, level, weighting, eta)
                 yield _row(Metric.EFFECTIVE_CAPACITY, formulas.effective_capacity(overlap), level, weighting, eta)
                 yield _row(Metric.GEOMETRY, formulas.geometry(counts, overlap), level, weighting, eta)
 
 
-def _collisions(sids: PrefixSums, distinct: int) -> Iterator[MetricRow]:
+def _collisions(sids: PrefixSums, distinct: int | None) -> Iterator[MetricRow]:
     yield _row(Metric.UNIQUE_SIDS, sids.occupied)
     yield _row(Metric.DUPLICATE_RATE, formulas.duplicate_rate(sids.occupied, sids.items))
     yield _row(Metric.SHARED_RATE, formulas.shared_rate(sids.shared_items, sids.items))
-    yield _row(Metric.EXACT_DUPLICATE_RATE, formulas.exact_duplicate_rate(distinct, sids.items))
-    yield _row(Metric.EXCESS_DUPLICATE_RATE, formulas.excess_duplicate_rate(sids.occupied, distinct, sids.items))
+    if distinct is not None:
+        yield _row(Metric.EXACT_DUPLICATE_RATE, formulas.exact_duplicate_rate(distinct, sids.items))
+        yield _row(Metric.EXCESS_DUPLICATE_RATE, formulas.excess_duplicate_rate(sids.occupied, distinct, sids.items))
     yield _row(Metric.LARGEST_BUCKET, sids.largest)
     yield _row(Metric.COLLISION_MASS, formulas.collision_mass(sids.sum_squares, sids.items))
     if sids.exposure and sids.exposure_squares is not None:

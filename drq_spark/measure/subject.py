@@ -18,7 +18,8 @@ class Subject:
         sids: item_id, codes, sid, margin, exposure, embedding_hash and more, one row per item, see `schemas.SIDS`.
         codebook_sizes: K per level. id_type: Spark SQL type of the ids. config: settings of the run.
         staging: folder for what is needed only while it is measured.
-        tokenizer, tokenizer_id: what assigned the SIDs; tokenizer is None where they come from elsewhere.
+        tokenizer, tokenizer_id: what assigned the SIDs. Where they come from elsewhere it holds no more than codebooks
+        and the unit of sigma, and is None without codebooks; see `encodes` and `rebuilds`.
         dim: length D of the embeddings, None without items.
         items: item_id, embedding (array<float> or little-endian float32 binary, as in `inputs.catalogue.Catalogue`),
         with the rows that have no usable embedding still in it; None where SIDs come without embeddings.
@@ -50,3 +51,13 @@ class Subject:
     def levels(self) -> int:
         """L."""
         return len(self.codebook_sizes)
+
+    @property
+    def encodes(self) -> bool:
+        """Whether `tokenizer.encode` of an embedding gives the item's SID."""
+        return self.tokenizer is not None and not self.config.from_elsewhere
+
+    @property
+    def rebuilds(self) -> bool:
+        """Whether `tokenizer.decode` of the codes is in the space of the embeddings."""
+        return self.tokenizer is not None and self.tokenizer.dim == self.dim

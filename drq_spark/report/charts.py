@@ -122,11 +122,13 @@ def capacity_curve(
     )
 
 
-def collisions(exact: float, excess: float, shared: float | None) -> Chart:
-    """The two collision rates, and the part of the first that no tokenizer can avoid."""
-    rows = [Row("surplus", ((exact, "uneven"), (excess, "close")), percent(exact + excess))]
-    words = f"Collisions: surplus {percent(exact + excess)} of items, of which {percent(exact)} are exact duplicates"
-    key = [("uneven", "exact duplicates, unavoidable"), ("close", "surplus that the tokenizer adds")]
+def collisions(surplus: float, exact: float | None, shared: float | None) -> Chart:
+    """The two collision rates, and the part of the first that no tokenizer can avoid where embeddings are known."""
+    rows = [Row("surplus", ((exact or 0.0, "uneven"), (surplus - (exact or 0.0), "close")), percent(surplus))]
+    words, key = f"Collisions: surplus {percent(surplus)} of items", [("close", "surplus")]
+    if exact is not None:
+        words += f", of which {percent(exact)} are exact duplicates"
+        key = [("uneven", "exact duplicates, unavoidable"), ("close", "surplus that the tokenizer adds")]
     if shared is not None:
         rows.append(Row("sharing", ((shared, "effective"),), percent(shared)))
         words += f"; sharing {percent(shared)}"

@@ -10,18 +10,24 @@ from drq_spark.gate import GateResult
 from drq_spark.measure.values import LevelUsage, MetricRow
 from drq_spark.schemas import Ruler
 
-__all__ = ["Bucket", "Example", "GateResult", "LevelUsage", "MetricRow", "Neighbour", "ReportData"]
+EXTERNAL = "external"
+"""The kind of SIDs that another system made."""
+
+__all__ = ["EXTERNAL", "Bucket", "Example", "GateResult", "LevelUsage", "MetricRow", "Neighbour", "ReportData"]
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """One of the SIDs with the most items; `names` are up to 5 items, most exposed first."""
+    """One of the SIDs with the most items; `names` are up to 5 items, most exposed first.
+
+    `distinct_embeddings` is None where embeddings are not known.
+    """
 
     rank: int
     codes: tuple[int, ...]
     items: int
     exposure: float | None
-    distinct_embeddings: int
+    distinct_embeddings: int | None
     names: tuple[str, ...]
 
 
@@ -50,12 +56,15 @@ class ReportData:
 
     Attributes:
         run: run_id, run_date, status, package_version, input_fingerprint, config_fingerprint, source (path or table of
-        the items).
+        the items, or of the SIDs from elsewhere).
         seconds: step -> wall-clock seconds, in order of the pipeline.
-        tokenizer_id, kind, dim, latent_dim, codebook_sizes, normalize: of the tokenizer. training: its own account.
+        tokenizer_id, kind, dim, latent_dim, codebook_sizes, normalize: of the tokenizer; kind is `EXTERNAL` where SIDs
+        come from elsewhere, dim 0 where nothing is known of embeddings, latent_dim 0 where nothing is of latents.
+        training: its own account.
         sigma_units: RMS of the latents per effective coordinate, a level; sigma = eta * that.
         headline_eta: the eta of headline figures.
         previous_run_id: run that churn compares with, None at the first.
+        notes: what to know before the figures are read.
     """
 
     run: Mapping[str, str]
@@ -79,6 +88,7 @@ class ReportData:
     examples: tuple[Example, ...]
     config: Mapping[str, Any]
     previous_run_id: str | None
+    notes: tuple[str, ...] = ()
 
     def figure(
         self, metric: str, level: int = 0, weighting: str = "items", eta: float | None = None, ruler: str | None = None

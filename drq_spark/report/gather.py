@@ -14,7 +14,7 @@ from drq_spark.gate import GateResult
 from drq_spark.inputs.tables import column, read_table
 from drq_spark.measure.aggregate import code_usage
 from drq_spark.measure.values import MetricRow
-from drq_spark.report.data import Bucket, Example, Neighbour, ReportData
+from drq_spark.report.data import EXTERNAL, Bucket, Example, Neighbour, ReportData
 from drq_spark.schemas import METRICS, SID_QUARANTINE, SID_USAGE, SIDS
 from drq_spark.store import Store
 from drq_spark.tokenizer import Tokenizer
@@ -22,44 +22,49 @@ from drq_spark.tokenizer.keys import place_values
 
 _EXAMPLES = 8
 _NEIGHBOURS = 5
+_MEASURING = {"sids", "items", "events", "measure", "store", "seed"}  # settings that SIDs from elsewhere depend on
 
 
 def gather(
     store: Store,
     run: Mapping[str, Any],
     config: Config,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | None,
+    codebook_sizes: tuple[int, ...],
     figures: Sequence[MetricRow],
     gate: tuple[GateResult, ...],
 ) -> ReportData:
-    """Everything on the page, for a measured run; `run` is its row of the runs table."""
+    """Everything on the page, for a measured run; `run` is its row of the runs table.
+
+    `tokenizer` is None for SIDs from elsewhere.
+    """
     run_id = str(run["run_id"])
     sids = store.read(SIDS, run_id)
     buckets = store.read(SID_USAGE, run_id).orderBy("rank").collect()
-    chosen, near = _examples(sids, tokenizer.codebook_sizes)
+    chosen, near = _examples(sids, codebook_sizes)
     ids = [item for bucket in buckets for item in bucket.examples]
     ids += [row.item_id for row in chosen] + [row.item_id for rows in near.values() for row in rows]
     names = _names(store.spark, config, ids)
     set_aside = store.read(SID_QUARANTINE, run_id).groupBy("reason").count()
     shown = ("run_id", "run_date", "status", "package_version", "input_fingerprint", "config_fingerprint")
     return ReportData(
-        run={**{key: str(run[key]) for key in shown}, "source": str(config.items.path)},
+        run={**{key: str(run[key]) for key in shown}, "source": str(config.sids.path or config.items.path)},
         seconds=run["seconds"],
         rows_in=run["rows_in"],
         rows_out=run["rows_out"],
         quarantine={row.reason: row["count"] for row in set_aside.collect()},
         tokenizer_id=run["tokenizer_id"],
-        kind=tokenizer.kind,
-        dim=tokenizer.dim,
-        latent_dim=tokenizer.latent_dim,
-        codebook_sizes=tokenizer.codebook_sizes,
-        normalize=tokenizer.normalize,
-        training=tokenizer.training,
-        sigma_units=tokenizer.latent_rms,
+        kind=tokenizer.kind if tokenizer else EXTERNAL,
+        dim=run["dim"],
+        latent_dim=tokenizer.latent_dim if tokenizer else 0,
+        codebook_sizes=codebook_sizes,
+        normalize=tokenizer.normalize if tokenizer else config.items.normalize,
+        training=tokenizer.training if tokenizer else {},
+        sigma_units=tokenizer.latent_rms if tokenizer else (),
         headline_eta=config.measure.headline_eta,
         metrics=tuple(figures),
         gate=gate,
-        usage=code_usage(sids, tokenizer.codebook_sizes),
+        usage=code_usage(sids, codebook_sizes),
         buckets=tuple(
             Bucket(
                 bucket["rank"], tuple(bucket.codes), bucket["items"], bucket.exposure, bucket.distinct_embeddings,
@@ -77,8 +82,9 @@ def gather(
             )
             for row in chosen
         ),
-        config=config.model_dump(mode="json"),
+        config=config.model_dump(mode="json", include=None if tokenizer else _MEASURING),
         previous_run_id=run["previous_run_id"],
+        notes=tuple(run["notes"] or ()),
     )  # fmt: skip
 
 

@@ -86,6 +86,7 @@ def _sids(data: ReportData) -> dict[str, Any]:
         "collisions": _collisions(data),
         "collision_facts": tables.collision_facts(data),
         "buckets": [tables.bucket(entry) for entry in data.buckets if entry.items > 1],
+        "with_embeddings": any(entry.distinct_embeddings is not None for entry in data.buckets),
         "with_exposure": any(finite(entry.exposure) is not None for entry in data.buckets),
         "entropies": _entropies(data),
         "entropy_tables": [table for name in WEIGHTINGS if (table := tables.entropy_table(data, name))],
@@ -98,13 +99,11 @@ def _sids(data: ReportData) -> dict[str, Any]:
 
 
 def _collisions(data: ReportData) -> Chart | None:
-    exact, excess, shared = (
+    surplus, exact, shared = (
         finite(data.value(metric.value))
-        for metric in (Metric.EXACT_DUPLICATE_RATE, Metric.EXCESS_DUPLICATE_RATE, Metric.SHARED_RATE)
+        for metric in (Metric.DUPLICATE_RATE, Metric.EXACT_DUPLICATE_RATE, Metric.SHARED_RATE)
     )
-    if exact is None or excess is None or not exact + excess:
-        return None
-    return charts.collisions(exact, excess, shared)
+    return charts.collisions(surplus, exact, shared) if surplus else None
 
 
 def _by_level(data: ReportData, metric: Metric) -> dict[int, float]:
@@ -160,18 +159,19 @@ def _details(data: ReportData) -> dict[str, Any]:
 
 def _tokenizer(data: ReportData) -> list[tuple[str, str]]:
     sizes = data.codebook_sizes
-    return [
+    known = [
         ("id", data.tokenizer_id),
         ("kind", data.kind),
         (
             "levels × codes",
             f"{len(sizes)} × {number(sizes[0])}" if len(set(sizes)) == 1 else ", ".join(map(number, sizes)),
         ),
-        ("embedding dimension D", number(data.dim)),
-        ("latent dimension d", number(data.latent_dim)),
-        ("normalize", data.normalize),
+        ("embedding dimension D", number(data.dim) if data.dim else ""),
+        ("latent dimension d", number(data.latent_dim) if data.latent_dim else ""),
+        ("normalize", data.normalize if data.dim else ""),
         ("σ at η = 1", ", ".join(dict.fromkeys(_sigma(unit) for unit in data.sigma_units))),
     ]
+    return [(key, value) for key, value in known if value]
 
 
 def _sigma(unit: float) -> str:

@@ -25,6 +25,9 @@ _REASONS = {
     Reason.WRONG_DIMENSION: "embedding of another length",
     Reason.NOT_FINITE: "embedding with values that are not finite",
     Reason.ZERO_NORM: "embedding of norm 0, which cosine geometry cannot place",
+    Reason.NULL_CODES: "no codes, or a NULL among them",
+    Reason.WRONG_LENGTH: "another number of codes than the SIDs have levels",
+    Reason.UNKNOWN_ITEM: "not in the items table",
 }
 _SHARES = {
     Metric.QUARANTINE_RATE,
@@ -107,9 +110,9 @@ def level_table(data: ReportData, weighting: str) -> Table | None:
         ("G", Metric.GEOMETRY, data.headline_eta),
     ]
     sizes = [("K", [number(size) for size in data.codebook_sizes])]
-    return _by_level(
-        data, f"By {weighting}, at η = {number(data.headline_eta)}; K_eff = K · D · G", columns, weighting, sizes
-    )
+    scaled = any(row.metric == Metric.EFFECTIVE_CAPACITY.value and row.weighting == weighting for row in data.metrics)
+    caption = f"By {weighting}, at η = {number(data.headline_eta)}; K_eff = K · D · G" if scaled else f"By {weighting}"
+    return _by_level(data, caption, columns, weighting, sizes)
 
 
 def entropy_table(data: ReportData, weighting: str) -> Table | None:
@@ -213,7 +216,9 @@ def example(item: Example) -> tuple[Sid, list[Sid]]:
 
 def bucket(entry: Bucket) -> tuple[Sid, str, str, str, list[str]]:
     """SID, items, exposure, what the items are, and names of some."""
-    if entry.distinct_embeddings == 1:
+    if entry.distinct_embeddings is None:
+        kind = MISSING
+    elif entry.distinct_embeddings == 1:
         kind = "exact duplicates"
     elif entry.distinct_embeddings == entry.items:
         kind = "all different"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import log
 from typing import Literal
 
-from drq_spark.report.data import ReportData
+from drq_spark.report.data import EXTERNAL, ReportData
 from drq_spark.report.numbers import finite, number, percent, whole_percent
 from drq_spark.schemas import Metric, Status
 
@@ -40,6 +40,8 @@ class Verdict:
 
 def verdict(data: ReportData) -> Verdict:
     """State of the run and what it means for readers."""
+    if data.kind == EXTERNAL:
+        return Verdict(True, "Measured", "SIDs from elsewhere, measured but not judged: readers stay where they are.")
     failed = [rule for rule in data.gate if not rule.passed]
     rules = f"{number(len(data.gate))} gate rule{'s' * (len(data.gate) != 1)}"
     if failed or data.run.get("status") == Status.GATE_FAILED.value:
@@ -78,7 +80,7 @@ def capacity_parts(data: ReportData, level: int, weighting: str = "items") -> tu
 def _level(data: ReportData, level: int) -> Finding | None:
     parts = capacity_parts(data, level)
     if parts is None:
-        return None
+        return _level_by_use(data, level)
     d, g = parts
     uneven = round(100 * (1 - d))
     close = max(0, 100 - round(100 * d * g) - uneven)  # the three add up to 100 as they are written
@@ -86,6 +88,15 @@ def _level(data: ReportData, level: int) -> Finding | None:
     text = f"{uses}: {uneven} % lost to imbalance, {close} % to codewords too close."
     advice = "" if grade(1 - d * g, _CAPACITY_LOST) == "good" else f" {_remedy(d, g)}"
     return Finding(grade(1 - d * g, _CAPACITY_LOST), text + advice + _dead(data, level))
+
+
+def _level_by_use(data: ReportData, level: int) -> Finding | None:
+    """Where the codewords are not known."""
+    d = finite(data.value(Metric.DISTRIBUTION.value, level))
+    if d is None:
+        return None
+    text = f"Level {level} loses {round(100 * (1 - d))} % of its capacity to imbalance."
+    return Finding(grade(1 - d, _CAPACITY_LOST), text + _dead(data, level))
 
 
 def _remedy(d: float, g: float) -> str:
@@ -123,7 +134,7 @@ def _exposure(data: ReportData) -> Finding | None:
 def _collisions(data: ReportData) -> Finding | None:
     excess = finite(data.value(Metric.EXCESS_DUPLICATE_RATE.value))
     if excess is None:
-        return None
+        return _surplus(data)
     exact = finite(data.value(Metric.EXACT_DUPLICATE_RATE.value)) or 0.0
     unavoidable = f"; another {percent(exact)} are exact duplicates, which no tokenizer can tell apart" if exact else ""
     if excess == 0:
@@ -132,6 +143,17 @@ def _collisions(data: ReportData) -> Finding | None:
         grade(excess, _EXCESS_DUPLICATES),
         f"{percent(excess)} of the items are surplus: different embeddings behind a SID that is taken{unavoidable}.",
     )
+
+
+def _surplus(data: ReportData) -> Finding | None:
+    """Where the embeddings are not known, and so neither which items are exact duplicates."""
+    surplus = finite(data.value(Metric.DUPLICATE_RATE.value))
+    if surplus is None:
+        return None
+    if surplus == 0:
+        return Finding("good", "Every item has a SID of its own.")
+    text = f"{percent(surplus)} of the items are surplus: their SID is taken; exact duplicates are not known."
+    return Finding(grade(surplus, _EXCESS_DUPLICATES), text)
 
 
 def _fidelity(data: ReportData) -> Finding | None:

@@ -15,7 +15,7 @@ from pipeline.catalogues import listing
 from pipeline.nights import command
 from pipeline.reference import codes_of, rows_of
 
-from drq_spark import pipeline
+from drq_spark import pipeline, steps
 from drq_spark.schemas import TABLES
 
 pytestmark = pytest.mark.timeout(1800)
@@ -94,7 +94,8 @@ def test_a_killed_run_leaves_readers_alone_and_ends_like_one_that_was_not_killed
         save(store, state)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "save_run", fails_at_the_end)
+        for module in (pipeline, steps):
+            patch.setattr(module, "save_run", fails_at_the_end)
         with pytest.raises(RuntimeError, match="lost"):
             command(arguments)
     assert published_codes(out)[0] == second.run_id

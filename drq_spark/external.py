@@ -1,0 +1,239 @@
+"""SIDs that another system made, measured by the same figures as our own: what `drq measure --sids` does.
+
+They fill the same tables under a run of their own. Nothing is judged, and readers never follow such a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from drq_spark.assign.items import sids_table, with_suffix
+from drq_spark.config import Config
+from drq_spark.errors import InputRefused
+from drq_spark.inputs.catalogue import Catalogue, read_catalogue
+from drq_spark.inputs.codebooks import F32, read_codebooks
+from drq_spark.inputs.embeddings import row_reasons
+from drq_spark.inputs.events import events_fingerprint, events_id_type, read_events
+from drq_spark.inputs.sids import SidMap, read_sids, sid_key
+from drq_spark.inputs.tables import damage_refused
+from drq_spark.measure.given import Drawn, agreement, draw, fidelity, rebuilt
+from drq_spark.measure.step import Known, measured
+from drq_spark.measure.subject import Subject
+from drq_spark.measure.values import MetricRow
+from drq_spark.progress import SILENT, Watcher
+from drq_spark.report.data import EXTERNAL
+from drq_spark.report.numbers import number, percent
+from drq_spark.runs import find_same_run, new_run, save_run
+from drq_spark.schemas import FROM_ELSEWHERE, SID_QUARANTINE, SIDS, Reason, Status
+from drq_spark.steps import (
+    Outcome,
+    Run,
+    check_rows,
+    exposed,
+    open_store,
+    outcome,
+    run_step,
+    slice_of,
+    write_figures,
+    write_report,
+)
+from drq_spark.tokenizer import Tokenizer
+from drq_spark.tokenizer.model import effective_rms
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is there: the map, and, where they were named, codebooks (float32 [K_l, d] a level) and items."""
+
+    sids: SidMap
+    books: tuple[F32, ...] | None
+    catalogue: Catalogue | None
+
+    @property
+    def dim(self) -> int:
+        """D, 0 without items."""
+        return self.catalogue.profile.dim if self.catalogue else 0
+
+
+def measure_sids(
+    spark: SparkSession, config: Config, run_date: date, started_at: datetime, watcher: Watcher = SILENT
+) -> Outcome:
+    """Measure the map that `sids.path` names, into the tables and the report; done before, nothing is written.
+
+    Raises:
+        ConfigError, InputRefused: before anything is written.
+    """
+    run, given = _begin(spark, config, run_date, started_at, watcher)
+    if run.state.status == Status.MEASURED.value:
+        return outcome(run, repeated=True)
+
+    def steps() -> None:
+        fill(run, given)
+        measure(run, given)
+        with run.step("report"):
+            run.state = replace(run.state, status=Status.MEASURED.value)
+            write_report(run)
+
+    run_step(run, steps)
+    return outcome(run, repeated=False)
+
+
+def _begin(
+    spark: SparkSession, config: Config, run_date: date, started_at: datetime, watcher: Watcher
+) -> tuple[Run, Given]:
+    """Read what there is, and take up the run that it belongs to, or make a new one; writes nothing."""
+    store = open_store(spark, config)
+    with watcher.step("read"):
+        books = read_codebooks(config.sids.codebooks) if config.sids.codebooks else None
+        catalogue = read_catalogue(spark, config) if config.items.path else None
+        id_type = catalogue.id_type if catalogue else events_id_type(spark, config)
+        sids = read_sids(spark, config, id_type, tuple(len(book) for book in books) if books else None)
+        store.refuse_other_ids(SIDS, sids.id_type)
+        given = Given(sids, books, catalogue)
+        fingerprint = _fingerprint(spark, config, given)
+        watcher.note(f"{sids.rows:,} rows, {sids.codebook_sizes} codes a level, ids are {sids.id_type}")
+        fresh = new_run(config, fingerprint, run_date, started_at, sids.rows, given.dim, sids.id_type)
+        state = find_same_run(store, fresh) or fresh
+        if state.status != Status.MEASURED.value:
+            identity = f"{FROM_ELSEWHERE}{sids.fingerprint}"
+            state = replace(state, started_at=started_at, tokenizer_id=identity, notes=sids.notes)
+    return Run(store, config, state, watcher), given
+
+
+def _fingerprint(spark: SparkSession, config: Config, given: Given) -> str:
+    """Of all that goes in: map, items, events, codebooks; `-` for what is not there."""
+    parts = [given.sids.fingerprint, given.catalogue.profile.fingerprint if given.catalogue else "-"]
+    events = read_events(spark, config, given.sids.id_type)
+    if events is None:
+        parts.append("-")
+    else:
+        with damage_refused(str(config.events.path), "events table"):
+            parts.append(events_fingerprint(events))
+    digest = hashlib.sha256()
+    for book in given.books or ():
+        digest.update(f"{book.shape}".encode() + book.tobytes())
+    return ":".join(["sids", *parts, digest.hexdigest()[:16] if given.books else "-"])
+
+
+def fill(run: Run, given: Given) -> None:
+    """The map as the run's slice of the sids table; with items, of those that have a usable embedding.
+
+    Raises:
+        InputRefused: too few of the map's items have one; nothing is written then.
+    """
+    with run.step("sids"):
+        rows = _with_items(run, given)
+        save_run(run.store, run.state)  # killed from here on, the run is taken up again on any date
+        usable = exposed(run, rows.where("reason IS NULL").drop("reason"))
+        unknown = {
+            "sid": sid_key(given.sids.codebook_sizes),
+            "margin": F.lit(None).cast("array<float>"),
+            "residual_norm": F.lit(None).cast("float"),
+        }
+        numbered = with_suffix(usable.withColumns(unknown), None)
+        identity = str(run.state.tokenizer_id)
+        run.write(SIDS, sids_table(numbered, run.state.run_id, run.state.run_date.isoformat(), identity))
+        set_aside = given.sids.quarantined.unionByName(rows.where("reason IS NOT NULL").select("item_id", "reason"))
+        run.write(SID_QUARANTINE, set_aside.withColumn("run_id", F.lit(run.state.run_id)))
+        check_rows(run)
+
+
+def _with_items(run: Run, given: Given) -> DataFrame:
+    """item_id, codes, exposure, embedding_hash, reason of the map's items, read from the staging folder.
+
+    Embeddings cross into Python once and stay where they are: only ids, hashes and reasons are joined.
+    """
+    rows = given.sids.df
+    if given.catalogue is None:
+        unknown = {"exposure": "double", "embedding_hash": "bigint", "reason": "string"}
+        return rows.withColumns({name: F.lit(None).cast(kind) for name, kind in unknown.items()})
+    items = given.catalogue.df.select("item_id", "exposure", "embedding_hash", "embedding")
+    schema = f"item_id {given.catalogue.id_type}, exposure double, embedding_hash bigint, reason string"
+    items.mapInArrow(row_reasons(given.dim, run.config.items.normalize), schema).write.mode("overwrite").parquet(
+        f"{run.staging}/items"
+    )
+    checked = run.spark.read.parquet(f"{run.staging}/items")
+    reason = F.when(F.col("embedding_hash").isNull(), Reason.UNKNOWN_ITEM.value).otherwise(F.col("reason"))
+    joined = rows.join(checked, "item_id", "left").withColumn("reason", reason)
+    joined.write.mode("overwrite").parquet(f"{run.staging}/joined")
+    staged = run.spark.read.parquet(f"{run.staging}/joined")
+    counts = {row.reason: row["count"] for row in staged.groupBy("reason").count().collect()}
+    found = counts.pop(None, 0)
+    _check_enough(run, found, counts)
+    without = checked.where("reason IS NULL").count() - found
+    if without:
+        run.state = replace(run.state, notes=(*run.state.notes, f"{without:,} items of the items table have no SID."))
+    return staged
+
+
+def _check_enough(run: Run, found: int, bad: dict[str, int]) -> None:
+    rows, share = found + sum(bad.values()), run.config.items.max_bad_share
+    if not found or sum(bad.values()) > share * rows:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(bad.items()))
+        raise InputRefused(
+            f"SIDs: of {rows:,} items {found:,} have a usable embedding in the items table ({reasons}), "
+            f"items.max_bad_share is {share:g}; do sids.id and items.id hold the same ids?"
+        )
+
+
+def measure(run: Run, given: Given) -> None:
+    """Compute all figures that there can be into their tables."""
+    with run.step("measure"):
+        sids = slice_of(run, SIDS, "measure --sids")
+        tokenizer, rows = _described(run, given, sids)
+        subject = Subject(
+            sids=sids,
+            codebook_sizes=given.sids.codebook_sizes,
+            id_type=given.sids.id_type,
+            config=run.config,
+            staging=run.staging,
+            tokenizer_id=str(run.state.tokenizer_id),
+            tokenizer=tokenizer,
+            dim=given.dim or None,
+            items=given.catalogue.df if given.catalogue else None,
+            events=read_events(run.spark, run.config, given.sids.id_type),
+        )
+        known = Known(run.state.rows_in, run.state.rows_quarantined or 0, fidelity=rows)
+        write_figures(run, measured(subject, known))
+
+
+def _described(run: Run, given: Given, sids: DataFrame) -> tuple[Tokenizer | None, list[MetricRow]]:
+    """The codebooks with the unit of sigma, and the figures of what they rebuild; (None, none) without codebooks.
+
+    Where items have as many numbers as codewords, z = x is assumed. Where nothing is known of the latents, what the
+    SIDs rebuild stands for them.
+    """
+    if given.books is None:
+        return None, []
+    same = given.dim == given.books[0].shape[1]
+    items = given.catalogue.df if given.catalogue and same else None
+    normalize = run.config.items.normalize if same else "none"
+    drawn = draw(sids, len(given.books), run.config.seed, items, given.dim, normalize)
+    latents = rebuilt(drawn.codes, given.books).astype("float32") if drawn.x is None else drawn.x
+    (unit,) = effective_rms(latents, [None])
+    tokenizer = Tokenizer(
+        EXTERNAL, given.books[0].shape[1], normalize, given.books, latent_rms=(unit,) * len(given.books)
+    )
+    run.state = replace(run.state, notes=(*run.state.notes, _ruler(drawn, tokenizer, unit)))
+    return tokenizer, fidelity(drawn, given.books)
+
+
+def _ruler(drawn: Drawn, tokenizer: Tokenizer, unit: float) -> str:
+    """How sigma was found, and what speaks for it."""
+    of = f"η = 1 is {number(unit)}, the spread per effective coordinate of"
+    if drawn.x is None:
+        return (
+            f"{of} the sums of the codewords of {len(drawn.codes):,} items: the latents are not known. They spread "
+            "wider, so that capacity is overstated."
+        )
+    share, checked = agreement(drawn, tokenizer)
+    return (
+        f"{of} the embeddings of {len(drawn.codes):,} items: the codebooks are taken to quantize them as they are. The "
+        f"nearest codewords give the SIDs of {percent(share)} of {checked:,} items; where that is little, an encoder "
+        "or a beam lies between, or codes were moved apart."
+    )
