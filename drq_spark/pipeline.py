@@ -27,9 +27,11 @@ from drq_spark.gate import GateResult, judge
 from drq_spark.inputs.catalogue import Catalogue, read_catalogue
 from drq_spark.inputs.events import events_fingerprint, read_events, with_exposure
 from drq_spark.inputs.tables import damage_refused, is_pattern
-from drq_spark.measure import aggregate
+from drq_spark.measure import aggregate, collisions
 from drq_spark.measure.figures import Aggregates, Churn, Totals, all_figures
-from drq_spark.measure.values import MetricRow
+from drq_spark.measure.segments import segment_thresholds, usage_by_segment
+from drq_spark.measure.subject import Subject
+from drq_spark.measure.values import MetricRow, Segments
 from drq_spark.progress import SILENT, Watcher
 from drq_spark.report.gather import gather, read_figures
 from drq_spark.report.render import render
@@ -295,25 +297,27 @@ def measure(run: Run) -> None:
     """
     _refuse_published(run)
     with run.step("measure"):
-        _, tokenizer = _tokenizer_of(run)
-        sids = _slice_of(run, SIDS, "assign")
-        folder = f"{run.staging}/prefixes"
-        aggregate.prefix_counts(sids, tokenizer.codebook_sizes).write.mode("overwrite").parquet(folder)
-        prefixes = run.spark.read.parquet(folder)
-        usage = aggregate.code_usage(sids, tokenizer.codebook_sizes)
+        identity, tokenizer = _tokenizer_of(run)
+        sids, sizes = _slice_of(run, SIDS, "assign"), tokenizer.codebook_sizes
+        subject = Subject(sids, sizes, run.state.id_type, run.config, run.staging, identity, tokenizer)
+        thresholds = segment_thresholds(sids)
+        per_sid = _staged(run, collisions.sid_counts(sids, thresholds), "per_sid")
+        shorter = _staged(run, aggregate.shorter_prefixes(per_sid, sizes), "prefixes")
+        usage, of_segments = usage_by_segment(sids, sizes, thresholds)
         counted = Aggregates(
             rows_in=run.state.rows_in,
             rows_quarantined=run.store.read(SID_QUARANTINE, run.state.run_id).count(),
             usage=usage,
-            prefixes=aggregate.prefix_sums(prefixes),
-            distinct_embeddings=aggregate.distinct_embeddings(sids),
+            prefixes=aggregate.prefix_sums(shorter, per_sid, tokenizer.levels),
+            buckets=collisions.bucket_sums(subject, per_sid),
+            segments=None if thresholds is None else Segments(thresholds, of_segments),
             totals=_totals(run),
             churn=_churn(run, sids, tokenizer),
         )
         run.write(CODE_USAGE, run.stamped(aggregate.usage_table(run.spark, usage)))
-        run.write(PREFIX_USAGE, run.stamped(prefixes.where(F.col("level") < tokenizer.levels)))
-        buckets = aggregate.top_buckets(sids, prefixes, tokenizer.levels, run.config.measure.top_buckets)
-        run.write(SID_USAGE, run.stamped(buckets))
+        run.write(PREFIX_USAGE, run.stamped(shorter))
+        largest = aggregate.top_buckets(sids, per_sid, run.config.measure.top_buckets)
+        run.write(SID_USAGE, run.stamped(largest))
         figures = all_figures(counted, tokenizer, run.config.measure)
         rows = run.spark.createDataFrame(
             [tuple(asdict(row).values()) for row in figures],
@@ -455,6 +459,13 @@ def _check_rows(run: Run) -> None:
         )
     run.state = replace(run.state, rows_out=out, rows_quarantined=bad)
     run.watcher.note(f"{out:,} items have a SID, {bad:,} rows are in quarantine")
+
+
+def _staged(run: Run, df: DataFrame, name: str) -> DataFrame:
+    """Computed once, into the staging folder, and read from there."""
+    folder = f"{run.staging}/{name}"
+    df.write.mode("overwrite").parquet(folder)
+    return run.spark.read.parquet(folder)
 
 
 def _totals(run: Run) -> Totals:
