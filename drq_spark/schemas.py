@@ -373,6 +373,7 @@ class Metric(str, Enum):
     SID_SURVIVAL = "sid_survival"
     SEGMENT_THRESHOLD = "segment_threshold"
     HARMFUL_SHARED_RATE = "harmful_shared_rate"
+    EXACT_DUPLICATE_BUCKET_RATE = "exact_duplicate_bucket_rate"
     BUCKET_SPREAD = "bucket_spread"
     NEIGHBOUR_RECALL_20 = "neighbour_recall_20"
     NEIGHBOUR_RECALL_200 = "neighbour_recall_200"

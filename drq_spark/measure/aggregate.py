@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from drq_spark.measure.values import LevelUsage, PrefixSums
@@ -18,82 +18,67 @@ _EXAMPLES = 5
 def code_usage(sids: DataFrame, codebook_sizes: tuple[int, ...]) -> tuple[LevelUsage, ...]:
     """Items and exposure of every code of every level; L x K numbers reach the driver."""
     exploded = sids.select(F.posexplode("codes").alias("level", "code"), "exposure")
-    counted = exploded.groupBy("level", "code").agg(*_use())
-    rows = counted.toArrow()
-    level, code = rows["level"].to_numpy(), rows["code"].to_numpy()
-    exposure = rows["exposure"].to_numpy()
-    with_exposure = rows["exposure"].null_count == 0
+    return level_usage(exploded.groupBy("level", "code").agg(*use()).toArrow(), codebook_sizes)
+
+
+def level_usage(counted: pa.Table, codebook_sizes: tuple[int, ...]) -> tuple[LevelUsage, ...]:
+    """One `LevelUsage` per level, from rows level (from 0), code, items, exposure of the codes in use."""
+    level, code = counted["level"].to_numpy(), counted["code"].to_numpy()
+    exposure = counted["exposure"].to_numpy()
+    with_exposure = counted["exposure"].null_count == 0
     usage = []
     for index, size in enumerate(codebook_sizes):
         here = level == index
         items = np.zeros(size, np.int64)
-        items[code[here]] = rows["items"].to_numpy()[here]
+        items[code[here]] = counted["items"].to_numpy()[here]
         shown = np.zeros(size)
         shown[code[here]] = exposure[here]
         usage.append(LevelUsage(items, shown if with_exposure else None))
     return tuple(usage)
 
 
-def prefix_counts(sids: DataFrame, codebook_sizes: tuple[int, ...]) -> DataFrame:
-    """Items and exposure of every occupied prefix of every length: level, prefix (key), items, exposure.
+def shorter_prefixes(per_sid: DataFrame, codebook_sizes: tuple[int, ...]) -> DataFrame:
+    """Items and exposure of every occupied prefix shorter than a SID: level, prefix (key), items, exposure.
 
-    Two group-bys on bigints: items by SID, then SIDs by prefix.
+    One group-by on bigints, from the rows of `collisions.sid_counts`.
     """
-    per_sid = sids.groupBy("sid").agg(*_use())
     prefixes = F.array(
         *[
             F.struct(F.lit(level + 1).alias("level"), F.expr(f"sid div {value}").alias("prefix"))
-            for level, value in enumerate(place_values(codebook_sizes).tolist())
+            for level, value in enumerate(place_values(codebook_sizes)[:-1].tolist())
         ]
-    )
+    ).cast("array<struct<level: int, prefix: bigint>>")  # one level alone has none, and an empty array no type
     exploded = per_sid.select(F.explode(prefixes).alias("at"), "items", "exposure")
     sums = (F.sum("items").alias("items"), F.sum("exposure").alias("exposure"))
     return exploded.groupBy("at.level", "at.prefix").agg(*sums)
 
 
-def prefix_sums(prefixes: DataFrame) -> tuple[PrefixSums, ...]:
-    """One `PrefixSums` per length, from the rows of `prefix_counts`."""
+def prefix_sums(shorter: DataFrame, per_sid: DataFrame, levels: int) -> tuple[PrefixSums, ...]:
+    """One `PrefixSums` per length, from the rows of `shorter_prefixes` and `collisions.sid_counts`."""
+    whole = per_sid.select(F.lit(levels).alias("level"), "items", "exposure")
     n, e = F.col("items"), F.col("exposure")
-    whole = n.cast("decimal(18,0)")  # the square of a count may be beyond a bigint
     rows = (
-        prefixes.groupBy("level")
+        shorter.select("level", "items", "exposure")
+        .unionByName(whole)
+        .groupBy("level")
         .agg(
             F.count(F.lit(1)).alias("occupied"),
             F.sum(n).alias("items"),
-            F.coalesce(F.sum(F.when(n > 1, n)), F.lit(0)).alias("shared_items"),
-            F.max(n).alias("largest"),
-            F.sum(whole * whole).alias("sum_squares"),
             F.sum(n * F.log(n.cast("double"))).alias("sum_n_log_n"),
             F.sum(e).alias("exposure"),
-            F.sum(e * e).alias("exposure_squares"),
             F.sum(F.when(e > 0, e * F.log(e)).otherwise(e)).alias("exposure_log"),
         )
         .orderBy("level")
+        .drop("level")
         .collect()
     )
-    return tuple(_prefix_sums(row) for row in rows)
+    return tuple(PrefixSums(**row.asDict()) for row in rows)
 
 
-def _prefix_sums(row: Row) -> PrefixSums:
-    values = row.asDict()
-    values.pop("level")
-    return PrefixSums(**{**values, "sum_squares": int(values["sum_squares"])})
-
-
-def distinct_embeddings(sids: DataFrame) -> int | None:
-    """Different embeddings among the items, by their 64-bit hashes; None where one is not known."""
-    different = sids.select("embedding_hash").distinct()
-    row = different.agg(F.count(F.lit(1)).alias("all"), F.count("embedding_hash").alias("known")).first()
-    assert row is not None  # an aggregation without keys has one row
-    return int(row["all"]) if row["all"] == row["known"] else None
-
-
-def top_buckets(sids: DataFrame, prefixes: DataFrame, levels: int, most: int) -> DataFrame:
+def top_buckets(sids: DataFrame, per_sid: DataFrame, most: int) -> DataFrame:
     """The SIDs with the most items: rank, sid, codes, items, exposure, distinct_embeddings, examples."""
-    largest = prefixes.where(F.col("level") == levels).orderBy(F.desc("items"), "prefix").limit(most)
-    ranked = largest.select(
-        F.row_number().over(Window.orderBy(F.desc("items"), "prefix")).alias("rank"), F.col("prefix").alias("sid")
-    )
+    largest = per_sid.orderBy(F.desc("items"), "sid").limit(most)
+    ranked = largest.select(F.row_number().over(Window.orderBy(F.desc("items"), "sid")).alias("rank"), "sid")
     members = sids.join(F.broadcast(ranked), "sid")
     order = Window.partitionBy("sid").orderBy("suffix")
     numbered = members.withColumn("place", F.row_number().over(order))
@@ -149,5 +134,6 @@ def usage_table(spark: SparkSession, usage: tuple[LevelUsage, ...]) -> DataFrame
     return spark.createDataFrame(pa.concat_tables(parts))
 
 
-def _use() -> tuple[Column, Column]:
+def use() -> tuple[Column, Column]:
+    """Items and exposure of a group of rows of the sids table."""
     return F.count(F.lit(1)).alias("items"), F.sum("exposure").alias("exposure")

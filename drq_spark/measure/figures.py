@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from math import isfinite
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from drq_spark.config import Measure
 from drq_spark.measure import formulas
-from drq_spark.measure.values import LevelUsage, MetricRow, PrefixSums
+from drq_spark.measure.values import BucketSums, LevelUsage, Mass, MetricRow, PrefixSums, Segments, SegmentSums
 from drq_spark.schemas import Metric, Ruler
 from drq_spark.tokenizer import Tokenizer
 
@@ -46,15 +46,16 @@ class Aggregates:
     """All that the figures of a run are made of.
 
     Attributes:
-        distinct_embeddings: None where an embedding is not known. totals: None where SIDs come from elsewhere.
-        churn: None where there is nothing to compare with.
+        segments: None without exposure. totals: None where SIDs come from elsewhere. churn: None where there is nothing
+        to compare with.
     """
 
     rows_in: int
     rows_quarantined: int
     usage: Sequence[LevelUsage]
     prefixes: Sequence[PrefixSums]
-    distinct_embeddings: int | None
+    buckets: BucketSums
+    segments: Segments | None
     totals: Totals | None
     churn: Churn | None
 
@@ -65,7 +66,8 @@ def all_figures(aggregates: Aggregates, tokenizer: Tokenizer | None, settings: M
         *_catalogue(aggregates),
         *_usage(aggregates.usage),
         *_capacity(aggregates.usage, tokenizer, settings),
-        *_collisions(aggregates.prefixes[-1], aggregates.distinct_embeddings),
+        *_collisions(aggregates.buckets),
+        *(_segments(aggregates.segments, aggregates.buckets.segments) if aggregates.segments else ()),
         *_prefixes(aggregates.prefixes),
         *(_fidelity(aggregates.totals) if aggregates.totals else ()),
         *(_churn(aggregates.churn) if aggregates.churn else ()),
@@ -91,11 +93,17 @@ def _weightings(usage: LevelUsage) -> dict[str, NDArray[np.int64] | NDArray[np.f
 def _usage(levels: Sequence[LevelUsage]) -> Iterator[MetricRow]:
     for level, usage in enumerate(levels, start=1):
         for weighting, counts in _weightings(usage).items():
-            yield _row(Metric.UTILIZATION, formulas.utilization(counts), level, weighting)
-            yield _row(Metric.DEAD_CODES, formulas.dead_codes(counts), level, weighting)
-            yield _row(Metric.PERPLEXITY, formulas.perplexity(counts), level, weighting)
-            yield _row(Metric.INVERSE_SIMPSON, formulas.inverse_simpson(counts), level, weighting)
-            yield _row(Metric.GINI, formulas.gini(counts), level, weighting)
+            yield from _usage_of_level(counts, level, weighting)
+
+
+def _usage_of_level(
+    counts: NDArray[np.int64] | NDArray[np.float64], level: int, weighting: str
+) -> Iterator[MetricRow]:
+    yield _row(Metric.UTILIZATION, formulas.utilization(counts), level, weighting)
+    yield _row(Metric.DEAD_CODES, formulas.dead_codes(counts), level, weighting)
+    yield _row(Metric.PERPLEXITY, formulas.perplexity(counts), level, weighting)
+    yield _row(Metric.INVERSE_SIMPSON, formulas.inverse_simpson(counts), level, weighting)
+    yield _row(Metric.GINI, formulas.gini(counts), level, weighting)
 
 
 def _capacity(levels: Sequence[LevelUsage], tokenizer: Tokenizer | None, settings: Measure) -> Iterator[MetricRow]:
@@ -122,17 +130,51 @@ def _curve(levels: Sequence[LevelUsage], tokenizer: Tokenizer, settings: Measure
                 yield _row(Metric.GEOMETRY, formulas.geometry(counts, overlap), level, weighting, eta)
 
 
-def _collisions(sids: PrefixSums, distinct: int | None) -> Iterator[MetricRow]:
-    yield _row(Metric.UNIQUE_SIDS, sids.occupied)
-    yield _row(Metric.DUPLICATE_RATE, formulas.duplicate_rate(sids.occupied, sids.items))
-    yield _row(Metric.SHARED_RATE, formulas.shared_rate(sids.shared_items, sids.items))
-    if distinct is not None:
-        yield _row(Metric.EXACT_DUPLICATE_RATE, formulas.exact_duplicate_rate(distinct, sids.items))
-        yield _row(Metric.EXCESS_DUPLICATE_RATE, formulas.excess_duplicate_rate(sids.occupied, distinct, sids.items))
-    yield _row(Metric.LARGEST_BUCKET, sids.largest)
-    yield _row(Metric.COLLISION_MASS, formulas.collision_mass(sids.sum_squares, sids.items))
-    if sids.exposure and sids.exposure_squares is not None:
-        yield _row(Metric.COLLISION_MASS, formulas.share(sids.exposure_squares, sids.exposure**2), weighting=EXPOSURE)
+def _collisions(buckets: BucketSums) -> Iterator[MetricRow]:
+    items = buckets.all.items
+    yield _row(Metric.UNIQUE_SIDS, buckets.sids)
+    yield _row(Metric.DUPLICATE_RATE, formulas.duplicate_rate(buckets.sids, items))
+    yield _row(Metric.LARGEST_BUCKET, buckets.largest)
+    yield _row(Metric.COLLISION_MASS, formulas.collision_mass(buckets.sum_squares, items))
+    if buckets.all.exposure and buckets.exposure_squares is not None:
+        mass = formulas.share(buckets.exposure_squares, buckets.all.exposure**2)
+        yield _row(Metric.COLLISION_MASS, mass, weighting=EXPOSURE)
+    if buckets.distinct_embeddings is not None:
+        distinct = buckets.distinct_embeddings
+        yield _row(Metric.EXACT_DUPLICATE_RATE, formulas.exact_duplicate_rate(distinct, items))
+        yield _row(Metric.EXCESS_DUPLICATE_RATE, formulas.excess_duplicate_rate(buckets.sids, distinct, items))
+    parts = {
+        Metric.SHARED_RATE: buckets.shared,
+        Metric.HARMFUL_SHARED_RATE: buckets.harmful,
+        Metric.EXACT_DUPLICATE_BUCKET_RATE: buckets.duplicates,
+    }
+    for metric, part in parts.items():
+        yield from _shares_of(buckets.all, metric, part)
+
+
+def _shares_of(whole: Mass, metric: Metric, part: Mass | None) -> Iterator[MetricRow]:
+    """A part of the items as share of all, by items and by exposure."""
+    if part is None:
+        return
+    yield _row(metric, formulas.share(part.items, whole.items))
+    if whole.exposure and part.exposure is not None:
+        yield _row(metric, formulas.share(part.exposure, whole.exposure), weighting=EXPOSURE)
+
+
+def _segments(segments: Segments, sums: Mapping[str, SegmentSums]) -> Iterator[MetricRow]:
+    """Figures of head, torso and tail; a segment without items has its number of items alone."""
+    for name, threshold in asdict(segments.thresholds).items():
+        if threshold is not None:
+            yield _row(Metric.SEGMENT_THRESHOLD, threshold, weighting=name)
+    for name, found in sums.items():
+        yield _row(Metric.ITEMS, found.items, weighting=name)
+        if not found.items:
+            continue
+        for level, usage in enumerate(segments.usage[name], start=1):
+            yield from _usage_of_level(usage.items, level, name)
+        yield _row(Metric.SHARED_RATE, formulas.share(found.shared, found.items), weighting=name)
+        if found.harmful is not None:
+            yield _row(Metric.HARMFUL_SHARED_RATE, formulas.share(found.harmful, found.items), weighting=name)
 
 
 def _prefixes(prefixes: Sequence[PrefixSums]) -> Iterator[MetricRow]:

@@ -25,6 +25,7 @@ F64 = NDArray[np.float64]
 Counts = NDArray[np.integer] | NDArray[np.floating]
 
 _TILE_ELEMENTS = 2**21  # float64 numbers of one block of codewords or of distances: 16 MiB
+_SUMMED = 1e-9  # relative error of sums of floats in any order
 _CANCELLED = 2.0**-20  # squared distances this small beside the norms have lost too many digits to subtraction
 
 
@@ -286,6 +287,32 @@ def conditional_entropies(prefix_entropies: Sequence[float]) -> list[float]:
     """
     steps = [longer - shorter for shorter, longer in pairwise([0.0, *prefix_entropies])]
     return [step if not step < 0 else 0.0 for step in steps]  # below 0 by rounding only; nan stays
+
+
+def segment_thresholds(lowest: F64, exposure: F64) -> tuple[float, float | None] | None:
+    """Lowest exposure of the head and of the torso, from a histogram of exposure.
+
+    The head is the smallest set of most exposed groups that carries at least a third of all exposure, the torso those
+    after it up to two thirds. Groups stay whole. The torso's threshold is None where the head carries two thirds
+    alone; None for both where there is no exposure.
+
+    Args:
+        lowest: float64 [G], lowest exposure of an item of each group; groups do not overlap.
+        exposure: float64 [G], sum of exposure of each group.
+
+    >>> segment_thresholds(np.array([1.0, 2.0, 5.0]), np.array([4.0, 4.0, 5.0]))  # 5 of 13, then 9 of 13
+    (5.0, 2.0)
+    >>> segment_thresholds(np.array([1.0, 9.0]), np.array([4.0, 9.0]))  # 9 of 13 are more than two thirds
+    (9.0, None)
+    """
+    order = np.argsort(-lowest)
+    carried = np.cumsum(exposure[order])
+    if not len(order) or not carried[-1] > 0:
+        return None
+    # the order in which floats were summed must not decide whether a sum is exactly a third
+    needed = carried[-1] * np.array([1.0, 2.0]) / 3.0 * (1.0 - _SUMMED)
+    head, torso = np.searchsorted(carried, needed)
+    return float(lowest[order[head]]), float(lowest[order[torso]]) if torso > head else None
 
 
 def duplicate_rate(unique_sids: int, items: int) -> float:

@@ -62,6 +62,16 @@ def user_key(seed: int) -> Column:
     return F.xxhash64(F.lit("user"), "user", F.lit(seed))
 
 
+def bucket_key(seed: int) -> Column:
+    """Key (double) of a row with columns sid and items (n): -ln(1 - u) / n, so that P(key < t) = 1 - exp(-n t)."""
+    return -F.log1p(-_uniform(F.xxhash64(F.lit("bucket"), "sid", F.lit(seed)))) / F.col("items")
+
+
+def member_key(seed: int) -> Column:
+    """Key (bigint) of a row with column item_id by which some items of a crowded SID stand for all."""
+    return F.xxhash64(F.lit("member"), _text("item_id"), F.lit(seed))
+
+
 def held_out_user(seed: int, share: float) -> Column:
     """Whether the user of a row with column user belongs to the given share of users that only judge."""
     return _uniform(user_key(seed)) < share

@@ -7,8 +7,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from pyspark.sql import functions as F
 
 from drq_spark.measure import aggregate
+from drq_spark.measure.collisions import sid_counts
 from drq_spark.tokenizer.keys import codes_to_keys
 
 SIZES = (3, 4)
@@ -51,7 +53,9 @@ class TestUsage:
 
 class TestPrefixes:
     def test_prefixes_of_every_length_are_counted(self, counted):
-        rows = aggregate.prefix_counts(counted, SIZES).collect()
+        per_sid = sid_counts(counted, None)
+        whole = per_sid.select(F.lit(2).alias("level"), F.col("sid").alias("prefix"), "items", "exposure")
+        rows = aggregate.shorter_prefixes(per_sid, SIZES).unionByName(whole).collect()
         found = {(row.level, row.prefix): (row["items"], row.exposure) for row in rows}
         assert found == {
             (1, 0): (3, 5.0),
@@ -63,24 +67,24 @@ class TestPrefixes:
         }
 
     def test_sums_over_prefixes_are_those_of_the_counts(self, counted):
-        whole = aggregate.prefix_sums(aggregate.prefix_counts(counted, SIZES))[1]
+        per_sid = sid_counts(counted, None)
+        whole = aggregate.prefix_sums(aggregate.shorter_prefixes(per_sid, SIZES), per_sid, 2)[1]
         n, e = list(Counter(CODES.values()).values()), [1.0, 4.0, 2.5]
-        assert (whole.occupied, whole.items, whole.shared_items, whole.largest) == (4, 7, 5, 3)
-        assert whole.sum_squares == sum(v * v for v in n)
+        assert (whole.occupied, whole.items) == (4, 7)
         assert whole.sum_n_log_n == pytest.approx(sum(v * math.log(v) for v in n), rel=1e-12)
         assert whole.exposure == sum(e)
-        assert whole.exposure_squares == sum(v * v for v in e)
         assert whole.exposure_log == pytest.approx(sum(v * math.log(v) for v in e), rel=1e-12)
 
-    def test_squares_of_counts_beyond_a_bigint_are_exact(self, spark):
-        huge = spark.sql("SELECT 1 AS level, 0L AS prefix, 4000000001L AS items, CAST(NULL AS double) AS exposure")
-        assert aggregate.prefix_sums(huge)[0].sum_squares == 4_000_000_001**2
+    def test_one_level_has_no_shorter_prefix(self, counted):
+        per_sid = sid_counts(counted, None)
+        shorter = aggregate.shorter_prefixes(per_sid, (12,))
+        assert shorter.count() == 0
+        assert [sums.occupied for sums in aggregate.prefix_sums(shorter, per_sid, 1)] == [4]
 
 
 class TestBuckets:
     def test_the_largest_come_first_and_ties_go_by_key(self, counted):
-        prefixes = aggregate.prefix_counts(counted, SIZES)
-        rows = aggregate.top_buckets(counted, prefixes, 2, 3).orderBy("rank").collect()
+        rows = aggregate.top_buckets(counted, sid_counts(counted, None), 3).orderBy("rank").collect()
         assert [(row["rank"], tuple(row.codes), row["items"]) for row in rows] == [
             (1, (2, 1), 3),
             (2, (0, 0), 2),
@@ -88,9 +92,6 @@ class TestBuckets:
         ]
         assert [row.examples for row in rows] == [["d", "e", "f"], ["a", "b"], ["c"]]
         assert [row.distinct_embeddings for row in rows] == [2, 1, 1]
-
-    def test_different_embeddings_are_counted_by_their_hashes(self, counted):
-        assert aggregate.distinct_embeddings(counted) == 5
 
 
 class TestChurn:

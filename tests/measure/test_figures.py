@@ -14,9 +14,24 @@ import pytest
 
 from drq_spark.config import Measure
 from drq_spark.measure.figures import Aggregates, Churn, Totals, all_figures
-from drq_spark.measure.values import LevelUsage, MetricRow, PrefixSums
+from drq_spark.measure.values import (
+    BucketSums,
+    LevelUsage,
+    Mass,
+    MetricRow,
+    PrefixSums,
+    Segments,
+    SegmentSums,
+    Thresholds,
+)
 from drq_spark.schemas import Metric
 from drq_spark.tokenizer import Tokenizer
+
+OTHERWISE = {
+    "perplexity", "prefix_entropy", "conditional_entropy", "expected_overlap", "effective_capacity", "geometry",
+    "segment_threshold",
+}  # fmt: skip
+"""Figures of every run with exposure that have tests of their own below."""
 
 SETTINGS = Measure(etas=(0.5, 2.0), headline_eta=0.5)
 TOKENIZER = Tokenizer(
@@ -30,14 +45,42 @@ def sums(counts: list[int], exposure: list[float] | None) -> PrefixSums:
     return PrefixSums(
         occupied=len(counts),
         items=sum(counts),
-        shared_items=sum(n for n in counts if n > 1),
-        largest=max(counts),
-        sum_squares=sum(n * n for n in counts),
         sum_n_log_n=sum(n * math.log(n) for n in counts),
         exposure=sum(exposure) if shown else None,
-        exposure_squares=sum(e * e for e in exposure) if shown else None,
         exposure_log=sum(e * math.log(e) for e in exposure if e) if shown else None,
     )
+
+
+def buckets(counts: list[int], exposure: list[float] | None, embeddings: list[int]) -> BucketSums:
+    """What the group-by by SID gives; of the segments the head is the last SID, the torso empty."""
+
+    def mass(chosen: list[bool]) -> Mass:
+        shown = None if exposure is None else sum(e for e, here in zip(exposure, chosen, strict=True) if here)
+        return Mass(sum(n for n, here in zip(counts, chosen, strict=True) if here), shown)
+
+    shared = [n > 1 for n in counts]
+    return BucketSums(
+        sids=len(counts),
+        all=mass([True] * len(counts)),
+        largest=max(counts),
+        sum_squares=sum(n * n for n in counts),
+        exposure_squares=None if exposure is None else sum(e * e for e in exposure),
+        shared=mass(shared),
+        harmful=mass([m > 1 for m in embeddings]),
+        duplicates=mass([n > 1 and m == 1 for n, m in zip(counts, embeddings, strict=True)]),
+        distinct_embeddings=sum(embeddings),
+        segments={"head": SegmentSums(2, 2, 0), "torso": SegmentSums(0, 0, 0), "tail": SegmentSums(6, 6, 4)},
+    )
+
+
+SEGMENTS = Segments(
+    Thresholds(2.0, None),
+    {
+        "head": [LevelUsage(np.array([0, 2]), None), LevelUsage(np.array([2, 0]), None)],
+        "torso": [LevelUsage(np.zeros(2, np.int64), None)] * 2,
+        "tail": [LevelUsage(np.array([6, 0]), None), LevelUsage(np.array([4, 2]), None)],
+    },
+)
 
 
 def recipe(*, exposed: bool = True, churn: Churn | None = None) -> Aggregates:
@@ -49,7 +92,8 @@ def recipe(*, exposed: bool = True, churn: Churn | None = None) -> Aggregates:
             LevelUsage(np.array([6, 2]), np.array([5.0, 3.0]) if exposed else None),
         ],
         prefixes=[sums([6, 2], [4, 4] if exposed else None), sums([4, 2, 2], [1, 3, 4] if exposed else None)],
-        distinct_embeddings=5,
+        buckets=buckets([4, 2, 2], [1, 3, 4] if exposed else None, [3, 1, 1]),
+        segments=SEGMENTS if exposed else None,
         totals=Totals(8, 2.0, 6.0, 8.0, 4.0, np.array([2.0, 1.0]), np.array([4.0, 2.0]), np.array([0, 2])),
         churn=churn,
     )
@@ -76,6 +120,7 @@ def test_every_figure_by_hand():
         ("distribution", 1): 0.8, ("distribution", 2): 0.8,
         ("unique_sids", 0): 3, ("duplicate_rate", 0): 5 / 8, ("shared_rate", 0): 1, ("exact_duplicate_rate", 0): 3 / 8,
         ("excess_duplicate_rate", 0): 2 / 8, ("largest_bucket", 0): 4, ("collision_mass", 0): 24 / 64,
+        ("harmful_shared_rate", 0): 4 / 8, ("exact_duplicate_bucket_rate", 0): 4 / 8,
         ("occupied_prefixes", 1): 2, ("occupied_prefixes", 2): 3,
         ("relative_mse", 0): 0.25, ("mean_cosine", 0): 0.75, ("residual_share", 1): 0.5, ("residual_share", 2): 0.25,
         ("mean_margin", 1): 0.5, ("mean_margin", 2): 0.25, ("uncertain_share", 1): 0, ("uncertain_share", 2): 0.25,
@@ -90,7 +135,8 @@ def test_every_figure_by_hand():
     assert found[("conditional_entropy", 1, "items", None)] == pytest.approx(first)
     assert found[("conditional_entropy", 2, "items", None)] == pytest.approx(both - first)
     named = {row[0] for row in found}
-    assert named == {metric.value for metric in Metric} - {"churn", "churn_matched"}
+    assert named == {metric for metric, _ in by_hand} | OTHERWISE
+    assert named <= {metric.value for metric in Metric}
 
 
 def test_capacity_on_every_level_weighting_and_scale():
@@ -119,6 +165,47 @@ def test_figures_by_exposure():
     assert found[("conditional_entropy", 2, "exposure", None)] == pytest.approx(whole - math.log(2))
 
 
+def test_collisions_by_exposure():
+    found = figures(recipe())
+    assert found[("shared_rate", 0, "exposure", None)] == 1
+    assert found[("harmful_shared_rate", 0, "exposure", None)] == pytest.approx(1 / 8)
+    assert found[("exact_duplicate_bucket_rate", 0, "exposure", None)] == pytest.approx(7 / 8)
+
+
+def test_without_embeddings_there_are_no_figures_about_them():
+    unknown = {name: replace(part, harmful=None) for name, part in recipe().buckets.segments.items()}
+    bare = replace(recipe().buckets, harmful=None, duplicates=None, distinct_embeddings=None, segments=unknown)
+    found = figures(replace(recipe(), buckets=bare))
+    gone = {key[0] for key in set(figures(recipe())) - set(found)}
+    assert gone == {
+        "exact_duplicate_rate", "excess_duplicate_rate", "harmful_shared_rate", "exact_duplicate_bucket_rate",
+    }  # fmt: skip
+    assert all(metric not in gone for metric, *_ in found)
+
+
+def test_head_torso_and_tail():
+    found = figures(recipe())
+    of_segments = {key: value for key, value in found.items() if key[2] in ("head", "torso", "tail")}
+    assert of_segments == pytest.approx(
+        {
+            ("segment_threshold", 0, "head", None): 2,
+            ("items", 0, "head", None): 2, ("items", 0, "torso", None): 0, ("items", 0, "tail", None): 6,
+            ("shared_rate", 0, "head", None): 1, ("shared_rate", 0, "tail", None): 1,
+            ("harmful_shared_rate", 0, "head", None): 0, ("harmful_shared_rate", 0, "tail", None): 4 / 6,
+            **{("utilization", level, "head", None): 0.5 for level in (1, 2)},
+            **{("dead_codes", level, "head", None): 1 for level in (1, 2)},
+            **{("perplexity", level, "head", None): 1 for level in (1, 2)},
+            **{("inverse_simpson", level, "head", None): 1 for level in (1, 2)},
+            **{("gini", level, "head", None): 0.5 for level in (1, 2)},
+            ("utilization", 1, "tail", None): 0.5, ("utilization", 2, "tail", None): 1,
+            ("dead_codes", 1, "tail", None): 1, ("dead_codes", 2, "tail", None): 0,
+            ("perplexity", 1, "tail", None): 1, ("perplexity", 2, "tail", None): 3 / 2 ** (2 / 3),
+            ("inverse_simpson", 1, "tail", None): 1, ("inverse_simpson", 2, "tail", None): 9 / 5,
+            ("gini", 1, "tail", None): 0.5, ("gini", 2, "tail", None): 1 / 6,
+        }
+    )  # fmt: skip
+
+
 def test_codes_that_only_exposure_or_only_items_use():
     aggregates = replace(recipe(), usage=[LevelUsage(np.array([8, 0]), np.array([0.0, 3.0])), recipe().usage[1]])
     found = figures(aggregates)
@@ -130,8 +217,9 @@ def test_codes_that_only_exposure_or_only_items_use():
 
 def without_exposure() -> list[Aggregates]:
     zero = [replace(usage, exposure=np.zeros(2)) for usage in recipe().usage]
-    nothing = [replace(part, exposure=0.0, exposure_squares=0.0, exposure_log=0.0) for part in recipe().prefixes]
-    return [recipe(exposed=False), replace(recipe(), usage=zero, prefixes=nothing)]
+    nothing = [replace(part, exposure=0.0, exposure_log=0.0) for part in recipe().prefixes]
+    unseen = buckets([4, 2, 2], [0.0] * 3, [3, 1, 1])
+    return [recipe(exposed=False), replace(recipe(), usage=zero, prefixes=nothing, buckets=unseen, segments=None)]
 
 
 @pytest.mark.parametrize("aggregates", without_exposure(), ids=["absent", "all zero"])
@@ -157,7 +245,8 @@ def test_one_item_in_one_code():
         rows_quarantined=0,
         usage=[LevelUsage(np.array([1, 0]), None)] * 2,
         prefixes=[sums([1], None)] * 2,
-        distinct_embeddings=1,
+        buckets=buckets([1], None, [1]),
+        segments=None,
         totals=Totals(1, 0.0, 1.0, 0.0, 0.0, np.zeros(2), np.ones(2), np.zeros(2, np.int64)),
         churn=None,
     )

@@ -142,10 +142,9 @@ def expected_figures(
     for weighting, weight in weights.items():
         figures |= _usage(artifact, codes, weight, weighting, etas)
         figures |= _prefixes(codes, weight, weighting)
-    figures |= _collisions(codes, vectors)
+    figures |= _collisions(codes, vectors, weights)
     if "exposure" in weights:
-        mass = _sums({item: codes[item] for item in items}, weights["exposure"])
-        figures["collision_mass", 0, "exposure", None] = sum(v * v for v in mass.values()) / sum(mass.values()) ** 2
+        figures |= _segments(artifact, codes, vectors, weights["exposure"])
     figures |= _fidelity(artifact, x, encoded)
     return figures | (_churn(artifact, before, codes) if before is not None else {})
 
@@ -213,19 +212,63 @@ def _prefixes(codes: Any, weight: Any, weighting: str) -> Figures:
     return figures
 
 
-def _collisions(codes: Any, vectors: Mapping[Any, F32]) -> Figures:
+def _collisions(codes: Any, vectors: Mapping[Any, F32], weights: Mapping[str, Mapping[Any, float]]) -> Figures:
     items, buckets = len(codes), Counter(codes.values())
     distinct = len({vectors[item].tobytes() for item in codes})
-    figures = {
+    plain = {
         "unique_sids": len(buckets),
         "duplicate_rate": 1 - len(buckets) / items,
-        "shared_rate": sum(n for n in buckets.values() if n > 1) / items,
         "exact_duplicate_rate": 1 - distinct / items,
         "excess_duplicate_rate": (distinct - len(buckets)) / items,
         "largest_bucket": max(buckets.values()),
-        "collision_mass": sum(n * n for n in buckets.values()) / items**2,
     }
-    return {(name, 0, "items", None): value for name, value in figures.items()}
+    figures: Figures = {(name, 0, "items", None): value for name, value in plain.items()}
+    for weighting, weight in weights.items():
+        mass = _sums(codes, weight)
+        total = sum(mass.values())
+        figures["collision_mass", 0, weighting, None] = sum(v * v for v in mass.values()) / total**2
+        for name, chosen in _sharing(codes, vectors).items():
+            figures[name, 0, weighting, None] = sum(weight[item] for item in chosen) / total
+    return figures
+
+
+def _sharing(codes: Any, vectors: Mapping[Any, F32]) -> dict[str, set[Any]]:
+    """Items that share their SID with some other; with another embedding; with the same one only."""
+    shared, harmful = set(), set()
+    for item, code in codes.items():
+        others = [other for other, same in codes.items() if same == code and other != item]
+        if others:
+            shared.add(item)
+        if any(vectors[other].tobytes() != vectors[item].tobytes() for other in others):
+            harmful.add(item)
+    return {"shared_rate": shared, "harmful_shared_rate": harmful, "exact_duplicate_bucket_rate": shared - harmful}
+
+
+def _segments(artifact: Artifact, codes: Any, vectors: Mapping[Any, F32], exposure: Mapping[Any, float]) -> Figures:
+    """Head, torso and tail: groups of nearly equal exposure from the most exposed down, to a third and two thirds."""
+    group = {item: math.floor(math.log(e) / math.log(2) * 64) for item, e in exposure.items() if e > 0}
+    total, carried = sum(exposure.values()), 0.0
+    members: dict[str, list[Any]] = {"head": [], "torso": [], "tail": []}
+    for number in sorted(set(group.values()), reverse=True):
+        here = [item for item, other in group.items() if other == number]
+        name = "head" if carried < total / 3 else "torso" if carried < 2 * total / 3 else "tail"
+        members[name] += here
+        carried += sum(exposure[item] for item in here)
+    members["tail"] += [item for item in codes if item not in group]
+    figures: Figures = {}
+    for name, chosen in members.items():
+        figures["items", 0, name, None] = len(chosen)
+        if not chosen:
+            continue
+        if name != "tail":
+            figures["segment_threshold", 0, name, None] = min(exposure[item] for item in chosen)
+        ones = {item: float(item in chosen) for item in codes}
+        usage = _usage(artifact, codes, ones, name, ())
+        figures |= {key: value for key, value in usage.items() if key[0] != "distribution"}
+        sharing = _sharing(codes, vectors)
+        for rate in ("shared_rate", "harmful_shared_rate"):
+            figures[rate, 0, name, None] = len(sharing[rate] & set(chosen)) / len(chosen)
+    return figures
 
 
 def _fidelity(artifact: Artifact, x: Mapping[Any, F64], encoded: Mapping[Any, Any]) -> Figures:

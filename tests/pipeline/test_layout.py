@@ -13,7 +13,11 @@ from pipeline.direct import by_id, config
 from drq_spark.assign.items import assign_items, with_suffix
 from drq_spark.inputs.catalogue import read_catalogue
 from drq_spark.measure import aggregate
+from drq_spark.measure.collisions import bucket_sums, sid_counts
 from drq_spark.measure.figures import Aggregates, Totals, all_figures
+from drq_spark.measure.segments import segment_thresholds, usage_by_segment
+from drq_spark.measure.subject import Subject
+from drq_spark.measure.values import Segments
 from drq_spark.sample.draw import draw_sample
 from drq_spark.sample.load import load_sample
 from drq_spark.tokenizer.artifact import tokenizer_id
@@ -80,14 +84,19 @@ def result(spark, name, staging) -> Result:
 
 def figures_of(sids, done, tokenizer, quarantined, settings):
     """(metric, level, weighting, eta) -> value."""
-    prefixes = aggregate.prefix_counts(sids, tokenizer.codebook_sizes)
+    sizes = tokenizer.codebook_sizes
+    subject = Subject(sids, sizes, "string", settings, "", "ready", tokenizer)
+    thresholds = segment_thresholds(sids)
+    per_sid = sid_counts(sids, thresholds)
+    usage, of_segments = usage_by_segment(sids, sizes, thresholds)
     totals = done.totals.first().asDict()
     counted = Aggregates(
         rows_in=sids.count() + quarantined,
         rows_quarantined=quarantined,
-        usage=aggregate.code_usage(sids, tokenizer.codebook_sizes),
-        prefixes=aggregate.prefix_sums(prefixes),
-        distinct_embeddings=aggregate.distinct_embeddings(sids),
+        usage=usage,
+        prefixes=aggregate.prefix_sums(aggregate.shorter_prefixes(per_sid, sizes), per_sid, len(sizes)),
+        buckets=bucket_sums(subject, per_sid),
+        segments=Segments(thresholds, of_segments),
         totals=Totals(
             **{name: np.array(value) if isinstance(value, list) else value for name, value in totals.items()}
         ),

@@ -1,0 +1,59 @@
+"""Embeddings of the items of some SIDs in, their moments out. Runs on executors: numpy and pyarrow only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from drq_spark.inputs.embeddings import read_embeddings
+from drq_spark.tokenizer.model import Normalize, normalized
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+MOMENTS_DDL = "sid bigint, rows bigint, square double, fourth double"
+_BLOCK_ELEMENTS = 2**20  # float64 numbers of one block of rows
+
+
+def moments_of_sids(
+    dim: int, normalize: Normalize
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """For mapInArrow: (sid, embedding) of all drawn items of some SIDs -> `MOMENTS_DDL`, one row per SID.
+
+    Rows without a usable embedding are left out. A partition must hold whole SIDs; it is kept in memory.
+    """
+
+    def moments(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        sids, rows = [np.empty(0, np.int64)], [np.empty((0, dim), np.float32)]
+        for batch in batches:
+            found = read_embeddings(batch.column("embedding"), dim, normalize)
+            sids.append(batch.column("sid").to_numpy()[found.usable])
+            rows.append(normalized(found.x, normalize))
+        columns = grouped_moments(np.concatenate(sids), np.concatenate(rows))
+        yield pa.RecordBatch.from_arrays([pa.array(column) for column in columns], ["sid", "rows", "square", "fourth"])
+
+    return moments
+
+
+def grouped_moments(sid: I64, x: NDArray[np.float32]) -> tuple[I64, I64, F64, F64]:
+    """Per SID, ascending: sid, rows, sum d^2, sum d^4; d is the distance of a row of x, float32 [n, D], from the mean.
+
+    >>> grouped_moments(np.array([7, 5, 7]), np.array([[0.0], [9.0], [2.0]], np.float32))
+    (array([5, 7]), array([1, 2]), array([0., 2.]), array([0., 2.]))
+    """
+    order = np.argsort(sid, kind="stable")
+    different, starts, rows = np.unique(sid[order], return_index=True, return_counts=True)
+    if not len(different):
+        return different, rows.astype(np.int64), np.zeros(0), np.zeros(0)
+    x, group = x[order], np.repeat(np.arange(len(different)), rows)
+    mean = np.add.reduceat(x, starts, axis=0, dtype=np.float64) / rows[:, None]
+    square = np.empty(len(x))
+    step = max(1, _BLOCK_ELEMENTS // x.shape[1])
+    for start in range(0, len(x), step):
+        block = slice(start, start + step)
+        square[block] = np.square(x[block] - mean[group[block]]).sum(axis=1)
+    sums = np.add.reduceat(np.stack([square, np.square(square)]), starts, axis=1)
+    return different, rows.astype(np.int64), sums[0], sums[1]
