@@ -29,6 +29,7 @@ from drq_spark.inputs.events import events_fingerprint, read_events, with_exposu
 from drq_spark.inputs.tables import damage_refused, is_pattern
 from drq_spark.measure import aggregate
 from drq_spark.measure.figures import Aggregates, Churn, Totals, all_figures
+from drq_spark.measure.rulers import latent_scales
 from drq_spark.measure.values import MetricRow
 from drq_spark.progress import SILENT, Watcher
 from drq_spark.report.gather import gather, read_figures
@@ -314,7 +315,7 @@ def measure(run: Run) -> None:
         run.write(PREFIX_USAGE, run.stamped(prefixes.where(F.col("level") < tokenizer.levels)))
         buckets = aggregate.top_buckets(sids, prefixes, tokenizer.levels, run.config.measure.top_buckets)
         run.write(SID_USAGE, run.stamped(buckets))
-        figures = all_figures(counted, tokenizer, run.config.measure)
+        figures = all_figures(counted, tokenizer, latent_scales(tokenizer, run.config.measure))
         rows = run.spark.createDataFrame(
             [tuple(asdict(row).values()) for row in figures],
             "metric string, level int, weighting string, eta double, value double, standard_error double, ruler string",

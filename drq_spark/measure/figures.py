@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drq_spark.config import Measure
 from drq_spark.measure import formulas
-from drq_spark.measure.values import LevelUsage, MetricRow, PrefixSums
-from drq_spark.schemas import Metric, Ruler
+from drq_spark.measure.values import LevelUsage, MetricRow, PrefixSums, Scale
+from drq_spark.schemas import Metric
 from drq_spark.tokenizer import Tokenizer
 
 ITEMS, EXPOSURE = "items", "exposure"
@@ -54,12 +53,16 @@ class Aggregates:
     churn: Churn | None
 
 
-def all_figures(aggregates: Aggregates, tokenizer: Tokenizer, settings: Measure) -> list[MetricRow]:
-    """Every figure of a run; figures that do not exist (no variance, no exposure) have no row."""
+def all_figures(aggregates: Aggregates, tokenizer: Tokenizer, scales: Sequence[Scale]) -> list[MetricRow]:
+    """Every figure that counts and codebooks give, the capacity of the levels at each of the scales.
+
+    Figures that do not exist (no variance, no exposure) have no row.
+    """
     rows = [
         *_catalogue(aggregates),
         *_usage(aggregates.usage),
-        *_capacity(aggregates.usage, tokenizer, settings),
+        *_sigmas(scales),
+        *_capacity(aggregates.usage, tokenizer, scales),
         *_collisions(aggregates.prefixes[-1], aggregates.distinct_embeddings),
         *_prefixes(aggregates.prefixes),
         *_fidelity(aggregates.totals),
@@ -68,9 +71,12 @@ def all_figures(aggregates: Aggregates, tokenizer: Tokenizer, settings: Measure)
     return [row for row in rows if isfinite(row.value)]
 
 
-def _row(metric: Metric, value: float, level: int = 0, weighting: str = ITEMS, eta: float | None = None) -> MetricRow:
-    ruler = None if eta is None else Ruler.LATENT.value
-    return MetricRow(metric.value, level, weighting, eta, float(value), ruler=ruler)
+def _row(
+    metric: Metric, value: float, level: int = 0, weighting: str = ITEMS, scale: Scale | None = None
+) -> MetricRow:
+    if scale is None:
+        return MetricRow(metric.value, level, weighting, None, float(value))
+    return MetricRow(metric.value, level, weighting, scale.eta, float(value), ruler=scale.ruler.value)
 
 
 def _catalogue(aggregates: Aggregates) -> Iterator[MetricRow]:
@@ -93,20 +99,26 @@ def _usage(levels: Sequence[LevelUsage]) -> Iterator[MetricRow]:
             yield _row(Metric.GINI, formulas.gini(counts), level, weighting)
 
 
-def _capacity(levels: Sequence[LevelUsage], tokenizer: Tokenizer, settings: Measure) -> Iterator[MetricRow]:
-    """The capacity curve; sigma = eta * latent_rms, one unit for all levels unless they weigh differently."""
+def _sigmas(scales: Sequence[Scale]) -> Iterator[MetricRow]:
+    for scale in scales:
+        errors = scale.standard_error or (None,) * len(scale.sigma)
+        for level, (sigma, error) in enumerate(zip(scale.sigma, errors, strict=True), start=1):
+            yield replace(_row(Metric.SIGMA, sigma, level, ITEMS, scale), standard_error=error)
+
+
+def _capacity(levels: Sequence[LevelUsage], tokenizer: Tokenizer, scales: Sequence[Scale]) -> Iterator[MetricRow]:
     weights = tokenizer.weights or (None,) * tokenizer.levels
-    parts = zip(levels, tokenizer.codebooks, weights, tokenizer.latent_rms, strict=True)
-    for level, (usage, book, weight, unit) in enumerate(parts, start=1):
+    parts = zip(levels, tokenizer.codebooks, weights, strict=True)
+    for level, (usage, book, weight) in enumerate(parts, start=1):
         weightings = _weightings(usage)
-        sigmas = [eta * unit for eta in settings.etas]
+        sigmas = [scale.sigma[level - 1] for scale in scales]
         overlaps = formulas.expected_overlaps(list(weightings.values()), book, sigmas, weight)
         for (weighting, counts), curve in zip(weightings.items(), overlaps, strict=True):
             yield _row(Metric.DISTRIBUTION, formulas.distribution(counts), level, weighting)
-            for eta, overlap in zip(settings.etas, curve.tolist(), strict=True):
-                yield _row(Metric.EXPECTED_OVERLAP, overlap, level, weighting, eta)
-                yield _row(Metric.EFFECTIVE_CAPACITY, formulas.effective_capacity(overlap), level, weighting, eta)
-                yield _row(Metric.GEOMETRY, formulas.geometry(counts, overlap), level, weighting, eta)
+            for scale, overlap in zip(scales, curve.tolist(), strict=True):
+                yield _row(Metric.EXPECTED_OVERLAP, overlap, level, weighting, scale)
+                yield _row(Metric.EFFECTIVE_CAPACITY, formulas.effective_capacity(overlap), level, weighting, scale)
+                yield _row(Metric.GEOMETRY, formulas.geometry(counts, overlap), level, weighting, scale)
 
 
 def _collisions(sids: PrefixSums, distinct: int) -> Iterator[MetricRow]:

@@ -18,7 +18,7 @@ _LOWEST, _HIGHEST = 1e-300, 1e280  # keys of all others: finite, above 0, below 
 
 def sample_key(seed: int, exposure_power: float) -> Column:
     """Key (double) of a row with columns item_id and exposure; weight w = exposure^exposure_power."""
-    variate = -F.log1p(-_uniform(F.xxhash64(_text("item_id"), F.lit(seed))))
+    variate = -F.log1p(-uniform(F.xxhash64(_text("item_id"), F.lit(seed))))
     if exposure_power == 0:
         return variate
     weight = F.pow(F.col("exposure"), F.lit(exposure_power))
@@ -54,10 +54,15 @@ def pair_key(seed: int) -> Column:
 
 def held_out_user(seed: int, share: float) -> Column:
     """Whether the user of a row with column user belongs to the given share of users that only judge."""
-    return _uniform(F.xxhash64(F.lit("user"), "user", F.lit(seed))) < share
+    return uniform(F.xxhash64(F.lit("user"), "user", F.lit(seed))) < share
 
 
-def _uniform(hashed: Column) -> Column:
+def measure_key(purpose: str, seed: int) -> Column:
+    """Key (bigint) of a row with column item_id by which items are drawn for a figure; one order per purpose."""
+    return F.xxhash64(F.lit(purpose), _text("item_id"), F.lit(seed))
+
+
+def uniform(hashed: Column) -> Column:
     """Number inside (0, 1) from the upper 53 bits of a hash."""
     return (F.shiftrightunsigned(hashed, 11).cast("double") + 0.5) / float(2**53)
 

@@ -14,11 +14,18 @@ import pytest
 
 from drq_spark.config import Measure
 from drq_spark.measure.figures import Aggregates, Churn, Totals, all_figures
-from drq_spark.measure.values import LevelUsage, MetricRow, PrefixSums
-from drq_spark.schemas import Metric
+from drq_spark.measure.rulers import latent_scales
+from drq_spark.measure.values import LevelUsage, MetricRow, PrefixSums, Scale
+from drq_spark.schemas import Metric, Ruler
 from drq_spark.tokenizer import Tokenizer
 
 SETTINGS = Measure(etas=(0.5, 2.0), headline_eta=0.5)
+NAMED = (
+    "items quarantine_rate utilization dead_codes perplexity inverse_simpson gini sigma expected_overlap "
+    "effective_capacity distribution geometry unique_sids duplicate_rate shared_rate exact_duplicate_rate "
+    "excess_duplicate_rate largest_bucket collision_mass prefix_entropy conditional_entropy occupied_prefixes "
+    "relative_mse mean_cosine residual_share mean_margin uncertain_share"
+).split()
 TOKENIZER = Tokenizer(
     "t", 1, "none", (np.array([[0], [4]], np.float32), np.array([[0], [1]], np.float32)), latent_rms=(2.0, 2.0)
 )
@@ -56,7 +63,7 @@ def recipe(*, exposed: bool = True, churn: Churn | None = None) -> Aggregates:
 
 
 def figures(aggregates: Aggregates, tokenizer: Tokenizer = TOKENIZER) -> dict[tuple, float]:
-    rows = all_figures(aggregates, tokenizer, SETTINGS)
+    rows = all_figures(aggregates, tokenizer, latent_scales(tokenizer, SETTINGS))
     assert all(isinstance(row, MetricRow) and type(row.value) is float for row in rows)
     table = {(row.metric, row.level, row.weighting, row.eta): row.value for row in rows}
     assert len(table) == len(rows)  # no figure twice
@@ -89,8 +96,8 @@ def test_every_figure_by_hand():
     assert found[("prefix_entropy", 2, "items", None)] == pytest.approx(both)
     assert found[("conditional_entropy", 1, "items", None)] == pytest.approx(first)
     assert found[("conditional_entropy", 2, "items", None)] == pytest.approx(both - first)
-    named = {row[0] for row in found}
-    assert named == {metric.value for metric in Metric} - {"churn", "churn_matched"}
+    assert {row[0] for row in found} == set(NAMED)
+    assert set(NAMED) < {metric.value for metric in Metric}
 
 
 def test_capacity_on_every_level_weighting_and_scale():
@@ -107,6 +114,30 @@ def test_capacity_on_every_level_weighting_and_scale():
             assert found[("geometry", *at)] == pytest.approx(simpson / overlap)
             parts = 2 * found[("distribution", level, weighting, None)] * found[("geometry", *at)]
             assert parts == pytest.approx(found[("effective_capacity", *at)])
+
+
+def test_capacity_under_several_rulers():
+    """Every ruler has its own sigma a level, and its rows say which."""
+    scales = [
+        Scale(Ruler.LATENT, 0.5, (1.0, 1.0)),
+        Scale(Ruler.INPUT, 0.5, (3.0, 0.25), (0.5, 0.125)),
+        Scale(Ruler.AFTER, None, (0.5, 2.0), (0.1, 0.2)),
+    ]
+    rows = all_figures(recipe(), TOKENIZER, scales)
+    found = {(row.metric, row.level, row.weighting, row.ruler, row.eta): row for row in rows}
+    assert len(found) == len(rows)
+    for scale in scales:
+        for level, distance in ((1, 4.0), (2, 1.0)):
+            at, sigma = (level, "items", scale.ruler.value, scale.eta), scale.sigma[level - 1]
+            overlap = overlap_of_two(0.75, 0.25, distance, sigma)
+            assert found[("sigma", *at)].value == sigma
+            error = None if scale.standard_error is None else scale.standard_error[level - 1]
+            assert found[("sigma", *at)].standard_error == error
+            assert found[("expected_overlap", *at)].value == pytest.approx(overlap)
+            assert found[("effective_capacity", *at)].value == pytest.approx(1 / overlap)
+            assert found[("geometry", *at)].value == pytest.approx(0.625 / overlap)
+    perturbed = {row.metric for row in rows if row.ruler is not None}
+    assert perturbed == {"sigma", "expected_overlap", "effective_capacity", "geometry"}
 
 
 def test_figures_by_exposure():

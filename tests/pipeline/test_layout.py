@@ -14,6 +14,7 @@ from drq_spark.assign.items import assign_items, with_suffix
 from drq_spark.inputs.catalogue import read_catalogue
 from drq_spark.measure import aggregate
 from drq_spark.measure.figures import Aggregates, Totals, all_figures
+from drq_spark.measure.rulers import latent_scales
 from drq_spark.sample.draw import draw_sample
 from drq_spark.sample.load import load_sample
 from drq_spark.tokenizer.artifact import tokenizer_id
@@ -93,7 +94,7 @@ def figures_of(sids, done, tokenizer, quarantined, settings):
         ),
         churn=None,
     )
-    rows = all_figures(counted, tokenizer, settings.measure)
+    rows = all_figures(counted, tokenizer, latent_scales(tokenizer, settings.measure))
     return {(row.metric, row.level, row.weighting, row.eta): row.value for row in rows}
 
 
