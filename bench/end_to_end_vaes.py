@@ -31,9 +31,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from catalogues import load
 
 from drq_spark.config import Config, EndToEnd, load_config
+from drq_spark.progress import Progress, silent
 from drq_spark.sample.values import Sample
 from drq_spark.train.bottleneck import Bottleneck, Passed, kmeans_start, quantize
-from drq_spark.train.contract import Progress, TrainingData, silent
+from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import split
 from drq_spark.train.end_to_end import Recipe, fit_end_to_end
 from drq_spark.train.figures import reconstruction_error

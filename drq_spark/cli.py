@@ -164,7 +164,7 @@ def measure(
     if unused := [name for name, value in named.items() if value is not None]:
         raise ConfigError(f"{', '.join(unused)} are for --sids; a run is measured by the settings that it began with")
     resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
-    steps.run_step(resumed, lambda: pipeline.measure(resumed))
+    steps.run_step(resumed, lambda: pipeline.measure(resumed, pipeline.catalogue_of(resumed)))
 
 
 @app.command()

@@ -27,13 +27,14 @@ class ConsoleWatcher:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._notes: list[str] = []
+        self._step = ""
         self._progress: Progress | None = None
         self._bar: TaskID | None = None
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Spinner while it lasts; one line with its time and notes when it is done."""
-        start, self._notes = monotonic(), []
+        start, self._notes, self._step = monotonic(), [], name
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
         drawn = self._console.is_terminal  # a log gets the finished lines only
         with Progress(*columns, console=self._console, transient=True, disable=not drawn) as self._progress:
@@ -52,12 +53,12 @@ class ConsoleWatcher:
         """Kept for the line that ends the step."""
         self._notes.append(text)
 
-    def train(self, stage: str, done: int, total: int, **figures: float) -> None:
+    def progress(self, stage: str, done: int, total: int, **figures: float) -> None:
         """Moves the bar and shows the latest figures."""
         if self._progress is not None and self._bar is not None:
             shown = "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
             self._progress.update(
-                self._bar, description=f"[bold]train[/] {stage} [dim]{shown}[/]", completed=done, total=total
+                self._bar, description=f"[bold]{self._step}[/] {stage} [dim]{shown}[/]", completed=done, total=total
             )
 
     def loading(self, text: str) -> None:

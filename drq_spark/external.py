@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from drq_spark.assign.items import sids_table, with_suffix
 from drq_spark.config import Config
 from drq_spark.errors import InputRefused
+from drq_spark.inputs.attributes import read_attributes
 from drq_spark.inputs.catalogue import Catalogue, read_catalogue
 from drq_spark.inputs.codebooks import F32, read_codebooks
 from drq_spark.inputs.embeddings import row_reasons
@@ -197,9 +198,10 @@ def measure(run: Run, given: Given) -> None:
             dim=given.dim or None,
             items=given.catalogue.df if given.catalogue else None,
             events=read_events(run.spark, run.config, given.sids.id_type),
+            attributes=read_attributes(run.spark, run.config, given.sids.id_type) if given.catalogue else None,
         )
         known = Known(run.state.rows_in, run.state.rows_quarantined or 0, fidelity=rows)
-        write_figures(run, measured(subject, known))
+        write_figures(run, measured(subject, known, run.watcher.progress))
 
 
 def _described(run: Run, given: Given, sids: DataFrame) -> tuple[Tokenizer | None, list[MetricRow]]:

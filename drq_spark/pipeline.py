@@ -19,6 +19,8 @@ from pyspark.sql import functions as F
 from drq_spark.assign.items import assign_items, sids_table, totals_table, with_suffix
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused
+from drq_spark.inputs.after import read_after
+from drq_spark.inputs.attributes import read_attributes
 from drq_spark.inputs.catalogue import Catalogue, read_catalogue
 from drq_spark.inputs.events import events_fingerprint, read_events, with_exposure
 from drq_spark.inputs.tables import damage_refused
@@ -96,7 +98,7 @@ def to_figures(run: Run, catalogue: Catalogue) -> None:
     sample(run, catalogue)
     train(run)
     assign(run, catalogue)
-    measure(run)
+    measure(run, catalogue)
 
 
 def begin(
@@ -210,7 +212,7 @@ def train(run: Run) -> None:
         drawn = _load(run)
         data = split(drawn, run.config)
         del drawn  # the prepared copy is enough: training holds the sample twice, not three times
-        tokenizer = fit_tokenizer(data, run.config, run.watcher.train)
+        tokenizer = fit_tokenizer(data, run.config, run.watcher.progress)
         folder = save_tokenizer(tokenizer, run.store.tokenizers)
         run.state = replace(run.state, tokenizer_id=tokenizer_id(tokenizer))
         run.watcher.note(f"tokenizer in {folder}")
@@ -237,11 +239,11 @@ def assign(run: Run, catalogue: Catalogue) -> None:
         check_rows(run)
 
 
-def measure(run: Run) -> None:
+def measure(run: Run, catalogue: Catalogue) -> None:
     """Compute all figures of the run into their tables.
 
     Raises:
-        ConfigError: the run has no SIDs.
+        ConfigError: the run has no SIDs. InputRefused: the second version of the embeddings cannot be used.
     """
     _refuse_published(run)
     with run.step("measure"):
@@ -256,10 +258,14 @@ def measure(run: Run) -> None:
             tokenizer_id=identity,
             tokenizer=tokenizer,
             dim=run.state.dim,
+            items=catalogue.df,
+            events=read_events(run.spark, run.config, run.state.id_type),
+            attributes=read_attributes(run.spark, run.config, run.state.id_type),
+            after=read_after(run.spark, run.config, run.state.id_type),
         )
         quarantined = run.store.read(SID_QUARANTINE, run.state.run_id).count()
         known = Known(run.state.rows_in, quarantined, _totals(run), _churn(run, sids, tokenizer))
-        write_figures(run, measured(subject, known))
+        write_figures(run, measured(subject, known, run.watcher.progress))
         run.state = replace(run.state, status=Status.MEASURED.value)
 
 

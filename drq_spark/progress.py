@@ -7,6 +7,17 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
+class Progress(Protocol):
+    """Receives what a person watching should see; the command line draws it, tests record it."""
+
+    def __call__(self, stage: str, done: int, total: int, **figures: float) -> None:
+        """`stage` has finished step `done` of `total`; `figures` are the latest values by name."""
+
+
+def silent(stage: str, done: int, total: int, **figures: float) -> None:
+    """A `Progress` that shows nothing."""
+
+
 class Watcher(Protocol):
     """Follows a run step by step."""
 
@@ -19,8 +30,8 @@ class Watcher(Protocol):
     def note(self, text: str) -> None:
         """One line about what the current step found."""
 
-    def train(self, stage: str, done: int, total: int, **figures: float) -> None:
-        """Progress inside training, see `drq_spark.train.contract.Progress`."""
+    def progress(self, stage: str, done: int, total: int, **figures: float) -> None:
+        """Progress inside the current step, a `Progress`."""
 
 
 class Silent:
@@ -37,7 +48,7 @@ class Silent:
     def note(self, text: str) -> None:
         """Nothing is shown."""
 
-    def train(self, stage: str, done: int, total: int, **figures: float) -> None:
+    def progress(self, stage: str, done: int, total: int, **figures: float) -> None:
         """Nothing is shown."""
 
 

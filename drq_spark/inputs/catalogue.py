@@ -22,6 +22,7 @@ from drq_spark.sample.keys import key_bucket, sample_key
 from drq_spark.schemas import Reason
 
 _INTEGERS = (T.ByteType, T.ShortType, T.IntegerType, T.LongType)
+_WHAT = "items table"
 _LOW_BITS = 2**28 - 1  # sums of 28-bit numbers fit a bigint up to 3 * 10^10 rows
 
 
@@ -73,42 +74,41 @@ def read_catalogue(spark: SparkSession, config: Config) -> Catalogue:
     df = canonical(source, config.items)
     with damage_refused(config.items.path, "items table"):
         profile = _profile(df, config)
-    kept, set_aside = _one_row_per_id(df, profile)
+    kept, set_aside = one_row_per_id(df, duplicates=profile.duplicates)
     return Catalogue(kept, set_aside, df.schema["item_id"].dataType.simpleString(), profile)
 
 
-def canonical(source: DataFrame, items: Items) -> DataFrame:
-    """Rename and cast the user's columns to the catalogue columns.
+def canonical(source: DataFrame, items: Items, what: str = _WHAT) -> DataFrame:
+    """Rename and cast the user's columns to the catalogue columns; `what` names the table in messages.
 
     Raises:
         InputRefused: a column is missing or of an unusable type.
     """
-    what = "items table"
     item_id = column(source, items.id, "items.id", what)
     embedding = column(source, items.embedding, "items.embedding", what)
     exposure = F.lit(None) if items.exposure is None else column(source, items.exposure, "items.exposure", what)
-    _check_id_type(source, items.id)
+    _check_id_type(source, items.id, what)
     if items.exposure is not None and not isinstance(source.schema[items.exposure].dataType, T.NumericType):
         raise InputRefused(
-            f"items table: exposure column {items.exposure!r} is {_type_of(source, items.exposure)}; "
+            f"{what}: exposure column {items.exposure!r} is {_type_of(source, items.exposure)}; "
             "it must be a number"
         )
-    array = _float32(embedding, source, items.embedding).alias("embedding")
+    array = _float32(embedding, source, items.embedding, what).alias("embedding")
     chosen = source.select(item_id.alias("item_id"), array, exposure.cast("double").alias("exposure"))
     if items.exposure is not None:
         chosen = chosen.withColumn("exposure", F.coalesce("exposure", F.lit(0.0)))
     return chosen.withColumn("embedding_hash", F.xxhash64("embedding"))
 
 
-def _check_id_type(source: DataFrame, name: str) -> None:
+def _check_id_type(source: DataFrame, name: str, what: str) -> None:
     if not isinstance(source.schema[name].dataType, (T.StringType, *_INTEGERS)):
         raise InputRefused(
-            f"items table: id column {name!r} is {_type_of(source, name)}; "
+            f"{what}: id column {name!r} is {_type_of(source, name)}; "
             "ids must be a string or an integer type, cast it"
         )
 
 
-def _float32(embedding: Column, source: DataFrame, name: str) -> Column:
+def _float32(embedding: Column, source: DataFrame, name: str, what: str) -> Column:
     kind = source.schema[name].dataType
     if isinstance(kind, T.BinaryType):
         return embedding
@@ -119,7 +119,7 @@ def _float32(embedding: Column, source: DataFrame, name: str) -> Column:
 
         return F.when(embedding.isNotNull(), vector_to_array(embedding, "float32"))
     raise InputRefused(
-        f"items table: embedding column {name!r} is {_type_of(source, name)}; it must be array<float>, array<double>, "
+        f"{what}: embedding column {name!r} is {_type_of(source, name)}; it must be array<float>, array<double>, "
         "binary (little-endian float32) or an ml Vector"
     )
 
@@ -215,14 +215,14 @@ def _fingerprint(df: DataFrame, parts: list[T.Row]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _one_row_per_id(df: DataFrame, profile: Profile) -> tuple[DataFrame, DataFrame]:
-    """Rows to assign, and (item_id, reason) of the others.
+def one_row_per_id(df: DataFrame, *, duplicates: bool) -> tuple[DataFrame, DataFrame]:
+    """Rows to assign, and (item_id, reason) of the others; `duplicates` tells whether some id has more than one row.
 
     Of several rows with one id one stays: the one with the lowest embedding hash among those that have an embedding.
     """
     without_id = df.where(F.col("item_id").isNull())
     null_ids = without_id.select("item_id", F.lit(Reason.NULL_ID.value).alias("reason"))
-    if not profile.duplicates:
+    if not duplicates:
         return df.where(F.col("item_id").isNotNull()), null_ids
     repeated = df.groupBy("item_id").count().where("count > 1 AND item_id IS NOT NULL").select("item_id")
     unique = df.where(F.col("item_id").isNotNull()).join(repeated, "item_id", "left_anti")

@@ -19,7 +19,7 @@ from drq_spark.inputs.embeddings import checked_rows
 from drq_spark.measure.subject import Subject
 from drq_spark.sample.behaviour import consecutive
 from drq_spark.sample.keys import query_key
-from drq_spark.sample.load import chunks, matrix
+from drq_spark.sample.load import chunks, embedding_matrix
 from drq_spark.tokenizer.model import Normalize, normalized
 
 F32 = NDArray[np.float32]
@@ -142,7 +142,7 @@ def _vectors(subject: Subject, ids: pa.Array) -> tuple[pa.Array, F32]:
     rows = staged.count()
     x, found, filled = np.empty((rows, dim), np.float32), [ids[:0]], 0
     for chunk in chunks(staged, "key", rows * dim * 4):
-        x[filled : filled + len(chunk)] = normalized(matrix(chunk, dim), normalize)
+        x[filled : filled + len(chunk)] = normalized(embedding_matrix(chunk, dim), normalize)
         found.append(chunk.column("item_id").combine_chunks())
         filled += len(chunk)
     pa.default_memory_pool().release_unused()

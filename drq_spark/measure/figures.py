@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drq_spark.config import Measure
 from drq_spark.measure import formulas
-from drq_spark.measure.values import BucketSums, LevelUsage, Mass, MetricRow, PrefixSums, Segments, SegmentSums
-from drq_spark.schemas import Metric, Ruler
+from drq_spark.measure.values import (
+    BucketSums,
+    LevelUsage,
+    Mass,
+    MetricRow,
+    PrefixSums,
+    Scale,
+    Segments,
+    SegmentSums,
+)
+from drq_spark.schemas import Metric
 from drq_spark.tokenizer import Tokenizer
 
 ITEMS, EXPOSURE = "items", "exposure"
@@ -60,12 +68,16 @@ class Aggregates:
     churn: Churn | None
 
 
-def all_figures(aggregates: Aggregates, tokenizer: Tokenizer | None, settings: Measure) -> list[MetricRow]:
-    """Every figure of a run; figures that do not exist (no variance, no exposure, no codebooks) have no row."""
+def all_figures(aggregates: Aggregates, tokenizer: Tokenizer | None, scales: Sequence[Scale]) -> list[MetricRow]:
+    """Every figure that counts and codebooks give, the capacity of the levels at each of the scales.
+
+    Figures that do not exist (no variance, no exposure, no codebooks) have no row.
+    """
     rows = [
         *_catalogue(aggregates),
         *_usage(aggregates.usage),
-        *_capacity(aggregates.usage, tokenizer, settings),
+        *_sigmas(scales),
+        *_capacity(aggregates.usage, tokenizer, scales),
         *_collisions(aggregates.buckets),
         *(_segments(aggregates.segments, aggregates.buckets.segments) if aggregates.segments else ()),
         *_prefixes(aggregates.prefixes),
@@ -75,9 +87,12 @@ def all_figures(aggregates: Aggregates, tokenizer: Tokenizer | None, settings: M
     return [row for row in rows if isfinite(row.value)]
 
 
-def _row(metric: Metric, value: float, level: int = 0, weighting: str = ITEMS, eta: float | None = None) -> MetricRow:
-    ruler = None if eta is None else Ruler.LATENT.value
-    return MetricRow(metric.value, level, weighting, eta, float(value), ruler=ruler)
+def _row(
+    metric: Metric, value: float, level: int = 0, weighting: str = ITEMS, scale: Scale | None = None
+) -> MetricRow:
+    if scale is None:
+        return MetricRow(metric.value, level, weighting, None, float(value))
+    return MetricRow(metric.value, level, weighting, scale.eta, float(value), ruler=scale.ruler.value)
 
 
 def _catalogue(aggregates: Aggregates) -> Iterator[MetricRow]:
@@ -106,28 +121,36 @@ def _usage_of_level(
     yield _row(Metric.GINI, formulas.gini(counts), level, weighting)
 
 
-def _capacity(levels: Sequence[LevelUsage], tokenizer: Tokenizer | None, settings: Measure) -> Iterator[MetricRow]:
+def _sigmas(scales: Sequence[Scale]) -> Iterator[MetricRow]:
+    for scale in scales:
+        errors = scale.standard_error or (None,) * len(scale.sigma)
+        for level, (sigma, error) in enumerate(zip(scale.sigma, errors, strict=True), start=1):
+            yield replace(_row(Metric.SIGMA, sigma, level, ITEMS, scale), standard_error=error)
+
+
+def _capacity(
+    levels: Sequence[LevelUsage], tokenizer: Tokenizer | None, scales: Sequence[Scale]
+) -> Iterator[MetricRow]:
     """What is left of K: by use on every level, and the capacity curve where the codewords are known."""
     for level, usage in enumerate(levels, start=1):
         for weighting, counts in _weightings(usage).items():
             yield _row(Metric.DISTRIBUTION, formulas.distribution(counts), level, weighting)
     if tokenizer is not None:
-        yield from _curve(levels, tokenizer, settings)
+        yield from _curve(levels, tokenizer, scales)
 
 
-def _curve(levels: Sequence[LevelUsage], tokenizer: Tokenizer, settings: Measure) -> Iterator[MetricRow]:
-    """The capacity curve; sigma = eta * latent_rms, one unit for all levels unless they weigh differently."""
+def _curve(levels: Sequence[LevelUsage], tokenizer: Tokenizer, scales: Sequence[Scale]) -> Iterator[MetricRow]:
     weights = tokenizer.weights or (None,) * tokenizer.levels
-    parts = zip(levels, tokenizer.codebooks, weights, tokenizer.latent_rms, strict=True)
-    for level, (usage, book, weight, unit) in enumerate(parts, start=1):
+    parts = zip(levels, tokenizer.codebooks, weights, strict=True)
+    for level, (usage, book, weight) in enumerate(parts, start=1):
         weightings = _weightings(usage)
-        sigmas = [eta * unit for eta in settings.etas]
+        sigmas = [scale.sigma[level - 1] for scale in scales]
         overlaps = formulas.expected_overlaps(list(weightings.values()), book, sigmas, weight)
         for (weighting, counts), curve in zip(weightings.items(), overlaps, strict=True):
-            for eta, overlap in zip(settings.etas, curve.tolist(), strict=True):
-                yield _row(Metric.EXPECTED_OVERLAP, overlap, level, weighting, eta)
-                yield _row(Metric.EFFECTIVE_CAPACITY, formulas.effective_capacity(overlap), level, weighting, eta)
-                yield _row(Metric.GEOMETRY, formulas.geometry(counts, overlap), level, weighting, eta)
+            for scale, overlap in zip(scales, curve.tolist(), strict=True):
+                yield _row(Metric.EXPECTED_OVERLAP, overlap, level, weighting, scale)
+                yield _row(Metric.EFFECTIVE_CAPACITY, formulas.effective_capacity(overlap), level, weighting, scale)
+                yield _row(Metric.GEOMETRY, formulas.geometry(counts, overlap), level, weighting, scale)
 
 
 def _collisions(buckets: BucketSums) -> Iterator[MetricRow]:

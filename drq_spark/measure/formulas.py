@@ -24,6 +24,9 @@ from scipy.special import erfc, xlogy
 F64 = NDArray[np.float64]
 Counts = NDArray[np.integer] | NDArray[np.floating]
 
+REACH = 17.8
+"""Codewords further apart than this many sigma overlap by less than 1e-18, which counts as 0."""
+
 _TILE_ELEMENTS = 2**21  # float64 numbers of one block of codewords or of distances: 16 MiB
 _SUMMED = 1e-9  # relative error of sums of floats in any order
 _CANCELLED = 2.0**-20  # squared distances this small beside the norms have lost too many digits to subtraction
@@ -132,7 +135,7 @@ def codeword_overlap(distance: ArrayLike, sigma: float) -> F64:
     """Overlap of two codewords blurred by N(0, sigma^2 I): OVL = 2 Phi(-d / (2 sigma)) = erfc(d / (2 sqrt2 sigma)).
 
     Source: DRQ. The area that the two bells share: twice the chance that one blurred codeword ends up nearer to the
-    other. 1 at distance 0, whatever sigma; at sigma = 0 it is 0 elsewhere.
+    other. 1 at distance 0, whatever sigma; at sigma = 0 it is 0 elsewhere, as it is beyond `REACH`.
 
     Args:
         distance: Euclidean distances, any shape, not negative.
@@ -145,8 +148,13 @@ def codeword_overlap(distance: ArrayLike, sigma: float) -> F64:
         raise ValueError(f"sigma must be 0 or more, not {sigma}")
     apart = np.asarray(distance, np.float64)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        overlap = np.asarray(erfc(apart / sigma / np.sqrt(8.0)))
-    return np.where(apart > 0, overlap, 1.0)
+        scaled = np.where(apart > 0, apart / (sigma * np.sqrt(8.0)), 0.0)
+    near = scaled < REACH / np.sqrt(8.0)
+    if near.mean() > 0.5:  # picking them out would cost more than the rest of erfc
+        return np.where(near, erfc(scaled), 0.0)
+    overlap = np.zeros(scaled.shape)
+    overlap[near] = erfc(scaled[near])  # not erfc(.., where=near): that breaks the heap with some versions of scipy
+    return overlap
 
 
 def expected_overlap(counts: Counts, codebook: NDArray[np.floating], sigma: float) -> float:
@@ -183,11 +191,14 @@ def expected_overlaps(
         raise ValueError(f"the codebook must be [{shares.shape[1]}, d], not of shape {codebook.shape}")
     shares, codewords = _merged(shares, codebook)
     between = np.zeros((len(shares), len(sigmas)))
-    for rows, columns, distance in _distances(codebook, codewords, weight):
+    for rows, columns, distance in pair_distances(codebook, codewords, weight):
+        if rows == columns:
+            np.fill_diagonal(distance, np.inf)
+        nearest = distance.min()
         for index, sigma in enumerate(sigmas):
+            if nearest > REACH * sigma:
+                continue
             overlap = codeword_overlap(distance, sigma)
-            if rows == columns:
-                np.fill_diagonal(overlap, 0.0)
             pairs = ((shares[:, rows] @ overlap) * shares[:, columns]).sum(axis=1)
             between[:, index] += pairs if rows == columns else 2 * pairs
     # the diagonal apart, without rounding of distances: K_eff = 1 / sum pi^2 exactly where no codewords overlap
@@ -204,10 +215,18 @@ def _merged(shares: F64, codebook: NDArray[np.floating]) -> tuple[F64, NDArray[n
     return merged.T, used[np.unique(group, return_index=True)[1]]
 
 
-def _distances(
+def pair_distances(
     codebook: NDArray[np.floating], codewords: NDArray[np.intp], weight: NDArray[np.floating] | None
 ) -> Iterator[tuple[slice, slice, F64]]:
-    """Boundary distances of all pairs of these codewords, in blocks (rows, columns) on and above the diagonal."""
+    """Distances across the boundary of all pairs of some codewords, see `expected_overlaps`.
+
+    Args:
+        codebook: [K, d]. codewords: rows of it, int [M]. weight: [d], None for ones.
+
+    Yields:
+        (rows, columns, distances float64 [rows, columns]): parts of the M x M matrix on and above the diagonal, at most
+        1024 wide. Where rows == columns the block is symmetric.
+    """
     centre = codebook[codewords].mean(axis=0, dtype=np.float64)
     step = max(1, min(_TILE_ELEMENTS // max(1, codebook.shape[1]), 1024))
     blocks = [slice(start, min(start + step, len(codewords))) for start in range(0, len(codewords), step)]

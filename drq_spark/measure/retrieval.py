@@ -35,7 +35,7 @@ def retrieval(subject: Subject) -> list[MetricRow]:
     Raises:
         ConsistencyError: a tokenizer gave the SIDs, and the items with a usable embedding are not those with a SID.
     """
-    searched = subject.tokenizer is not None and subject.items is not None
+    searched = subject.rebuilds and subject.items is not None
     if not searched and subject.events is None:
         return []
     drawn = draw(subject)

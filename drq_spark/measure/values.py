@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.schemas import Ruler
+
 
 @dataclass(frozen=True)
 class MetricRow:
@@ -20,6 +22,22 @@ class MetricRow:
     value: float
     standard_error: float | None = None
     ruler: str | None = None
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How far a perturbation moves the latents.
+
+    Attributes:
+        ruler: what is perturbed. eta: its scale, see `schemas.METRICS`; None for a second version.
+        sigma: RMS displacement per effective coordinate of W^l z, one number a level.
+        standard_error: of sigma, one number a level; None where sigma is no estimate.
+    """
+
+    ruler: Ruler
+    eta: float | None
+    sigma: tuple[float, ...]
+    standard_error: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

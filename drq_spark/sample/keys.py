@@ -18,7 +18,7 @@ _LOWEST, _HIGHEST = 1e-300, 1e280  # keys of all others: finite, above 0, below 
 
 def sample_key(seed: int, exposure_power: float) -> Column:
     """Key (double) of a row with columns item_id and exposure; weight w = exposure^exposure_power."""
-    variate = -F.log1p(-_uniform(F.xxhash64(_text("item_id"), F.lit(seed))))
+    variate = -F.log1p(-uniform(F.xxhash64(_text("item_id"), F.lit(seed))))
     if exposure_power == 0:
         return variate
     weight = F.pow(F.col("exposure"), F.lit(exposure_power))
@@ -64,7 +64,7 @@ def user_key(seed: int) -> Column:
 
 def bucket_key(seed: int) -> Column:
     """Key (double) of a row with columns sid and items (n): -ln(1 - u) / n, so that P(key < t) = 1 - exp(-n t)."""
-    return -F.log1p(-_uniform(F.xxhash64(F.lit("bucket"), "sid", F.lit(seed)))) / F.col("items")
+    return -F.log1p(-uniform(F.xxhash64(F.lit("bucket"), "sid", F.lit(seed)))) / F.col("items")
 
 
 def member_key(seed: int) -> Column:
@@ -74,7 +74,7 @@ def member_key(seed: int) -> Column:
 
 def held_out_user(seed: int, share: float) -> Column:
     """Whether the user of a row with column user belongs to the given share of users that only judge."""
-    return _uniform(user_key(seed)) < share
+    return uniform(user_key(seed)) < share
 
 
 def query_key(seed: int) -> Column:
@@ -89,10 +89,15 @@ def noise_key(seed: int) -> Column:
 
 def drawn(purpose: str, seed: int, share: float) -> Column:
     """Whether a row with column item_id is of the share of items drawn for a purpose; each purpose draws its own."""
-    return _uniform(F.xxhash64(F.lit(purpose), _text("item_id"), F.lit(seed))) < share
+    return uniform(F.xxhash64(F.lit(purpose), _text("item_id"), F.lit(seed))) < share
 
 
-def _uniform(hashed: Column) -> Column:
+def measure_key(purpose: str, seed: int) -> Column:
+    """Key (bigint) of a row with column item_id by which items are drawn for a figure; one order per purpose."""
+    return F.xxhash64(F.lit(purpose), _text("item_id"), F.lit(seed))
+
+
+def uniform(hashed: Column) -> Column:
     """Number inside (0, 1) from the upper 53 bits of a hash."""
     return (F.shiftrightunsigned(hashed, 11).cast("double") + 0.5) / float(2**53)
 

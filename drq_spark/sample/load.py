@@ -32,7 +32,7 @@ def load_sample(sample: DataFrame, dim: int) -> Sample:
     ids, vectors, filled = hashlib.sha256(), hashlib.sha256(), 0  # two, so that chunks leave no mark
     for chunk in chunks(sample, "sample_key", rows * dim * 4):
         part = slice(filled, filled + len(chunk))
-        x[part] = block = matrix(chunk, dim)
+        x[part] = block = embedding_matrix(chunk, dim)
         split_key[part] = chunk.column("split_key")
         exposure[part] = chunk.column("exposure")
         ids.update("".join(f"{item}\0" for item in chunk.column("item_id").cast(pa.string()).to_pylist()).encode())
@@ -64,7 +64,7 @@ def load_behaviour(items: DataFrame, pairs: DataFrame, dim: int) -> Behaviour:
     ids: list[pa.Table] = []
     for chunk in chunks(items, "split_key", rows * dim * 4):
         part = slice(filled, filled + len(chunk))
-        x[part], split_key[part] = matrix(chunk, dim), chunk.column("split_key")
+        x[part], split_key[part] = embedding_matrix(chunk, dim), chunk.column("split_key")
         ids.append(chunk.select(["item_id"]))
         filled += len(chunk)
     found = _rows_of_pairs(pairs, pa.concat_tables(ids).column("item_id").combine_chunks())
@@ -85,8 +85,8 @@ def _rows_of_pairs(pairs: DataFrame, ids: pa.Array) -> tuple[I64, I64]:
     return np.concatenate(parts[False]), np.concatenate(parts[True])
 
 
-def matrix(chunk: pa.Table, dim: int) -> NDArray[np.float32]:
-    """float32 [n, dim] of the embedding column."""
+def embedding_matrix(chunk: pa.Table, dim: int) -> NDArray[np.float32]:
+    """float32 [n, dim] of the column embedding (array<float>, no NULLs)."""
     return np.asarray(chunk.column("embedding").combine_chunks().flatten().to_numpy().reshape(-1, dim))
 
 

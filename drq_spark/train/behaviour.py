@@ -19,10 +19,11 @@ from torch import Tensor
 
 from drq_spark.config import Behaviour, Config
 from drq_spark.errors import ConfigError, InputRefused
+from drq_spark.progress import Progress
 from drq_spark.tokenizer.network import ResidualMLP
 from drq_spark.train.behaviour_figures import held_out_auc
 from drq_spark.train.blocks import row_blocks
-from drq_spark.train.contract import Progress, TrainingData, TrainingPairs
+from drq_spark.train.contract import TrainingData, TrainingPairs
 from drq_spark.train.contrastive import PAIRS_STREAM, PairLoss
 from drq_spark.train.descent import Descent
 from drq_spark.train.networks import Coordinates, SkipNetwork

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from drq_spark.config import Config
-from drq_spark.train.contract import Progress
+from drq_spark.progress import Progress
 from drq_spark.train.kmeans import assign, fit_codebook
 
 _OPPOSITE = 1e-3  # a sum of two unit vectors shorter than this: no rotation is well defined

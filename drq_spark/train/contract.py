@@ -9,20 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.config import Config
+from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
 
 F32 = NDArray[np.float32]
-
-
-class Progress(Protocol):
-    """Receives what a person watching should see; the command line draws it, tests record it."""
-
-    def __call__(self, stage: str, done: int, total: int, **figures: float) -> None:
-        """`stage` has finished step `done` of `total`; `figures` are the latest values by name."""
-
-
-def silent(stage: str, done: int, total: int, **figures: float) -> None:
-    """A `Progress` that shows nothing."""
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError
+from drq_spark.progress import Progress, silent
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import normalized
 from drq_spark.train.blocks import row_blocks
-from drq_spark.train.contract import Progress, Trainer, TrainingData, TrainingPairs, silent
+from drq_spark.train.contract import Trainer, TrainingData, TrainingPairs
 from drq_spark.train.figures import reconstruction_error
 from drq_spark.train.guard import refuse_memorising_decoder
 from drq_spark.train.memory import behaviour_bytes

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.config import Config
+from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.train.contract import Progress, TrainingData
+from drq_spark.train.contract import TrainingData
 from drq_spark.train.kmeans import require_rows
 from drq_spark.train.latents import latents_of
 from drq_spark.train.memory import books_bytes, prepared_bytes, vae_bytes

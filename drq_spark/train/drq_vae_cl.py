@@ -16,10 +16,11 @@ from typing import Any
 from torch import Tensor
 
 from drq_spark.config import Config
+from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.train.behaviour import require_behaviour
 from drq_spark.train.behaviour_figures import held_out_auc
-from drq_spark.train.contract import Progress, TrainingData, TrainingPairs
+from drq_spark.train.contract import TrainingData, TrainingPairs
 from drq_spark.train.contrastive import PAIRS_STREAM, PairLoss
 from drq_spark.train.drq_vae import quantized_vae, training_bytes
 from drq_spark.train.kmeans import require_rows

@@ -21,12 +21,13 @@ from torch import Tensor
 
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError
+from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms
 from drq_spark.tokenizer.network import Decoder, Encoder
 from drq_spark.train.beam import Layer, refine
 from drq_spark.train.blocks import row_blocks
-from drq_spark.train.contract import Progress, TrainingData
+from drq_spark.train.contract import TrainingData
 from drq_spark.train.figures import sample_figures
 from drq_spark.train.kmeans import Balance, fit_codebook, require_rows, standardize, sum_by_code
 from drq_spark.train.runtime import choose_device, random_stream

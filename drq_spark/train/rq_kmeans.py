@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from drq_spark.config import Config
+from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.train.contract import Progress, TrainingData
+from drq_spark.train.contract import TrainingData
 from drq_spark.train.memory import books_bytes, prepared_bytes
 from drq_spark.train.residual import quantized
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from drq_spark.config import Config, RqVae
+from drq_spark.progress import Progress
 from drq_spark.train.bottleneck import (
     Bottleneck,
     Passed,
@@ -25,7 +26,6 @@ from drq_spark.train.bottleneck import (
     rotated,
     straight_through,
 )
-from drq_spark.train.contract import Progress
 from drq_spark.train.end_to_end import EndToEndTrainer
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from drq_spark.config import Config, RqpVae
+from drq_spark.progress import Progress
 from drq_spark.train.bottleneck import (
     Bottleneck,
     Passed,
@@ -26,7 +27,6 @@ from drq_spark.train.bottleneck import (
     quantize,
     straight_through,
 )
-from drq_spark.train.contract import Progress
 from drq_spark.train.end_to_end import EndToEndTrainer
 from drq_spark.train.kmeans import sum_by_code
 

@@ -14,17 +14,19 @@ import pytest
 
 from drq_spark.config import Measure
 from drq_spark.measure.figures import Aggregates, Churn, Totals, all_figures
+from drq_spark.measure.rulers import latent_scales
 from drq_spark.measure.values import (
     BucketSums,
     LevelUsage,
     Mass,
     MetricRow,
     PrefixSums,
+    Scale,
     Segments,
     SegmentSums,
     Thresholds,
 )
-from drq_spark.schemas import Metric
+from drq_spark.schemas import Metric, Ruler
 from drq_spark.tokenizer import Tokenizer
 
 OTHERWISE = {
@@ -100,7 +102,7 @@ def recipe(*, exposed: bool = True, churn: Churn | None = None) -> Aggregates:
 
 
 def figures(aggregates: Aggregates, tokenizer: Tokenizer = TOKENIZER) -> dict[tuple, float]:
-    rows = all_figures(aggregates, tokenizer, SETTINGS)
+    rows = all_figures(aggregates, tokenizer, latent_scales(tokenizer, SETTINGS))
     assert all(isinstance(row, MetricRow) and type(row.value) is float for row in rows)
     table = {(row.metric, row.level, row.weighting, row.eta): row.value for row in rows}
     assert len(table) == len(rows)  # no figure twice
@@ -153,6 +155,30 @@ def test_capacity_on_every_level_weighting_and_scale():
             assert found[("geometry", *at)] == pytest.approx(simpson / overlap)
             parts = 2 * found[("distribution", level, weighting, None)] * found[("geometry", *at)]
             assert parts == pytest.approx(found[("effective_capacity", *at)])
+
+
+def test_capacity_under_several_rulers():
+    """Every ruler has its own sigma a level, and its rows say which."""
+    scales = [
+        Scale(Ruler.LATENT, 0.5, (1.0, 1.0)),
+        Scale(Ruler.INPUT, 0.5, (3.0, 0.25), (0.5, 0.125)),
+        Scale(Ruler.AFTER, None, (0.5, 2.0), (0.1, 0.2)),
+    ]
+    rows = all_figures(recipe(), TOKENIZER, scales)
+    found = {(row.metric, row.level, row.weighting, row.ruler, row.eta): row for row in rows}
+    assert len(found) == len(rows)
+    for scale in scales:
+        for level, distance in ((1, 4.0), (2, 1.0)):
+            at, sigma = (level, "items", scale.ruler.value, scale.eta), scale.sigma[level - 1]
+            overlap = overlap_of_two(0.75, 0.25, distance, sigma)
+            assert found[("sigma", *at)].value == sigma
+            error = None if scale.standard_error is None else scale.standard_error[level - 1]
+            assert found[("sigma", *at)].standard_error == error
+            assert found[("expected_overlap", *at)].value == pytest.approx(overlap)
+            assert found[("effective_capacity", *at)].value == pytest.approx(1 / overlap)
+            assert found[("geometry", *at)].value == pytest.approx(0.625 / overlap)
+    perturbed = {row.metric for row in rows if row.ruler is not None}
+    assert perturbed == {"sigma", "expected_overlap", "effective_capacity", "geometry"}
 
 
 def test_figures_by_exposure():

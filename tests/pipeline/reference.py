@@ -181,6 +181,7 @@ def _usage(artifact: Artifact, codes: Any, weight: Any, weighting: str, etas: Se
         figures |= {(name, level, weighting, None): value for name, value in plain.items()}
         for eta in etas:
             sigma = eta * artifact.latent_rms[level - 1]
+            figures["sigma", level, "items", eta] = sigma
             overlap = sum(
                 share[i] * share[j] * math.erfc(_apart(book[i], book[j], weight_of) / (2 * math.sqrt(2) * sigma))
                 for i in range(size)

@@ -15,6 +15,7 @@ from drq_spark.inputs.catalogue import read_catalogue
 from drq_spark.measure import aggregate
 from drq_spark.measure.collisions import bucket_sums, sid_counts
 from drq_spark.measure.figures import Aggregates, Totals, all_figures
+from drq_spark.measure.rulers import latent_scales
 from drq_spark.measure.segments import segment_thresholds, usage_by_segment
 from drq_spark.measure.subject import Subject
 from drq_spark.measure.values import Segments
@@ -102,7 +103,7 @@ def figures_of(sids, done, tokenizer, quarantined, settings):
         ),
         churn=None,
     )
-    rows = all_figures(counted, tokenizer, settings.measure)
+    rows = all_figures(counted, tokenizer, latent_scales(tokenizer, settings.measure))
     return {(row.metric, row.level, row.weighting, row.eta): row.value for row in rows}
 
 

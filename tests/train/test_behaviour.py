@@ -14,10 +14,11 @@ from train.habits import sample_of
 
 from drq_spark.config import Config, load_config
 from drq_spark.errors import ConfigError, InputRefused, TrainingFailed
+from drq_spark.progress import silent
 from drq_spark.train import behaviour, behaviour_figures
 from drq_spark.train.behaviour import BehaviourModel, train_behaviour
 from drq_spark.train.behaviour_figures import behaviour_auc
-from drq_spark.train.contract import TrainingData, TrainingPairs, silent
+from drq_spark.train.contract import TrainingData, TrainingPairs
 from drq_spark.train.driver import split
 
 F32 = NDArray[np.float32]

@@ -10,12 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from drq_spark.config import Config, load_config
+from drq_spark.progress import silent
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.network import BehaviourEncoder, ContentDecoder, unit_rows
 from drq_spark.train import drq
 from drq_spark.train.behaviour import BehaviourModel, train_behaviour
 from drq_spark.train.behaviour_figures import behaviour_auc
-from drq_spark.train.contract import TrainingData, TrainingPairs, silent
+from drq_spark.train.contract import TrainingData, TrainingPairs
 from drq_spark.train.figures import encoded, reconstruction_error
 from drq_spark.train.latents import latents_of
 from drq_spark.train.readout import Readout, chosen_weight

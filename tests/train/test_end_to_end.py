@@ -12,12 +12,13 @@ from torch import Tensor
 
 from drq_spark.config import Config, RqpVae, RqVae, load_config
 from drq_spark.errors import TrainingFailed
+from drq_spark.progress import silent
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.train import end_to_end
 from drq_spark.train.bottleneck import commitment, quantize, rotated, straight_through
 from drq_spark.train.collapse import collapse_warnings
-from drq_spark.train.contract import TrainingData, silent
+from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import train_tokenizer
 from drq_spark.train.figures import LevelFigures
 from drq_spark.train.rq_vae import LearnedBooks, RqVaeTrainer, codebook_loss

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from drq_spark.config import Config, load_config
 from drq_spark.errors import ConfigError
+from drq_spark.progress import silent
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.train import kmeans, residual
 from drq_spark.train.beam import Layer, beam_codes
-from drq_spark.train.contract import TrainingData, silent
+from drq_spark.train.contract import TrainingData
 from drq_spark.train.figures import reconstruction_error
 from drq_spark.train.residual import quantized
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from drq_spark.config import Config, load_config
 from drq_spark.errors import TrainingFailed
+from drq_spark.progress import silent
 from drq_spark.sample.values import Sample
 from drq_spark.train import vae
-from drq_spark.train.contract import TrainingData, silent
+from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import train_tokenizer
 from drq_spark.train.vae import Frozen, train_vae
 
