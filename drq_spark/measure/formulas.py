@@ -241,8 +241,10 @@ def _boundary_distances(left: F64, right: F64, weight: NDArray[np.floating] | No
     """||D||, or ||W D||^2 / ||W^2 D|| with W = diag(weight), of all pairs D = a - b; 0 where W D is 0."""
     if weight is None:
         return np.sqrt(_squared_distances(left, right))
-    once = _squared_distances(left * weight, right * weight)
-    twice = np.sqrt(_squared_distances(left * np.square(weight), right * np.square(weight)))
+    once_weighed = weight.astype(np.float64)  # the square of a float32 number needs more digits
+    twice_weighed = np.square(once_weighed)
+    once = _squared_distances(left * once_weighed, right * once_weighed)
+    twice = np.sqrt(_squared_distances(left * twice_weighed, right * twice_weighed))
     return np.divide(once, twice, out=np.zeros_like(once), where=twice > 0)
 
 

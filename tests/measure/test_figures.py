@@ -31,7 +31,7 @@ from drq_spark.tokenizer import Tokenizer
 
 OTHERWISE = {
     "perplexity", "prefix_entropy", "conditional_entropy", "expected_overlap", "effective_capacity", "geometry",
-    "segment_threshold",
+    "segment_threshold", "sigma",
 }  # fmt: skip
 """Figures of every run with exposure that have tests of their own below."""
 
