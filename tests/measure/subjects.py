@@ -28,7 +28,7 @@ def items_frame(
 def sids_frame(
     spark: SparkSession, tokenizer: Tokenizer, codes: np.ndarray, exposure: np.ndarray | None, partitions: int = 2
 ) -> DataFrame:
-    """item_id, codes, sid, exposure."""
+    """item_id, codes, sid, exposure, embedding_hash (not known)."""
     shown = pa.nulls(len(codes), pa.float64()) if exposure is None else pa.array(exposure, pa.float64())
     table = pa.table(
         {
@@ -36,6 +36,7 @@ def sids_frame(
             "codes": pa.array(list(codes.astype(np.int32)), pa.list_(pa.int32())),
             "sid": tokenizer.keys(codes),
             "exposure": shown,
+            "embedding_hash": pa.nulls(len(codes), pa.int64()),
         }
     )
     return spark.createDataFrame(table).repartition(partitions)

@@ -10,7 +10,7 @@ import pytest
 from measure.subjects import sids_frame, subject_of
 from tokenizer.samples import pattern, plain
 
-from drq_spark.measure import aggregate, formulas
+from drq_spark.measure import collisions, formulas
 from drq_spark.measure.sid_capacity import whole_sid_capacity
 from drq_spark.measure.values import Scale
 from drq_spark.schemas import Ruler
@@ -35,10 +35,10 @@ def catalogue(rows: int = 900) -> tuple[np.ndarray, np.ndarray]:
 def measured(spark, tmp_path, codes, exposure, settings, tokenizer=TOKENIZER, partitions=2, scales=SCALES):
     """(metric, weighting, ruler, eta) -> row."""
     sids = sids_frame(spark, tokenizer, codes, exposure, partitions)
-    prefixes = aggregate.prefix_counts(sids, tokenizer.codebook_sizes).cache()
+    per_sid = collisions.sid_counts(sids, None).cache()
     subject = subject_of(sids, tokenizer, tmp_path, settings)
-    rows = whole_sid_capacity(subject, prefixes, aggregate.prefix_sums(prefixes)[-1], scales)
-    prefixes.unpersist()
+    rows = whole_sid_capacity(subject, per_sid, collisions.bucket_sums(subject, per_sid), scales)
+    per_sid.unpersist()
     assert {row.level for row in rows} <= {0}
     found = {(row.metric, row.weighting, row.ruler, row.eta): row for row in rows}
     assert len(found) == len(rows)
@@ -165,6 +165,5 @@ def test_sids_at_one_place_overlap_fully_even_without_noise(spark, tmp_path):
 
 def test_without_a_tokenizer_there_are_no_rows(spark, tmp_path):
     sids = sids_frame(spark, TOKENIZER, catalogue(5)[0], None)
-    prefixes = aggregate.prefix_counts(sids, TOKENIZER.codebook_sizes)
-    sums = aggregate.prefix_sums(prefixes)[-1]
-    assert whole_sid_capacity(subject_of(sids, None, tmp_path, {}), prefixes, sums, SCALES) == []
+    subject, per_sid = subject_of(sids, None, tmp_path, {}), collisions.sid_counts(sids, None)
+    assert whole_sid_capacity(subject, per_sid, collisions.bucket_sums(subject, per_sid), SCALES) == []
