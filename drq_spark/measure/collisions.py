@@ -83,6 +83,6 @@ def _distinct_embeddings(subject: Subject, pairs: int) -> int:
     One tokenizer gives equal embeddings equal SIDs, so no embedding is counted with two of them. SIDs from elsewhere
     promise nothing of the kind: their embeddings are counted.
     """
-    if not subject.config.from_elsewhere:
+    if subject.encodes:
         return pairs
     return subject.sids.select("embedding_hash").distinct().count()

@@ -109,7 +109,7 @@ def test_draws_come_near_the_exact_value_within_their_error(drawn):
             )
             assert whole.standard_error is not None
             assert abs(whole.value - overlap) <= 4 * whole.standard_error + 1e-12
-            assert whole.value >= mass  # the collision mass is exact
+            assert whole.value >= mass * (1 - 1e-12)  # the collision mass is exact
             assert capacity.value == pytest.approx(1 / whole.value)
             assert capacity.standard_error == pytest.approx(whole.standard_error / whole.value**2)
             assert near.value == pytest.approx(mass / whole.value)
@@ -124,7 +124,8 @@ def test_draws_do_not_depend_on_the_partitioning(spark, tmp_path, drawn, partiti
     assert other.keys() == drawn.keys()
     for key, row in other.items():
         assert row.value == pytest.approx(drawn[key].value, rel=1e-9)
-        assert row.standard_error == pytest.approx(drawn[key].standard_error, rel=1e-9)
+        expected = drawn[key].standard_error
+        assert row.standard_error == (None if expected is None else pytest.approx(expected, rel=1e-9))
 
 
 def test_few_shown_sids_are_exact_where_all_are_too_many(spark, tmp_path):
