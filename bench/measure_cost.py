@@ -124,7 +124,7 @@ def bytes_of(log: Path, start: float, ends: list[tuple[str, float]]) -> dict[str
             metrics = event["Task Metrics"]
             found[part]["shuffled"] += metrics["Shuffle Write Metrics"][_BYTES["shuffled"]]
             found[part]["read"] += metrics["Input Metrics"][_BYTES["read"]]
-    return found
+    return dict(found)
 
 
 def main() -> None:
@@ -145,7 +145,7 @@ def main() -> None:
         print(f"\n{rows:,} items x {arguments.dim}, {sum(spent.values()):.0f} s, driver's Python {peak / 1e9:.2f} GB\n")
         print("| part | s | shuffled MB | read MB | shuffled bytes an item |\n|---|---|---|---|---|")
         for name, took in spent.items():
-            shuffled, read = moved[name]["shuffled"], moved[name]["read"]
+            shuffled, read = moved.get(name, {}).get("shuffled", 0), moved.get(name, {}).get("read", 0)
             print(f"| {name} | {took:.1f} | {shuffled / 1e6:.2f} | {read / 1e6:.1f} | {shuffled / rows:.1f} |")
 
 
