@@ -12,7 +12,6 @@ from pyspark.sql import DataFrame, SparkSession
 
 from drq_spark.tokenizer.keys import codes_to_keys
 
-
 PARTITIONS = (1, 3, 7)
 
 
