@@ -6,11 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from drq_spark.gate import GateResult
 from drq_spark.measure.values import LevelUsage, MetricRow
 from drq_spark.schemas import Ruler
 
-__all__ = ["Bucket", "Example", "GateResult", "LevelUsage", "MetricRow", "Neighbour", "ReportData"]
+__all__ = [
+    "AtRisk", "Branch", "Bucket", "Confusion", "Example", "Gain", "GateResult", "LevelUsage", "MetricRow", "Neighbour",
+    "ReportData",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,17 +51,66 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Branch:
+    """A prefix and its items; `code` is the last code of it, None for all the smaller prefixes together."""
+
+    code: int | None
+    items: int
+    children: tuple[Branch, ...] = ()
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Two codes of a level that items change between under perturbation, with some items of each."""
+
+    level: int
+    code: int
+    other: int
+    items: int
+    names: tuple[str, ...]
+    other_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AtRisk:
+    """An item that the least change flips: its SID, and the level and size of its smallest margin."""
+
+    name: str
+    codes: tuple[int, ...]
+    level: int
+    margin: float
+    exposure: float | None
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A row of attribute_gains, see `schemas.ATTRIBUTE_GAINS`."""
+
+    step: int
+    attribute: str
+    level: int
+    estimator: str
+    conditional_entropy: float
+    gain: float
+    permuted_gain: float
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything on the page.
 
     Attributes:
-        run: run_id, run_date, status, package_version, input_fingerprint, config_fingerprint, source (path or table of
-        the items).
+        run: run_id, run_date, status, package_version, input_fingerprint, config_fingerprint, source (end of the
+        path, or table, of the items).
         seconds: step -> wall-clock seconds, in order of the pipeline.
-        tokenizer_id, kind, dim, latent_dim, codebook_sizes, normalize: of the tokenizer. training: its own account.
+        tokenizer_id, kind, dim, latent_dim, codebook_sizes, normalize: of the tokenizer; the dimensions are None and
+        sigma_units empty where the SIDs come from elsewhere. training: its own account.
         sigma_units: RMS of the latents per effective coordinate, a level; sigma = eta * that.
         headline_eta: the eta of headline figures.
         previous_run_id: run that churn compares with, None at the first.
+        overlap: per level, overlaps [m, m] of the most used codes at the headline eta, similar codes side by side.
+        tree: the largest prefixes of one code and their children. confusions, at_risk, gains: the first rows of the
+        tables of like names. All four are empty where the run has none.
     """
 
     run: Mapping[str, str]
@@ -65,8 +120,8 @@ class ReportData:
     quarantine: Mapping[str, int]
     tokenizer_id: str
     kind: str
-    dim: int
-    latent_dim: int
+    dim: int | None
+    latent_dim: int | None
     codebook_sizes: tuple[int, ...]
     normalize: str
     training: Mapping[str, Any]
@@ -79,6 +134,11 @@ class ReportData:
     examples: tuple[Example, ...]
     config: Mapping[str, Any]
     previous_run_id: str | None
+    overlap: tuple[NDArray[np.float32], ...] = ()
+    tree: tuple[Branch, ...] = ()
+    confusions: tuple[Confusion, ...] = ()
+    at_risk: tuple[AtRisk, ...] = ()
+    gains: tuple[Gain, ...] = ()
 
     def figure(
         self, metric: str, level: int = 0, weighting: str = "items", eta: float | None = None, ruler: str | None = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from drq_spark.config import Config
@@ -14,52 +14,80 @@ from drq_spark.gate import GateResult
 from drq_spark.inputs.tables import column, read_table
 from drq_spark.measure.aggregate import code_usage
 from drq_spark.measure.values import MetricRow
-from drq_spark.report.data import Bucket, Example, Neighbour, ReportData
-from drq_spark.schemas import METRICS, SID_QUARANTINE, SID_USAGE, SIDS
+from drq_spark.report.data import AtRisk, Bucket, Confusion, Example, Gain, Neighbour, ReportData
+from drq_spark.report.lookups import confused_pairs, examples, items_of_codes
+from drq_spark.report.overlap import overlap_maps
+from drq_spark.report.tree import tree
+from drq_spark.schemas import (
+    ATTRIBUTE_GAINS,
+    CODE_CONFUSION,
+    ITEMS_AT_RISK,
+    METRICS,
+    PREFIX_USAGE,
+    SID_QUARANTINE,
+    SID_USAGE,
+    SIDS,
+    Table,
+)
 from drq_spark.store import Store
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.keys import place_values
 
-_EXAMPLES = 8
-_NEIGHBOURS = 5
+_AT_RISK = 10
+_PATHS = (("items", "path"), ("events", "path"), ("measure", "embeddings_after"), ("store", "out"))
 
 
 def gather(
     store: Store,
     run: Mapping[str, Any],
     config: Config,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | None,
     figures: Sequence[MetricRow],
     gate: tuple[GateResult, ...],
 ) -> ReportData:
-    """Everything on the page, for a measured run; `run` is its row of the runs table."""
-    run_id = str(run["run_id"])
-    sids = store.read(SIDS, run_id)
-    buckets = store.read(SID_USAGE, run_id).orderBy("rank").collect()
-    chosen, near = _examples(sids, tokenizer.codebook_sizes)
-    ids = [item for bucket in buckets for item in bucket.examples]
+    """Everything on the page, for a measured run.
+
+    Parts whose tables the run does not have stay empty.
+
+    Args:
+        run: its row of the runs table. tokenizer: None for SIDs from elsewhere, whose shape is in the settings.
+    """
+    sizes = config.tokenizer.codebook_sizes if tokenizer is None else tokenizer.codebook_sizes
+    found = _Found(store, str(run["run_id"]), config.measure.headline_eta)
+    sids = store.read(SIDS, found.run_id)
+    usage = code_usage(sids, sizes)
+    chosen, near = examples(sids, sizes)
+    pairs = confused_pairs(found.rows(CODE_CONFUSION), found.eta)
+    of_codes = items_of_codes(sids, {(row.level, code) for row in pairs for code in (row.code, row.other)})
+    buckets = found.first(SID_USAGE, "rank")
+    risks = found.first(ITEMS_AT_RISK, "rank", _AT_RISK)
+    ids = [item for bucket in buckets for item in bucket.examples] + [row.item_id for row in risks]
+    ids += [item for items in of_codes.values() for item in items]
     ids += [row.item_id for row in chosen] + [row.item_id for rows in near.values() for row in rows]
     names = _names(store.spark, config, ids)
-    set_aside = store.read(SID_QUARANTINE, run_id).groupBy("reason").count()
+    set_aside = found.rows(SID_QUARANTINE)
+    prefixes = found.rows(PREFIX_USAGE)
+    gains = found.first(ATTRIBUTE_GAINS, "step")
     shown = ("run_id", "run_date", "status", "package_version", "input_fingerprint", "config_fingerprint")
     return ReportData(
-        run={**{key: str(run[key]) for key in shown}, "source": str(config.items.path)},
+        run={**{key: str(run[key]) for key in shown}, "source": short_path(str(config.items.path or ""))},
         seconds=run["seconds"],
         rows_in=run["rows_in"],
         rows_out=run["rows_out"],
-        quarantine={row.reason: row["count"] for row in set_aside.collect()},
+        quarantine={row.reason: row["count"] for row in set_aside.groupBy("reason").count().collect()}
+        if set_aside is not None
+        else {},
         tokenizer_id=run["tokenizer_id"],
-        kind=tokenizer.kind,
-        dim=tokenizer.dim,
-        latent_dim=tokenizer.latent_dim,
-        codebook_sizes=tokenizer.codebook_sizes,
-        normalize=tokenizer.normalize,
-        training=tokenizer.training,
-        sigma_units=tokenizer.latent_rms,
+        kind="SIDs from elsewhere" if tokenizer is None else tokenizer.kind,
+        dim=None if tokenizer is None else tokenizer.dim,
+        latent_dim=None if tokenizer is None else tokenizer.latent_dim,
+        codebook_sizes=sizes,
+        normalize="" if tokenizer is None else tokenizer.normalize,
+        training={} if tokenizer is None else tokenizer.training,
+        sigma_units=() if tokenizer is None else tokenizer.latent_rms,
         headline_eta=config.measure.headline_eta,
         metrics=tuple(figures),
         gate=gate,
-        usage=code_usage(sids, tokenizer.codebook_sizes),
+        usage=usage,
         buckets=tuple(
             Bucket(
                 bucket["rank"], tuple(bucket.codes), bucket["items"], bucket.exposure, bucket.distinct_embeddings,
@@ -77,42 +105,66 @@ def gather(
             )
             for row in chosen
         ),
-        config=config.model_dump(mode="json"),
+        config=_settings(config),
         previous_run_id=run["previous_run_id"],
+        overlap=() if tokenizer is None else overlap_maps(tokenizer, usage, config.measure.headline_eta),
+        tree=() if prefixes is None else tree(prefixes, sizes, run["rows_out"]),
+        confusions=tuple(
+            Confusion(
+                row.level, row.code, row.other, row["items"],
+                *(tuple(names[item] for item in of_codes.get((row.level, code), ())) for code in (row.code, row.other)),
+            )
+            for row in pairs
+        ),
+        at_risk=tuple(
+            AtRisk(names[row.item_id], tuple(row.codes), row.at_level, row.smallest_margin, row.exposure)
+            for row in risks
+        ),
+        gains=tuple(Gain(**{item.name: row[item.name] for item in fields(Gain)}) for row in gains),
     )  # fmt: skip
+
+
+class _Found:
+    """The rows of a run, of tables that may not be there."""
+
+    def __init__(self, store: Store, run_id: str, eta: float) -> None:
+        self.store, self.run_id, self.eta = store, run_id, eta
+
+    def rows(self, table: Table) -> DataFrame | None:
+        """Those of a table, None where it was never written."""
+        return self.store.read(table, self.run_id) if self.store.exists(table) else None
+
+    def first(self, table: Table, by: str, most: int | None = None) -> list[Row]:
+        """The first of them; none where the table was never written."""
+        rows = self.rows(table)
+        if rows is None:
+            return []
+        ordered = rows.orderBy(by)
+        return (ordered if most is None else ordered.limit(most)).collect()
+
+
+def short_path(path: str) -> str:
+    """The last two parts of a path: enough to know a table by, and nothing of the machine that it lies on.
+
+    >>> short_path("/data/shop/items.parquet"), short_path("s3://bucket/night/items"), short_path("shop.items")
+    ('shop/items.parquet', 'night/items', 'shop.items')
+    """
+    return "/".join([part for part in path.split("/") if part][-2:])
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """All settings, with `short_path` for every path; the runs table has them in full."""
+    shown: dict[str, Any] = config.model_dump(mode="json")
+    for section, key in _PATHS:
+        if shown[section][key] is not None:
+            shown[section][key] = short_path(shown[section][key])
+    return shown
 
 
 def read_figures(store: Store, run_id: str) -> list[MetricRow]:
     """The metrics of a run, back from the table."""
     rows = store.read(METRICS, run_id).collect()
     return [MetricRow(**{item.name: row[item.name] for item in fields(MetricRow)}) for row in rows]
-
-
-def _examples(sids: DataFrame, codebook_sizes: tuple[int, ...]) -> tuple[list[Any], dict[Any, list[Any]]]:
-    """The most exposed items (by hash of the id without exposure) and the items nearest to each in SID space."""
-    order = [F.desc_nulls_last("exposure"), F.xxhash64("item_id"), F.asc("item_id")]
-    chosen = sids.orderBy(*order).limit(_EXAMPLES).select("item_id", "codes", "sid", "exposure").collect()
-    if not chosen:
-        return [], {}
-    first = int(place_values(codebook_sizes)[0])
-    thin = sids.select("item_id", "codes", "sid", "suffix", "exposure")
-    seeds = thin.where(F.col("item_id").isin([row.item_id for row in chosen]))
-    prefix = F.expr(f"sid div {first}").alias("prefix")
-    seeds = seeds.select(F.col("item_id").alias("seed"), F.col("codes").alias("seed_codes"), prefix)
-    joined = thin.select("*", prefix).join(F.broadcast(seeds), "prefix").where("item_id != seed")
-    shared = sum(
-        (
-            F.when(F.slice("codes", 1, level) == F.slice("seed_codes", 1, level), 1).otherwise(0)
-            for level in range(1, len(codebook_sizes) + 1)
-        ),
-        F.lit(0),
-    )
-    window = Window.partitionBy("seed").orderBy(F.desc("shared"), F.desc_nulls_last("exposure"), "item_id")
-    ranked = joined.withColumn("shared", shared).withColumn("place", F.row_number().over(window))
-    near: dict[Any, list[Any]] = {}
-    for row in ranked.where(F.col("place") <= _NEIGHBOURS).orderBy("seed", "place").collect():
-        near.setdefault(row.seed, []).append(row)
-    return chosen, near
 
 
 def _names(spark: SparkSession, config: Config, ids: Sequence[Any]) -> dict[Any, str]:
