@@ -199,7 +199,7 @@ def _distances(
 def overlap_matrix(
     codebook: NDArray[np.floating], sigma: float, weight: NDArray[np.floating] | None = None
 ) -> tuple[F64, F64]:
-    """Boundary distances and overlaps [K, K] of all pairs of codewords, see `expected_overlaps`; for a few hundred codes.
+    """Boundary distances and overlaps [K, K] of all pairs of codewords, see `expected_overlaps`; for few codes.
 
     >>> distance, overlap = overlap_matrix(np.array([[0.0], [2.0]]), 1.0)
     >>> distance.tolist(), overlap.round(4).tolist()

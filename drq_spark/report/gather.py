@@ -52,95 +52,117 @@ def gather(
         run: its row of the runs table. tokenizer: None for SIDs from elsewhere, whose shape is in the settings.
     """
     sizes = config.tokenizer.codebook_sizes if tokenizer is None else tokenizer.codebook_sizes
-    found = _Found(store, str(run["run_id"]), config.measure.headline_eta)
+    found = _Found(store, str(run["run_id"]))
     sids = store.read(SIDS, found.run_id)
     usage = code_usage(sids, sizes)
     chosen, near = examples(sids, sizes)
-    pairs = confused_pairs(found.rows(CODE_CONFUSION), found.eta)
+    pairs = confused_pairs(found.rows(CODE_CONFUSION), config.measure.headline_eta)
     of_codes = items_of_codes(sids, {(row.level, code) for row in pairs for code in (row.code, row.other)})
     buckets = found.first(SID_USAGE, "rank")
-    risks = found.first(ITEMS_AT_RISK, "rank", _AT_RISK)
+    risks = found.first(ITEMS_AT_RISK, "rank", most=_AT_RISK)
     ids = [item for bucket in buckets for item in bucket.examples] + [row.item_id for row in risks]
     ids += [item for items in of_codes.values() for item in items]
     ids += [row.item_id for row in chosen] + [row.item_id for rows in near.values() for row in rows]
     names = _names(store.spark, config, ids)
-    set_aside = found.rows(SID_QUARANTINE)
-    prefixes = found.rows(PREFIX_USAGE)
-    gains = found.first(ATTRIBUTE_GAINS, "step")
-    shown = ("run_id", "run_date", "status", "package_version", "input_fingerprint", "config_fingerprint")
+    prefixes, eta = found.rows(PREFIX_USAGE), config.measure.headline_eta
     return ReportData(
-        run={**{key: str(run[key]) for key in shown}, "source": short_path(str(config.items.path or ""))},
-        seconds=run["seconds"],
-        rows_in=run["rows_in"],
-        rows_out=run["rows_out"],
-        quarantine={row.reason: row["count"] for row in set_aside.groupBy("reason").count().collect()}
-        if set_aside is not None
-        else {},
-        tokenizer_id=run["tokenizer_id"],
-        kind="SIDs from elsewhere" if tokenizer is None else tokenizer.kind,
-        dim=None if tokenizer is None else tokenizer.dim,
-        latent_dim=None if tokenizer is None else tokenizer.latent_dim,
-        codebook_sizes=sizes,
-        normalize="" if tokenizer is None else tokenizer.normalize,
-        training={} if tokenizer is None else tokenizer.training,
-        sigma_units=() if tokenizer is None else tokenizer.latent_rms,
-        headline_eta=config.measure.headline_eta,
+        **_described(run, config, tokenizer, sizes),
+        quarantine=found.quarantine(),
         metrics=tuple(figures),
         gate=gate,
         usage=usage,
-        buckets=tuple(
-            Bucket(
-                bucket["rank"], tuple(bucket.codes), bucket["items"], bucket.exposure, bucket.distinct_embeddings,
-                tuple(names[item] for item in bucket.examples),
-            )
-            for bucket in buckets
-        ),
-        examples=tuple(
-            Example(
-                names[row.item_id], tuple(row.codes), row.exposure,
-                tuple(
-                    Neighbour(names[other.item_id], tuple(other.codes), other.shared)
-                    for other in near.get(row.item_id, [])
-                ),
-            )
-            for row in chosen
-        ),
-        config=_settings(config),
-        previous_run_id=run["previous_run_id"],
-        overlap=() if tokenizer is None else overlap_maps(tokenizer, usage, config.measure.headline_eta),
-        tree=() if prefixes is None else tree(prefixes, sizes, run["rows_out"]),
-        confusions=tuple(
-            Confusion(
-                row.level, row.code, row.other, row["items"],
-                *(tuple(names[item] for item in of_codes.get((row.level, code), ())) for code in (row.code, row.other)),
-            )
-            for row in pairs
-        ),
+        buckets=_buckets(buckets, names),
+        examples=_examples(chosen, near, names),
+        overlap=() if tokenizer is None else overlap_maps(tokenizer, usage, eta),
+        tree=() if prefixes is None else tree(prefixes, sizes),
+        confusions=_confusions(pairs, of_codes, names),
         at_risk=tuple(
             AtRisk(names[row.item_id], tuple(row.codes), row.at_level, row.smallest_margin, row.exposure)
             for row in risks
         ),
-        gains=tuple(Gain(**{item.name: row[item.name] for item in fields(Gain)}) for row in gains),
+        gains=tuple(
+            Gain(**{item.name: row[item.name] for item in fields(Gain)})
+            for row in found.first(ATTRIBUTE_GAINS, "step", "level", "estimator")
+        ),
+    )
+
+
+def _described(
+    run: Mapping[str, Any], config: Config, tokenizer: Tokenizer | None, sizes: tuple[int, ...]
+) -> dict[str, Any]:
+    """Run, settings and tokenizer."""
+    shown = ("run_id", "run_date", "status", "package_version", "input_fingerprint", "config_fingerprint")
+    return {
+        "run": {**{key: str(run[key]) for key in shown}, "source": short_path(config.items.path or "")},
+        **{key: run[key] for key in ("seconds", "rows_in", "rows_out", "tokenizer_id", "previous_run_id")},
+        "config": _settings(config),
+        "headline_eta": config.measure.headline_eta,
+        "codebook_sizes": sizes,
+        "kind": "SIDs from elsewhere" if tokenizer is None else tokenizer.kind,
+        "dim": None if tokenizer is None else tokenizer.dim,
+        "latent_dim": None if tokenizer is None else tokenizer.latent_dim,
+        "normalize": "" if tokenizer is None else tokenizer.normalize,
+        "training": {} if tokenizer is None else tokenizer.training,
+        "sigma_units": () if tokenizer is None else tokenizer.latent_rms,
+    }
+
+
+def _buckets(rows: Sequence[Row], names: Mapping[Any, str]) -> tuple[Bucket, ...]:
+    return tuple(
+        Bucket(
+            row["rank"], tuple(row.codes), row["items"], row.exposure, row.distinct_embeddings,
+            tuple(names[item] for item in row.examples),
+        )
+        for row in rows
     )  # fmt: skip
+
+
+def _examples(
+    chosen: Sequence[Row], near: Mapping[Any, Sequence[Row]], names: Mapping[Any, str]
+) -> tuple[Example, ...]:
+    return tuple(
+        Example(
+            names[row.item_id], tuple(row.codes), row.exposure,
+            tuple(Neighbour(names[it.item_id], tuple(it.codes), it.shared) for it in near.get(row.item_id, ())),
+        )
+        for row in chosen
+    )  # fmt: skip
+
+
+def _confusions(
+    pairs: Sequence[Row], of_codes: Mapping[tuple[int, int], Sequence[Any]], names: Mapping[Any, str]
+) -> tuple[Confusion, ...]:
+    def named(level: int, code: int) -> tuple[str, ...]:
+        return tuple(names[item] for item in of_codes.get((level, code), ()))
+
+    return tuple(
+        Confusion(row.level, row.code, row.other, row["items"], named(row.level, row.code), named(row.level, row.other))
+        for row in pairs
+    )
 
 
 class _Found:
     """The rows of a run, of tables that may not be there."""
 
-    def __init__(self, store: Store, run_id: str, eta: float) -> None:
-        self.store, self.run_id, self.eta = store, run_id, eta
+    def __init__(self, store: Store, run_id: str) -> None:
+        self.store, self.run_id = store, run_id
 
     def rows(self, table: Table) -> DataFrame | None:
         """Those of a table, None where it was never written."""
         return self.store.read(table, self.run_id) if self.store.exists(table) else None
 
-    def first(self, table: Table, by: str, most: int | None = None) -> list[Row]:
+    def first(self, table: Table, by: str, *then: str, most: int | None = None) -> list[Row]:
         """The first of them; none where the table was never written."""
         rows = self.rows(table)
         if rows is None:
             return []
-        ordered = rows.orderBy(by)
+        ordered = rows.orderBy(by, *then)
         return (ordered if most is None else ordered.limit(most)).collect()
+
+    def quarantine(self) -> dict[str, int]:
+        """Rows set aside, by reason."""
+        rows = self.rows(SID_QUARANTINE)
+        return {} if rows is None else {row.reason: row["count"] for row in rows.groupBy("reason").count().collect()}
 
 
 def short_path(path: str) -> str:

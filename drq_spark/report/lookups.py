@@ -45,7 +45,7 @@ def examples(sids: DataFrame, codebook_sizes: tuple[int, ...]) -> tuple[list[Any
 
 
 def confused_pairs(confusion: DataFrame | None, eta: float) -> list[Row]:
-    """The most confused pairs of codes of every level under noise of `eta` on the latents: level, code, other, items."""
+    """The most confused pairs of codes of every level under noise of `eta` on the latents."""
     if confusion is None:
         return []
     here = confusion.where((F.col("ruler") == Ruler.LATENT.value) & (F.col("eta") == eta))

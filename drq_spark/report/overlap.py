@@ -16,9 +16,7 @@ from drq_spark.tokenizer import Tokenizer
 MOST = 96  # codes in a picture: as many as can be told apart in its width
 
 
-def overlap_maps(
-    tokenizer: Tokenizer, usage: Sequence[LevelUsage], eta: float
-) -> tuple[NDArray[np.float32], ...]:
+def overlap_maps(tokenizer: Tokenizer, usage: Sequence[LevelUsage], eta: float) -> tuple[NDArray[np.float32], ...]:
     """`overlap_map` of every level, at sigma = eta * latent_rms."""
     weights = tokenizer.weights or (None,) * tokenizer.levels
     parts = zip(usage, tokenizer.codebooks, weights, tokenizer.latent_rms, strict=True)
@@ -34,6 +32,8 @@ def overlap_map(
     (Bar-Joseph, Gifford, Jaakkola 2001).
     """
     chosen = np.argsort(-counts, kind="stable")[: min(MOST, int(np.count_nonzero(counts)))]
+    if not len(chosen):
+        return np.zeros((0, 0), np.float32)
     distance, overlap = overlap_matrix(codebook[chosen], sigma, weight)
     if len(chosen) > 2:  # fewer have but one order
         condensed = squareform((distance + distance.T) / 2, checks=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from drq_spark.report import charts, tables
+from drq_spark.report import behaviour, charts, remedies, stability, structure, tables
 from drq_spark.report.charts import Chart
 from drq_spark.report.data import ReportData
 from drq_spark.report.numbers import finite, number, percent
@@ -34,6 +34,7 @@ def render(data: ReportData) -> str:
     )
     with drawing():
         parts = {**_overview(data), **_capacity(data), **_sids(data), **_details(data)}
+        parts |= {**structure.parts(data), **stability.parts(data), **behaviour.parts(data), **remedies.parts(data)}
     return environment.get_template("report.html.j2").render(data=data, **parts)
 
 
@@ -175,10 +176,10 @@ def _tokenizer(data: ReportData) -> list[tuple[str, str]]:
             "levels × codes",
             f"{len(sizes)} × {number(sizes[0])}" if len(set(sizes)) == 1 else ", ".join(map(number, sizes)),
         ),
-        ("embedding dimension D", number(data.dim)),
-        ("latent dimension d", number(data.latent_dim)),
-        ("normalize", data.normalize),
-        ("σ at η = 1", ", ".join(dict.fromkeys(_sigma(unit) for unit in data.sigma_units))),
+        *([] if data.dim is None else [("embedding dimension D", number(data.dim))]),
+        *([] if data.latent_dim is None else [("latent dimension d", number(data.latent_dim))]),
+        *([("normalize", data.normalize)] if data.normalize else []),
+        *([("σ at η = 1", ", ".join(dict.fromkeys(map(_sigma, data.sigma_units))))] if data.sigma_units else []),
     ]
 
 

@@ -9,17 +9,17 @@ from pyspark.sql import functions as F
 
 from drq_spark.report.data import Branch
 
-_BRANCHES = 16  # first codes shown by themselves
+_BRANCHES = 12  # first codes shown by themselves
 _CHILDREN = 8  # prefixes of two codes below each
 
 
-def tree(prefixes: DataFrame, codebook_sizes: tuple[int, ...], items: int) -> tuple[Branch, ...]:
-    """The largest prefixes of one code with their largest children, the others together at the end.
+def tree(prefixes: DataFrame, codebook_sizes: tuple[int, ...]) -> tuple[Branch, ...]:
+    """The largest prefixes of one code, each with its largest children and at the end the others together.
 
     Args:
-        prefixes: rows of prefix_usage; at most 16 + 16 * 8 of them reach the driver. items: of the whole catalogue.
+        prefixes: rows of prefix_usage; at most 12 + 12 * 8 of them reach the driver.
     """
-    if len(codebook_sizes) < 2:
+    if len(codebook_sizes) < 3:  # prefix_usage has prefixes shorter than a SID
         return ()
     first = prefixes.where(F.col("level") == 1).orderBy(F.desc("items"), "prefix").limit(_BRANCHES).collect()
     if not first:
@@ -32,8 +32,7 @@ def tree(prefixes: DataFrame, codebook_sizes: tuple[int, ...], items: int) -> tu
     children = defaultdict(list)
     for row in ranked.orderBy("parent", "place").collect():
         children[row.parent].append(Branch(row.prefix % codebook_sizes[1], row["items"]))
-    branches = [Branch(row.prefix, row["items"], _with_rest(children[row.prefix], row["items"])) for row in first]
-    return _with_rest(branches, items)
+    return tuple(Branch(row.prefix, row["items"], _with_rest(children[row.prefix], row["items"])) for row in first)
 
 
 def _with_rest(branches: list[Branch], items: int) -> tuple[Branch, ...]:

@@ -51,7 +51,8 @@ def figures(made: Made) -> list[MetricRow]:
         LevelUsage(np.bincount(codes, minlength=size), np.bincount(codes, made.exposure, size))
         for codes, size in zip(made.codes.T, sizes, strict=True)
     ]
-    totals = Totals(ITEMS, 0.3, 0.9 * ITEMS, 1.0, 1.0, np.array([0.7, 0.5, 0.3]), np.ones(LEVELS), np.zeros(LEVELS, int))
+    left, sure = np.array([0.7, 0.5, 0.3]), np.ones(LEVELS)
+    totals = Totals(ITEMS, 0.3, 0.9 * ITEMS, 1.0, 1.0, left, sure, np.zeros(LEVELS, np.int64))
     counted = Aggregates(
         rows_in=ITEMS,
         rows_quarantined=0,
