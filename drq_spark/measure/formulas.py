@@ -237,6 +237,20 @@ def pair_distances(
             yield rows, columns, _boundary_distances(left, right, weight)
 
 
+def overlap_matrix(
+    codebook: NDArray[np.floating], sigma: float, weight: NDArray[np.floating] | None = None
+) -> tuple[F64, F64]:
+    """Boundary distances and overlaps [K, K] of all pairs of codewords, see `expected_overlaps`; for few codes.
+
+    >>> distance, overlap = overlap_matrix(np.array([[0.0], [2.0]]), 1.0)
+    >>> distance.tolist(), overlap.round(4).tolist()
+    ([[0.0, 2.0], [2.0, 0.0]], [[1.0, 0.3173], [0.3173, 1.0]])
+    """
+    centred = codebook - codebook.mean(axis=0, dtype=np.float64)
+    distance = _boundary_distances(centred, centred, weight)
+    return distance, codeword_overlap(distance, sigma)
+
+
 def _boundary_distances(left: F64, right: F64, weight: NDArray[np.floating] | None) -> F64:
     """||D||, or ||W D||^2 / ||W^2 D|| with W = diag(weight), of all pairs D = a - b; 0 where W D is 0."""
     if weight is None:

@@ -21,12 +21,12 @@ _MARKERS = "os^Dvphd<>*X"
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing with its words; `key` names the colours, as (CSS variable, meaning)."""
+    """A drawing with its words; `key` names the colours: (CSS variable, meaning), of dots also their sign."""
 
     title: str
     caption: str
     svg: Markup
-    key: tuple[tuple[str, str], ...] = ()
+    key: tuple[tuple[str, ...], ...] = ()
 
 
 def usage(level: int, items: NDArray[np.int64], exposure: NDArray[np.float64] | None, lowest: float) -> Chart:
@@ -62,32 +62,40 @@ def lowest_ratio(all_counts: Sequence[Counts]) -> float:
 
 
 def capacity(rows: Sequence[tuple[int, int, float, float]], weighting: str, eta: float) -> Chart:
-    """Where the codes of each level go; a row is (level, K, D, G)."""
-    bars = [
-        Row(
-            f"level {level}",
-            ((d * g, "effective"), (d - d * g, "close"), (1 - d, "uneven")),
-            f"{number(float(f'{size * d * g:.3g}'))} of {number(size)}",
-        )
-        for level, size, d, g in rows
-    ]
+    """From the codes of each level down to what uneven use and closeness leave; a row is (level, K, D, G)."""
+    bars: list[Row] = []
+    for level, size, d, g in rows:
+        left = d * g
+        bars += [
+            Row(f"level {level}: K", ((1.0, "line"),), number(size)),
+            Row("uneven use", ((d, ""), (1 - d, "uneven")), f"− {_codes(size * (1 - d))}"),
+            Row("too close", ((left, ""), (d - left, "close")), f"− {_codes(size * (d - left))}"),
+            Row("K_eff", ((left, "effective"),), f"= {_codes(size * left)}, {percent(left)}"),
+            Row("", (), ""),
+        ]
     words = "; ".join(
         f"level {level} keeps {percent(d * g)}, {percent(d - d * g)} lost to closeness, {percent(1 - d)} to uneven use"
         for level, _, d, g in rows
     )
     return Chart(
         f"Capacity by {weighting}: what is left of K",
-        f"Each bar is all K codes of a level; the number is K_eff, the codes that still count at η = {number(eta)}. "
-        "A long first part is good.",
+        f"From all K codes of a level to K_eff, the codes that still count at η = {number(eta)}. A long last bar is "
+        "good; the longer of the two losses is the one to work on.",
         bar_rows(
-            bars, f"capacity-{weighting}", f"Effective share of the codes by {weighting}: {words}", right=84, limit=1.0
+            bars[:-1], f"capacity-{weighting}", f"Effective share of the codes by {weighting}: {words}",
+            left=74, right=92, limit=1.0, pitch=18,
         ),
         (
-            ("effective", "effective"),
-            ("close", "lost to codewords too close to each other"),
             ("uneven", "lost to uneven use, unused codes included"),
+            ("close", "lost to codewords too close to each other"),
+            ("effective", "effective"),
         ),
-    )
+    )  # fmt: skip
+
+
+def _codes(count: float) -> str:
+    """A number of codes that need not be whole, to three digits."""
+    return number(float(f"{count:.3g}"))
 
 
 def capacity_curve(

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from drq_spark.gate import GateResult
 from drq_spark.measure.values import LevelUsage, MetricRow
 from drq_spark.schemas import Ruler
@@ -13,7 +16,10 @@ from drq_spark.schemas import Ruler
 EXTERNAL = "external"
 """The kind of SIDs that another system made."""
 
-__all__ = ["EXTERNAL", "Bucket", "Example", "GateResult", "LevelUsage", "MetricRow", "Neighbour", "ReportData"]
+__all__ = [
+    "EXTERNAL", "AtRisk", "Branch", "Bucket", "Confusion", "Example", "Gain", "GateResult", "LevelUsage", "MetricRow",
+    "Neighbour", "ReportData",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,12 +57,57 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Branch:
+    """A prefix and its items; `code` is the last code of it, None for all the smaller prefixes together."""
+
+    code: int | None
+    items: int
+    children: tuple[Branch, ...] = ()
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Two codes of a level that items change between under perturbation, with some items of each."""
+
+    level: int
+    code: int
+    other: int
+    items: int
+    names: tuple[str, ...]
+    other_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AtRisk:
+    """An item that the least change flips: its SID, and the level and size of its smallest margin."""
+
+    name: str
+    codes: tuple[int, ...]
+    level: int
+    margin: float
+    exposure: float | None
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A row of attribute_gains, see `schemas.ATTRIBUTE_GAINS`."""
+
+    step: int
+    attribute: str
+    level: int
+    estimator: str
+    conditional_entropy: float
+    gain: float
+    permuted_gain: float
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything on the page.
 
     Attributes:
-        run: run_id, run_date, status, package_version, input_fingerprint, config_fingerprint, source (path or table of
-        the items, or of the SIDs from elsewhere).
+        run: run_id, run_date, status, package_version, input_fingerprint, config_fingerprint, source (end of the
+        path, or table, of the items, or of the SIDs from elsewhere).
         seconds: step -> wall-clock seconds, in order of the pipeline.
         tokenizer_id, kind, dim, latent_dim, codebook_sizes, normalize: of the tokenizer; kind is `EXTERNAL` where SIDs
         come from elsewhere, dim 0 where nothing is known of embeddings, latent_dim 0 where nothing is of latents.
@@ -65,6 +116,9 @@ class ReportData:
         headline_eta: the eta of headline figures.
         previous_run_id: run that churn compares with, None at the first.
         notes: what to know before the figures are read.
+        overlap: per level, overlaps [m, m] of the most used codes at the headline eta, similar codes side by side.
+        tree: the largest prefixes of one code and their children. confusions, at_risk, gains: the first rows of the
+        tables of like names. All four are empty where the run has none.
     """
 
     run: Mapping[str, str]
@@ -74,8 +128,8 @@ class ReportData:
     quarantine: Mapping[str, int]
     tokenizer_id: str
     kind: str
-    dim: int
-    latent_dim: int
+    dim: int | None
+    latent_dim: int | None
     codebook_sizes: tuple[int, ...]
     normalize: str
     training: Mapping[str, Any]
@@ -89,6 +143,11 @@ class ReportData:
     config: Mapping[str, Any]
     previous_run_id: str | None
     notes: tuple[str, ...] = ()
+    overlap: tuple[NDArray[np.float32], ...] = ()
+    tree: tuple[Branch, ...] = ()
+    confusions: tuple[Confusion, ...] = ()
+    at_risk: tuple[AtRisk, ...] = ()
+    gains: tuple[Gain, ...] = ()
 
     def figure(
         self, metric: str, level: int = 0, weighting: str = "items", eta: float | None = None, ruler: str | None = None

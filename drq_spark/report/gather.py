@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from drq_spark.config import Config
@@ -14,15 +14,34 @@ from drq_spark.gate import GateResult
 from drq_spark.inputs.tables import column, read_table
 from drq_spark.measure.aggregate import code_usage
 from drq_spark.measure.values import MetricRow
-from drq_spark.report.data import EXTERNAL, Bucket, Example, Neighbour, ReportData
-from drq_spark.schemas import METRICS, SID_QUARANTINE, SID_USAGE, SIDS
+from drq_spark.report.data import EXTERNAL, AtRisk, Bucket, Confusion, Example, Gain, Neighbour, ReportData
+from drq_spark.report.lookups import confused_pairs, examples, items_of_codes
+from drq_spark.report.overlap import overlap_maps
+from drq_spark.report.tree import tree
+from drq_spark.schemas import (
+    ATTRIBUTE_GAINS,
+    CODE_CONFUSION,
+    ITEMS_AT_RISK,
+    METRICS,
+    PREFIX_USAGE,
+    SID_QUARANTINE,
+    SID_USAGE,
+    SIDS,
+    Table,
+)
 from drq_spark.store import Store
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.keys import place_values
 
-_EXAMPLES = 8
-_NEIGHBOURS = 5
+_AT_RISK = 10
 _MEASURING = {"sids", "items", "events", "measure", "store", "seed"}  # settings that SIDs from elsewhere depend on
+_PATHS = (
+    ("items", "path"),
+    ("events", "path"),
+    ("sids", "path"),
+    ("sids", "codebooks"),
+    ("measure", "embeddings_after"),
+    ("store", "out"),
+)
 
 
 def gather(
@@ -34,91 +53,150 @@ def gather(
     figures: Sequence[MetricRow],
     gate: tuple[GateResult, ...],
 ) -> ReportData:
-    """Everything on the page, for a measured run; `run` is its row of the runs table.
+    """Everything on the page, for a measured run.
 
-    `tokenizer` is None for SIDs from elsewhere.
+    Parts whose tables the run does not have stay empty.
+
+    Args:
+        run: its row of the runs table. tokenizer: None for SIDs from elsewhere.
     """
-    run_id = str(run["run_id"])
-    sids = store.read(SIDS, run_id)
-    buckets = store.read(SID_USAGE, run_id).orderBy("rank").collect()
-    chosen, near = _examples(sids, codebook_sizes)
-    ids = [item for bucket in buckets for item in bucket.examples]
+    sizes = codebook_sizes
+    found = _Found(store, str(run["run_id"]))
+    sids = store.read(SIDS, found.run_id)
+    usage = code_usage(sids, sizes)
+    chosen, near = examples(sids, sizes)
+    pairs = confused_pairs(found.rows(CODE_CONFUSION), config.measure.headline_eta)
+    of_codes = items_of_codes(sids, {(row.level, code) for row in pairs for code in (row.code, row.other)})
+    buckets = found.first(SID_USAGE, "rank")
+    risks = found.first(ITEMS_AT_RISK, "rank", most=_AT_RISK)
+    ids = [item for bucket in buckets for item in bucket.examples] + [row.item_id for row in risks]
+    ids += [item for items in of_codes.values() for item in items]
     ids += [row.item_id for row in chosen] + [row.item_id for rows in near.values() for row in rows]
     names = _names(store.spark, config, ids)
-    set_aside = store.read(SID_QUARANTINE, run_id).groupBy("reason").count()
-    shown = ("run_id", "run_date", "status", "package_version", "input_fingerprint", "config_fingerprint")
+    prefixes, eta = found.rows(PREFIX_USAGE), config.measure.headline_eta
     return ReportData(
-        run={**{key: str(run[key]) for key in shown}, "source": str(config.sids.path or config.items.path)},
-        seconds=run["seconds"],
-        rows_in=run["rows_in"],
-        rows_out=run["rows_out"],
-        quarantine={row.reason: row["count"] for row in set_aside.collect()},
-        tokenizer_id=run["tokenizer_id"],
-        kind=tokenizer.kind if tokenizer else EXTERNAL,
-        dim=run["dim"],
-        latent_dim=tokenizer.latent_dim if tokenizer else 0,
-        codebook_sizes=codebook_sizes,
-        normalize=tokenizer.normalize if tokenizer else config.items.normalize,
-        training=tokenizer.training if tokenizer else {},
-        sigma_units=tokenizer.latent_rms if tokenizer else (),
-        headline_eta=config.measure.headline_eta,
+        **_described(run, config, tokenizer, sizes),
+        quarantine=found.quarantine(),
         metrics=tuple(figures),
         gate=gate,
-        usage=code_usage(sids, codebook_sizes),
-        buckets=tuple(
-            Bucket(
-                bucket["rank"], tuple(bucket.codes), bucket["items"], bucket.exposure, bucket.distinct_embeddings,
-                tuple(names[item] for item in bucket.examples),
-            )
-            for bucket in buckets
+        usage=usage,
+        buckets=_buckets(buckets, names),
+        examples=_examples(chosen, near, names),
+        overlap=() if tokenizer is None else overlap_maps(tokenizer, usage, eta),
+        tree=() if prefixes is None else tree(prefixes, sizes),
+        confusions=_confusions(pairs, of_codes, names),
+        at_risk=tuple(
+            AtRisk(names[row.item_id], tuple(row.codes), row.at_level, row.smallest_margin, row.exposure)
+            for row in risks
         ),
-        examples=tuple(
-            Example(
-                names[row.item_id], tuple(row.codes), row.exposure,
-                tuple(
-                    Neighbour(names[other.item_id], tuple(other.codes), other.shared)
-                    for other in near.get(row.item_id, [])
-                ),
-            )
-            for row in chosen
+        gains=tuple(
+            Gain(**{item.name: row[item.name] for item in fields(Gain)})
+            for row in found.first(ATTRIBUTE_GAINS, "step", "level", "estimator")
         ),
-        config=config.model_dump(mode="json", include=None if tokenizer else _MEASURING),
-        previous_run_id=run["previous_run_id"],
-        notes=tuple(run["notes"] or ()),
+    )
+
+
+def _described(
+    run: Mapping[str, Any], config: Config, tokenizer: Tokenizer | None, sizes: tuple[int, ...]
+) -> dict[str, Any]:
+    """Run, settings and tokenizer."""
+    shown = ("run_id", "run_date", "status", "package_version", "input_fingerprint", "config_fingerprint")
+    source = short_path(config.sids.path or config.items.path or "")
+    return {
+        "run": {**{key: str(run[key]) for key in shown}, "source": source},
+        **{key: run[key] for key in ("seconds", "rows_in", "rows_out", "tokenizer_id", "previous_run_id", "dim")},
+        "config": _settings(config, None if tokenizer else _MEASURING),
+        "headline_eta": config.measure.headline_eta,
+        "codebook_sizes": sizes,
+        "kind": tokenizer.kind if tokenizer else EXTERNAL,
+        "latent_dim": tokenizer.latent_dim if tokenizer else 0,
+        "normalize": tokenizer.normalize if tokenizer else config.items.normalize,
+        "training": tokenizer.training if tokenizer else {},
+        "sigma_units": tokenizer.latent_rms if tokenizer else (),
+        "notes": tuple(run["notes"] or ()),
+    }
+
+
+def _buckets(rows: Sequence[Row], names: Mapping[Any, str]) -> tuple[Bucket, ...]:
+    return tuple(
+        Bucket(
+            row["rank"], tuple(row.codes), row["items"], row.exposure, row.distinct_embeddings,
+            tuple(names[item] for item in row.examples),
+        )
+        for row in rows
     )  # fmt: skip
+
+
+def _examples(
+    chosen: Sequence[Row], near: Mapping[Any, Sequence[Row]], names: Mapping[Any, str]
+) -> tuple[Example, ...]:
+    return tuple(
+        Example(
+            names[row.item_id], tuple(row.codes), row.exposure,
+            tuple(Neighbour(names[it.item_id], tuple(it.codes), it.shared) for it in near.get(row.item_id, ())),
+        )
+        for row in chosen
+    )  # fmt: skip
+
+
+def _confusions(
+    pairs: Sequence[Row], of_codes: Mapping[tuple[int, int], Sequence[Any]], names: Mapping[Any, str]
+) -> tuple[Confusion, ...]:
+    def named(level: int, code: int) -> tuple[str, ...]:
+        return tuple(names[item] for item in of_codes.get((level, code), ()))
+
+    return tuple(
+        Confusion(row.level, row.code, row.other, row["items"], named(row.level, row.code), named(row.level, row.other))
+        for row in pairs
+    )
+
+
+class _Found:
+    """The rows of a run, of tables that may not be there."""
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self.store, self.run_id = store, run_id
+
+    def rows(self, table: Table) -> DataFrame | None:
+        """Those of a table, None where it was never written."""
+        return self.store.read(table, self.run_id) if self.store.exists(table) else None
+
+    def first(self, table: Table, by: str, *then: str, most: int | None = None) -> list[Row]:
+        """The first of them; none where the table was never written."""
+        rows = self.rows(table)
+        if rows is None:
+            return []
+        ordered = rows.orderBy(by, *then)
+        return (ordered if most is None else ordered.limit(most)).collect()
+
+    def quarantine(self) -> dict[str, int]:
+        """Rows set aside, by reason."""
+        rows = self.rows(SID_QUARANTINE)
+        return {} if rows is None else {row.reason: row["count"] for row in rows.groupBy("reason").count().collect()}
+
+
+def short_path(path: str) -> str:
+    """The last two parts of a path: enough to know a table by, and nothing of the machine that it lies on.
+
+    >>> short_path("/data/shop/items.parquet"), short_path("s3://bucket/night/items"), short_path("shop.items")
+    ('shop/items.parquet', 'night/items', 'shop.items')
+    """
+    return "/".join([part for part in path.split("/") if part][-2:])
+
+
+def _settings(config: Config, sections: set[str] | None) -> dict[str, Any]:
+    """The settings of some sections (None: all), with `short_path` for every path; the runs table has them in full."""
+    shown: dict[str, Any] = config.model_dump(mode="json", include=sections)
+    for section, key in _PATHS:
+        if shown.get(section, {}).get(key) is not None:
+            shown[section][key] = short_path(shown[section][key])
+    return shown
 
 
 def read_figures(store: Store, run_id: str) -> list[MetricRow]:
     """The metrics of a run, back from the table."""
     rows = store.read(METRICS, run_id).collect()
     return [MetricRow(**{item.name: row[item.name] for item in fields(MetricRow)}) for row in rows]
-
-
-def _examples(sids: DataFrame, codebook_sizes: tuple[int, ...]) -> tuple[list[Any], dict[Any, list[Any]]]:
-    """The most exposed items (by hash of the id without exposure) and the items nearest to each in SID space."""
-    order = [F.desc_nulls_last("exposure"), F.xxhash64("item_id"), F.asc("item_id")]
-    chosen = sids.orderBy(*order).limit(_EXAMPLES).select("item_id", "codes", "sid", "exposure").collect()
-    if not chosen:
-        return [], {}
-    first = int(place_values(codebook_sizes)[0])
-    thin = sids.select("item_id", "codes", "sid", "suffix", "exposure")
-    seeds = thin.where(F.col("item_id").isin([row.item_id for row in chosen]))
-    prefix = F.expr(f"sid div {first}").alias("prefix")
-    seeds = seeds.select(F.col("item_id").alias("seed"), F.col("codes").alias("seed_codes"), prefix)
-    joined = thin.select("*", prefix).join(F.broadcast(seeds), "prefix").where("item_id != seed")
-    shared = sum(
-        (
-            F.when(F.slice("codes", 1, level) == F.slice("seed_codes", 1, level), 1).otherwise(0)
-            for level in range(1, len(codebook_sizes) + 1)
-        ),
-        F.lit(0),
-    )
-    window = Window.partitionBy("seed").orderBy(F.desc("shared"), F.desc_nulls_last("exposure"), "item_id")
-    ranked = joined.withColumn("shared", shared).withColumn("place", F.row_number().over(window))
-    near: dict[Any, list[Any]] = {}
-    for row in ranked.where(F.col("place") <= _NEIGHBOURS).orderBy("seed", "place").collect():
-        near.setdefault(row.seed, []).append(row)
-    return chosen, near
 
 
 def _names(spark: SparkSession, config: Config, ids: Sequence[Any]) -> dict[Any, str]:

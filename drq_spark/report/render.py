@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import log
 from typing import Any
 
-from drq_spark.report import charts, tables
+from drq_spark.report import behaviour, charts, remedies, stability, structure, tables
 from drq_spark.report.charts import Chart
 from drq_spark.report.data import ReportData
 from drq_spark.report.numbers import finite, number, percent
@@ -26,6 +26,7 @@ def render(data: ReportData) -> str:
     """
     with drawing():
         parts = {**_overview(data), **_capacity(data), **_sids(data), **_details(data)}
+        parts |= {**structure.parts(data), **stability.parts(data), **behaviour.parts(data), **remedies.parts(data)}
     return environment().get_template("report.html.j2").render(data=data, **parts)
 
 

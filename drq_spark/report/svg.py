@@ -20,7 +20,7 @@ MAX_LEVELS = 26  # as many as there are token letters
 WIDTH = 340  # px at scale 1: a phone shows a chart in its natural size, so its text stays readable
 TEXT = 11.0  # px
 
-_NAMES = ("ink", "muted", "line", "surface", "effective", "close", "uneven", "exposure")
+_NAMES = ("ink", "muted", "line", "surface", "paper", "effective", "close", "uneven", "exposure")
 _PLACEHOLDER = {name: f"#0101{index:02x}" for index, name in enumerate(_NAMES, 1)} | {
     f"level-{level}": f"#0102{level:02x}" for level in range(1, MAX_LEVELS + 1)
 }

@@ -40,6 +40,7 @@ _SHARES = {
     Metric.UNCERTAIN_SHARE,
     Metric.CHURN,
     Metric.CHURN_MATCHED,
+    Metric.HARMFUL_SHARED_RATE,
 }
 
 
@@ -180,6 +181,16 @@ def collision_facts(data: ReportData) -> list[Fact]:
             "the difference of the two: this part can be improved",
         ),
         (Metric.SHARED_RATE, "Items that share a SID", "some other item has the same one"),
+        (
+            Metric.HARMFUL_SHARED_RATE,
+            "Items that share a SID with another embedding",
+            "the harmful part of that: copies of an item may share one",
+        ),
+        (
+            Metric.BUCKET_SPREAD,
+            "Spread inside buckets",
+            "how far the items of one SID lie apart: 0 where only copies share one",
+        ),
         (Metric.LARGEST_BUCKET, "Largest bucket", "items behind the most crowded SID"),
         (Metric.COLLISION_MASS, "Collision mass", "chance that two items drawn at random have the same SID"),
     ]
@@ -267,10 +278,12 @@ def all_figures(data: ReportData) -> Table:
             str(row.level),
             row.weighting,
             MISSING if row.eta is None else number(row.eta),
+            row.ruler or MISSING,
             f"{row.value:.6g}",
             MISSING if finite(row.standard_error) is None else f"{row.standard_error:.2g}",
         )
         for row in data.metrics
         if finite(row.value) is not None
     )
-    return Table("Every figure of the run", ("metric", "level", "weighting", "η", "value", "standard error"), rows)
+    head = ("metric", "level", "weighting", "η or ρ", "noise on", "value", "standard error")
+    return Table("Every figure of the run", head, rows)

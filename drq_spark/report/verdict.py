@@ -1,9 +1,8 @@
-"""What is good or bad about a run, in plain words, by the rules written here and nowhere else."""
+"""How good a run is, in plain words; what to do about it is said by `drq_spark.report.advice`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log
 from typing import Literal
 
 from drq_spark.report.data import EXTERNAL, ReportData
@@ -18,7 +17,6 @@ _EXCESS_DUPLICATES = (0.01, 0.1)
 _RELATIVE_MSE = (0.3, 0.6)
 _QUARANTINED = (0.001, 0.02)
 _MOVED = (0.05, 0.25)
-_EXPOSURE_GAP = 0.5  # capacity by exposure below this part of the capacity by items is worth a word
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def findings(data: ReportData) -> list[Finding]:
     """Everything worth a sentence: first what training warned of, the levels, the whole SIDs, then what changed."""
     warned = [Finding("poor", f"Training: {warning}.") for warning in data.training.get("warnings", ())]
     levels = [_level(data, level) for level in range(1, len(data.codebook_sizes) + 1)]
-    rest = [_exposure(data), _collisions(data), _fidelity(data), _churn(data), _quarantine(data)]
+    rest = [_collisions(data), _fidelity(data), _churn(data), _quarantine(data)]
     return [finding for finding in (*warned, *levels, *rest) if finding is not None]
 
 
@@ -86,8 +84,7 @@ def _level(data: ReportData, level: int) -> Finding | None:
     close = max(0, 100 - round(100 * d * g) - uneven)  # the three add up to 100 as they are written
     uses = f"Level {level} uses {whole_percent(d * g)} % of its capacity"
     text = f"{uses}: {uneven} % lost to imbalance, {close} % to codewords too close."
-    advice = "" if grade(1 - d * g, _CAPACITY_LOST) == "good" else f" {_remedy(d, g)}"
-    return Finding(grade(1 - d * g, _CAPACITY_LOST), text + advice + _dead(data, level))
+    return Finding(grade(1 - d * g, _CAPACITY_LOST), text + _dead(data, level))
 
 
 def _level_by_use(data: ReportData, level: int) -> Finding | None:
@@ -99,35 +96,12 @@ def _level_by_use(data: ReportData, level: int) -> Finding | None:
     return Finding(grade(1 - d, _CAPACITY_LOST), text + _dead(data, level))
 
 
-def _remedy(d: float, g: float) -> str:
-    """The larger penalty, -ln D or -ln G, is the one to work on."""
-    if -log(d) > -log(g):
-        return "The work falls on too few codes: raise tokenizer.balance, or take more items a code."
-    return "Small changes of an embedding flip these codes: fewer codes here would lose little."
-
-
 def _dead(data: ReportData, level: int) -> str:
     dead = finite(data.value(Metric.DEAD_CODES.value, level))
     if not dead:
         return ""
     return (
         f" {number(dead)} of {number(data.codebook_sizes[level - 1])} codes {'is' if dead == 1 else 'are'} never used."
-    )
-
-
-def _exposure(data: ReportData) -> Finding | None:
-    crowded = []
-    for level in range(1, len(data.codebook_sizes) + 1):
-        items, shown = capacity_parts(data, level), capacity_parts(data, level, "exposure")
-        if items and shown and shown[0] * shown[1] < _EXPOSURE_GAP * items[0] * items[1]:
-            crowded.append(str(level))
-    if not crowded:
-        return None
-    where = f"level{'s' * (len(crowded) > 1)} {', '.join(crowded)}"
-    return Finding(
-        "fair",
-        f"Popular items crowd into few codes at {where}: by exposure less than half of that capacity is left "
-        "(tokenizer.balance_by=exposure evens that out).",
     )
 
 

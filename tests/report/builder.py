@@ -5,7 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from drq_spark.measure import formulas as f
-from drq_spark.report.data import Bucket, Example, GateResult, LevelUsage, MetricRow, Neighbour, ReportData
+from drq_spark.report.data import (
+    AtRisk,
+    Branch,
+    Bucket,
+    Confusion,
+    Example,
+    Gain,
+    GateResult,
+    LevelUsage,
+    MetricRow,
+    Neighbour,
+    ReportData,
+)
+from drq_spark.report.overlap import overlap_map
 
 ETAS = (0.1, 0.2, 0.5, 1.0)
 HOSTILE = (
@@ -36,6 +49,10 @@ class Run:
         self.codes, self.levels, self.items, self.exposure = codes, levels, items, exposure
         self.rows: list[MetricRow] = []
         self.usage = tuple(self._usage(level) for level in range(1, levels + 1))
+        self.books = [
+            self.rng.normal(size=(codes, 8)).astype(np.float32) * np.float32(2.6 / level**0.8)
+            for level in range(1, levels + 1)
+        ]
 
     def _usage(self, level: int) -> LevelUsage:
         shares = self.rng.lognormal(sigma=0.25 + 0.3 * level, size=self.codes)
@@ -46,16 +63,22 @@ class Run:
         return LevelUsage(counts.astype(np.int64), exposure)
 
     def add(
-        self, metric: str, value: float, level: int = 0, weighting: str = "items", eta: float | None = None
+        self,
+        metric: str,
+        value: float,
+        level: int = 0,
+        weighting: str = "items",
+        eta: float | None = None,
+        error: float | None = None,
+        ruler: str | None = None,
     ) -> None:
         """One row of the metrics table."""
-        ruler = None if eta is None else "latent"
-        self.rows.append(MetricRow(metric, level, weighting, eta, float(value), ruler=ruler))
+        ruler = "latent" if ruler is None and eta is not None else ruler
+        self.rows.append(MetricRow(metric, level, weighting, eta, float(value), error, ruler))
 
     def level_figures(self) -> None:
         """Usage and capacity of every level under both weightings."""
-        for level, use in enumerate(self.usage, 1):
-            book = self.rng.normal(size=(self.codes, 8)).astype(np.float32) * np.float32(2.6 / level**0.8)
+        for level, (use, book) in enumerate(zip(self.usage, self.books, strict=True), 1):
             for weighting, counts in (("items", use.items), ("exposure", use.exposure)):
                 if counts is not None:
                     self._weighted(level, weighting, counts, book)
@@ -101,6 +124,46 @@ class Run:
                 self.add("prefix_entropy", whole, level, weighting)
                 self.add("conditional_entropy", step, level, weighting)
 
+    def noise_figures(self) -> None:
+        """What noise does by each ruler, and whole SIDs."""
+        for eta in ETAS:
+            kept = 1 / (1 / (0.7 * self.items) + 2e-6 * eta)
+            self.add("effective_capacity", kept, 0, "items", eta, 0.04 * kept)
+            self.add("expected_overlap", 1 / kept, 0, "items", eta, 0.04 / kept)
+        for ruler, sizes in (("latent", ETAS), ("input", (0.1, 0.2, 0.3)), ("after", (None,))):
+            for size in sizes:
+                strength, stays = size or 0.25, 1.0
+                for level in range(1, self.levels + 1):
+                    flipped = 1 - np.exp(-0.35 * level**0.7 * strength)
+                    stays *= 1 - 0.6 * flipped
+                    self.add("flip_rate", flipped, level, "items", size, 0.004, ruler)
+                    self.add("sigma", 0.03 * strength, level, "items", size, None, ruler)
+                    if ruler != "latent":
+                        self.add("effective_capacity", self.codes * 0.8**level, level, "items", size, None, ruler)
+                self.add("sid_survival", stays, 0, "items", size, 0.006, ruler)
+
+    def segment_figures(self) -> None:
+        """Use of the codes by head, torso and tail."""
+        for segment, least, part in (("head", 812.0, 0.9), ("torso", 31.0, 0.97), ("tail", 0.0, 1.0)):
+            self.add("segment_threshold", least, 0, segment)
+            for level, use in enumerate(self.usage, 1):
+                for metric in ("utilization", "perplexity", "inverse_simpson", "gini", "dead_codes"):
+                    self.add(metric, part * getattr(f, metric)(use.items), level, segment)
+
+    def behaviour_figures(self) -> None:
+        """Neighbours, hit rates, retention and AUC, with their standard errors."""
+        self.add("harmful_shared_rate", 0.081)
+        self.add("bucket_spread", 0.0123)
+        self.add("behaviour_pairs", 91_224)
+        for most, recall, raw, retention in ((20, 0.377, 0.113, 0.73), (200, 0.521, 0.318, 0.96)):
+            self.add(f"neighbour_recall_{most}", recall, error=0.011)
+            self.add(f"raw_hit_rate_{most}", raw, error=0.009)
+            self.add(f"hit_rate_{most}", raw * retention, error=0.008)
+            self.add(f"retention_{most}", retention, error=0.04)
+        for name, uniform in (("raw", 0.806), ("sum", 0.883), ("concatenation", 0.871), ("prefix", 0.79)):
+            self.add(f"auc_{name}_uniform", uniform, error=0.004)
+            self.add(f"auc_{name}_popularity", uniform - 0.035, error=0.005)
+
     def churn_figures(self) -> None:
         """Churn since the run before."""
         self.add("churn", 0.86)
@@ -136,6 +199,10 @@ def build(
     quarantine = {"null": 1203, "wrong_dimension": 1411, "duplicate_id": 318, "not_finite": 9}
     run.level_figures()
     run.sid_figures(sum(quarantine.values()))
+    run.noise_figures()
+    run.behaviour_figures()
+    if exposure:
+        run.segment_figures()
     if churn:
         run.churn_figures()
     return ReportData(
@@ -172,7 +239,40 @@ def build(
             "seed": 0,
         },
         previous_run_id="2026-03-01-51c02e" if churn else None,
+        overlap=tuple(overlap_map(use.items, book, 0.5) for use, book in zip(run.usage, run.books, strict=True)),
+        tree=_tree(run) if levels > 2 else (),
+        confusions=tuple(_confusion(run, level, rank, names) for level in range(1, levels + 1) for rank in range(10)),
+        at_risk=tuple(
+            AtRisk(names[rank % len(names)], _codes(run), 1 + rank % levels, margin, 17.0 if exposure else None)
+            for rank, margin in enumerate(3.0 ** np.arange(-12, -2))
+        ),
+        gains=tuple(
+            Gain(step, attribute, level, estimator, 3.1 / level, size / level, 0.1 * size * level**2)
+            for step, attribute in enumerate(("category" if names is NAMES else names[0], "brand"), 1)
+            for level in range(1, levels + 1)
+            for estimator, size in (("plug_in", 0.61 / step), ("grassberger", 0.44 / step))
+        ),
     )
+
+
+def _tree(run: Run) -> tuple[Branch, ...]:
+    """The 12 most used first codes, each with 8 second ones."""
+    first = run.usage[0].items
+    branches = []
+    for code in np.argsort(-first)[:12].tolist():
+        if not first[code]:
+            continue
+        shares = np.sort(run.rng.dirichlet(np.full(30, 0.4)))[::-1]
+        parts = np.floor(shares[:8] * first[code]).astype(int).tolist()
+        children = [Branch(place, part) for place, part in enumerate(parts) if part]
+        rest = int(first[code]) - sum(parts)
+        branches.append(Branch(code, int(first[code]), (*children, *([Branch(None, rest)] if rest else []))))
+    return tuple(branches)
+
+
+def _confusion(run: Run, level: int, rank: int, names: tuple[str, ...]) -> Confusion:
+    some = tuple(names[(rank + step) % len(names)] for step in range(3))
+    return Confusion(level, 17 + rank, 3 * rank, max(1, 3120 // (level + rank)), some, some[::-1][:2])
 
 
 def _codes(run: Run) -> tuple[int, ...]:

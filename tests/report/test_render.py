@@ -108,7 +108,7 @@ def test_a_page_stands_alone(size):
     page = Page(text)
     assert page.open == []
     assert text.startswith("<!doctype html>")
-    assert len(text.encode()) < 1_000_000
+    assert len(text.encode()) < 1_000_000  # a fifth of what a page may have
     assert not re.search(r"https?:|@import|url\((?!#)|<script", text)
     for tag, attrs in page.tags:
         assert not LOADING & set(attrs), tag
@@ -126,7 +126,7 @@ def test_ids_are_unique_and_references_lead_somewhere(text):
 
 def test_every_chart_speaks(text):
     drawings = [attrs for tag, attrs in Page(text).tags if tag == "svg"]
-    assert len(drawings) == 3 + 2 + 2 + 4
+    assert len(drawings) == (3 + 2 + 2 + 4) + (3 + 4 + 1 + 2 + 3)  # the latter: overlaps, noise, tree, gains, behaviour
     for attrs in drawings:
         assert attrs["role"] == "img"
         assert len(attrs["aria-label"]) > 30
@@ -159,8 +159,9 @@ def test_every_metric_is_explained():
 
 def test_parts_without_figures_do_not_appear(data):
     everything = Page(render(data)).sections()
-    assert {"churn", "quarantine", "fidelity", "movement", "information", "examples"} <= everything
+    assert {"churn", "quarantine", "fidelity", "movement", "information", "examples", "behaviour"} <= everything
     bare = replace(data, metrics=(), gate=(), usage=(), buckets=(), examples=(), quarantine={}, seconds={})
+    bare = replace(bare, overlap=(), tree=(), confusions=(), at_risk=(), gains=())
     page = Page(render(bare))
     assert page.sections() == {"figures", "details", "glossary"}
     links = {attrs["href"] for tag, attrs in page.tags if tag == "a"}
@@ -168,10 +169,14 @@ def test_parts_without_figures_do_not_appear(data):
 
 
 @pytest.mark.parametrize(
-    ("gone", "section"),
+    ("gone", "tables", "section"),
     [
-        ((Metric.CHURN, Metric.CHURN_MATCHED), "churn"),
-        ((Metric.EFFECTIVE_CAPACITY,), "movement"),
+        ((Metric.CHURN, Metric.CHURN_MATCHED), (), "churn"),
+        (
+            (Metric.EFFECTIVE_CAPACITY, Metric.FLIP_RATE, Metric.SID_SURVIVAL, Metric.SIGMA),
+            ("confusions", "at_risk"),
+            "movement",
+        ),
         (
             (
                 Metric.RELATIVE_MSE,
@@ -180,13 +185,28 @@ def test_parts_without_figures_do_not_appear(data):
                 Metric.MEAN_MARGIN,
                 Metric.UNCERTAIN_SHARE,
             ),
+            (),
             "fidelity",
         ),
-        ((Metric.PREFIX_ENTROPY, Metric.CONDITIONAL_ENTROPY, Metric.OCCUPIED_PREFIXES), "information"),
+        (
+            (Metric.PREFIX_ENTROPY, Metric.CONDITIONAL_ENTROPY, Metric.OCCUPIED_PREFIXES),
+            ("tree", "gains"),
+            "information",
+        ),
+        (
+            tuple(
+                metric
+                for metric in Metric
+                if metric.value.startswith(("auc", "hit", "raw_hit", "retention", "neighbour", "behaviour"))
+            ),
+            (),
+            "behaviour",
+        ),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_missing_figure_takes_its_part_away(data, gone, section):
-    page = Page(render(without(data, *gone)))
+def test_a_missing_figure_takes_its_part_away(data, gone, tables, section):
+    page = Page(render(replace(without(data, *gone), **dict.fromkeys(tables, ()))))
     assert section not in page.sections()
     assert f"#{section}" not in {attrs.get("href") for _, attrs in page.tags}
 
@@ -230,3 +250,60 @@ def test_the_users_drawing_settings_do_not_matter(text, monkeypatch):
 
     with mpl.rc_context({"lines.linewidth": 9, "text.color": "red", "svg.fonttype": "path"}):
         assert render(build()) == text
+
+
+def test_advice_is_told_at_the_top_and_beside_its_figures():
+    """A collapsed first level: a link at the top leads to cause, remedy and numbers in the part about usage."""
+    data = build(codes=64, levels=3, items=50_000)
+    rows = {("utilization", 1): 0.1, ("perplexity", 1): 5.25}
+    bent = tuple(
+        replace(row, value=rows[row.metric, row.level])
+        if (row.metric, row.level) in rows and row.weighting == "items"
+        else row
+        for row in data.metrics
+    )
+    text = render(replace(data, metrics=bent))
+    top, beside = text.index('href="#advice-collapsed"'), text.index('id="advice-collapsed"')
+    assert text.index('<section id="verdict"') < top < text.index('<section id="usage"') < beside
+    assert beside < text.index('<section id="capacity"')
+    told = text[beside : text.index("</aside>", beside)]
+    assert "The first level has collapsed" in told
+    assert "tokenizer.balance" in told
+    assert "perplexity of level 1 <b>5.25</b>" in told
+
+
+def test_advice_without_its_charts_still_has_a_place(data):
+    bare = replace(data, usage=(), buckets=(), examples=(), quarantine={}, seconds={})
+    rows = [
+        MetricRow("utilization", 1, "items", None, 0.1),
+        MetricRow("perplexity", 1, "items", None, 3.0),
+        MetricRow("exact_duplicate_rate", 0, "items", None, 0.3),
+    ]
+    page = Page(render(replace(bare, metrics=tuple(rows))))
+    ids = {attrs["id"] for _, attrs in page.tags if "id" in attrs}
+    assert {"advice-collapsed", "advice-duplicates", "usage"} <= ids
+    assert {attrs["href"][1:] for _, attrs in page.tags if "href" in attrs} <= ids
+
+
+def test_a_sound_run_has_nothing_to_work_on(data):
+    rows = tuple(row for row in data.metrics if row.metric == Metric.RELATIVE_MSE)
+    assert "What to work on" not in render(replace(data, metrics=rows))
+
+
+def test_sids_from_elsewhere(data):
+    """No tokenizer: no dimensions, no sigma, no overlaps; codes, collisions and behaviour are there."""
+    gone = ("relative_mse", "residual_share")
+    kept = tuple(row for row in data.metrics if row.eta is None and row.metric not in gone)
+    data = replace(data, dim=None, latent_dim=None, normalize="", sigma_units=(), overlap=(), training={}, metrics=kept)
+    page = Page(render(data))
+    assert {"usage", "collisions", "behaviour"} <= page.sections()
+    assert "latent dimension d" not in page.text
+    assert not re.search(r"\bNone\b", "".join(page.text))
+
+
+def test_other_rulers_and_what_they_amount_to(data):
+    words = "".join(Page(render(data)).text)
+    assert "noise on the embeddings, ρ = 0.2" in words
+    assert "change between the two versions" in words
+    assert "as η = 0.139" in words  # sigma 0.03 * 0.2 in units of 0.04317
+    assert re.search(r"Whole SIDs work like [\d,]+ ± [\d,]+ \(standard error\)", words)

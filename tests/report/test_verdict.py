@@ -23,7 +23,6 @@ def test_a_level_that_loses_to_closeness():
     (found,) = sentences(("distribution", 1, "items", None, 0.88), ("geometry", 1, "items", 0.5, 0.466))
     assert found[0] == "fair"
     assert "uses 41 % of its capacity: 12 % lost to imbalance, 47 % to codewords too close." in found[1]
-    assert "Small changes" in found[1]
 
 
 def test_a_level_that_loses_to_imbalance():
@@ -31,11 +30,10 @@ def test_a_level_that_loses_to_imbalance():
         ("distribution", 1, "items", None, 0.2), ("geometry", 1, "items", 0.5, 0.9), ("dead_codes", 1, "items", None, 1)
     )
     assert found[0] == "poor"
-    assert "raise tokenizer.balance" in found[1]
     assert found[1].endswith("1 of 256 codes is never used.")
 
 
-def test_a_good_level_gets_no_advice():
+def test_a_good_level():
     rows = ("distribution", 1, "items", None, 0.9), ("geometry", 1, "items", 0.5, 1.0)
     assert sentences(*rows) == [
         ("good", "Level 1 uses 90 % of its capacity: 10 % lost to imbalance, 0 % to codewords too close.")
@@ -54,12 +52,6 @@ def test_the_three_parts_add_up_to_100(d, kept):
 
 def test_another_eta_is_not_the_headline():
     assert sentences(("distribution", 1, "items", None, 0.9), ("geometry", 1, "items", 1.0, 0.5)) == []
-
-
-def test_exposure_that_crowds():
-    rows = [("distribution", 1, weighting, None, d) for weighting, d in (("items", 0.9), ("exposure", 0.4))]
-    rows += [("geometry", 1, weighting, 0.5, 1.0) for weighting in ("items", "exposure")]
-    assert sentences(*rows)[1][1].startswith("Popular items crowd into few codes at level 1:")
 
 
 @pytest.mark.parametrize(("excess", "grade"), [(0.0, "good"), (0.01, "good"), (0.05, "fair"), (0.3, "poor")])

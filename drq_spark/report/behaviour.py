@@ -1,0 +1,117 @@
+"""What the page says of neighbours and behaviour: what the codes keep of both, with standard errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from drq_spark.report.charts import Chart
+from drq_spark.report.data import ReportData
+from drq_spark.report.drawing import MARKS, Dot, dot_rows, spoken
+from drq_spark.report.numbers import finite, number, percent
+from drq_spark.report.parts import Fact
+from drq_spark.schemas import Metric
+
+_UNIFORM = (
+    ("raw embedding", Metric.AUC_RAW_UNIFORM, Metric.AUC_RAW_POPULARITY),
+    ("SID, sum", Metric.AUC_SUM_UNIFORM, Metric.AUC_SUM_POPULARITY),
+    ("SID, concatenated", Metric.AUC_CONCATENATION_UNIFORM, Metric.AUC_CONCATENATION_POPULARITY),
+    ("SID, prefix", Metric.AUC_PREFIX_UNIFORM, Metric.AUC_PREFIX_POPULARITY),
+)
+Rows = list[tuple[str, list[Dot]]]
+
+
+def parts(data: ReportData) -> dict[str, Any]:
+    """Template values; a part without figures is empty."""
+    charts = (_kept(data), _hits(data), _auc(data))
+    pairs = finite(data.value(Metric.BEHAVIOUR_PAIRS.value))
+    return {
+        "behaviour": [chart for chart in charts if chart is not None],
+        "behaviour_facts": []
+        if pairs is None
+        else [Fact("Pairs", number(pairs), "of items that a user took one after the other")],
+    }
+
+
+def _rows(data: ReportData, rows: Sequence[tuple[str, Sequence[Metric]]]) -> Rows:
+    """(label, dots) of what the run has; the place of a metric in its row is the kind of its dot."""
+    found = []
+    for label, metrics in rows:
+        figures = [(kind, data.figure(metric.value)) for kind, metric in enumerate(metrics)]
+        dots = [
+            Dot(row.value, finite(row.standard_error), kind)
+            for kind, row in figures
+            if row is not None and finite(row.value) is not None
+        ]
+        if dots:
+            found.append((label, dots))
+    return found
+
+
+def _words(rows: Rows) -> str:
+    return "; ".join(f"{label} {', '.join(spoken(dot, _short) for dot in dots)}" for label, dots in rows)
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _key(*words: str) -> tuple[tuple[str, ...], ...]:
+    return tuple((MARKS[kind].colour, text, MARKS[kind].sign) for kind, text in enumerate(words))
+
+
+def _kept(data: ReportData) -> Chart | None:
+    rows = _rows(
+        data,
+        [
+            ("neighbours, 20", [Metric.NEIGHBOUR_RECALL_20]),
+            ("neighbours, 200", [Metric.NEIGHBOUR_RECALL_200]),
+            ("retention, 20", [Metric.RETENTION_20]),
+            ("retention, 200", [Metric.RETENTION_200]),
+        ],
+    )
+    if not rows:
+        return None
+    return Chart(
+        "What the codes keep of neighbours and behaviour",
+        "Neighbours: share of the nearest items of an embedding that are also nearest to its reconstruction. "
+        "Retention: how often the next item of a user is among the nearest, with reconstructions against with "
+        "embeddings. Near 1 is good; retention may be above it. Bars are two standard errors.",
+        dot_rows(
+            rows, "kept", f"Recall of neighbours and retention: {_words(rows)}", (0.0, 1.0), number,
+            (1.0, "nothing lost"), left=108,
+        ),
+    )  # fmt: skip
+
+
+def _hits(data: ReportData) -> Chart | None:
+    rows = _rows(
+        data,
+        [
+            ("among 20", [Metric.RAW_HIT_RATE_20, Metric.HIT_RATE_20]),
+            ("among 200", [Metric.RAW_HIT_RATE_200, Metric.HIT_RATE_200]),
+        ],
+    )
+    if not rows:
+        return None
+    highest = max(dot.value for _, dots in rows for dot in dots)
+    return Chart(
+        "Next item among the nearest",
+        "Share of pairs whose second item is among the nearest of the first in the whole catalogue. As high as with "
+        "the embeddings is good.",
+        dot_rows(rows, "hits", f"Hit rates: {_words(rows)}", (0.0, highest), percent, left=74),
+        _key("embeddings", "reconstructions from SIDs"),
+    )
+
+
+def _auc(data: ReportData) -> Chart | None:
+    rows = _rows(data, [(label, metrics) for label, *metrics in _UNIFORM])
+    if not rows:
+        return None
+    return Chart(
+        "Pairs told from other pairs, AUC",
+        "Chance that a pair of consecutive items is scored above the item with another partner. The SID should reach "
+        "the raw embedding; against partners that are as popular, mere popularity does not help.",
+        dot_rows(rows, "auc", f"AUC: {_words(rows)}", (0.45, 1.0), number, (0.5, "chance"), left=118),
+        _key("against any item", "against items as popular"),
+    )

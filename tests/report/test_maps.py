@@ -1,0 +1,100 @@
+"""Pictures of overlaps and prefixes: the numbers in them, against slow references."""
+
+from __future__ import annotations
+
+import re
+from itertools import permutations
+from math import erfc, sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drq_spark.report.data import Branch
+from drq_spark.report.maps import _SHADES, icicle, overlap
+from drq_spark.report.overlap import MOST, overlap_map
+from drq_spark.report.svg import drawing
+
+
+def slow_overlap(a, b, sigma, weight):
+    """OVL of two codewords by its formula, in plain numbers."""
+    d = [(x - y) * w for x, y, w in zip(a, b, weight, strict=True)]
+    once = sum(v * v for v in d)
+    twice = sqrt(sum((v * w) ** 2 for v, w in zip(d, weight, strict=True)))
+    return erfc((once / twice if twice else 0.0) / (2 * sqrt(2) * sigma))
+
+
+@pytest.mark.parametrize("weight", [None, np.array([1.0, 0.5, 2.0], np.float32)], ids=["plain", "weighed"])
+def test_the_matrix_is_that_of_the_most_used_codes(weight):
+    rng = np.random.default_rng(0)
+    book, counts = rng.normal(size=(130, 3)).astype(np.float32), rng.integers(0, 50, 130)
+    counts[:5] = 0
+    found = overlap_map(counts, book, 0.4, weight)
+    chosen = sorted(range(130), key=lambda code: (-counts[code], code))[:MOST]
+    assert found.shape == (MOST, MOST)
+    w = np.ones(3) if weight is None else weight
+    expected = [[slow_overlap(book[a], book[b], 0.4, w) for b in chosen] for a in chosen]
+    assert np.allclose(np.sort(found.ravel()), np.sort(np.ravel(expected)), atol=1e-6)
+    assert np.allclose(found, found.T)
+    assert np.allclose(np.diag(found), 1)
+
+
+def test_codes_of_a_group_lie_side_by_side():
+    """Three heaps, their codes dealt in turn: in the picture each heap is one block."""
+    rng = np.random.default_rng(1)
+    heap = np.arange(30) % 3
+    book = (np.eye(3)[heap] * 10 + rng.normal(size=(30, 3)) * 0.05).astype(np.float32)
+    found = overlap_map(np.ones(30, np.int64), book, 1.0)
+    near = found > 0.5
+    blocks = np.kron(np.eye(3, dtype=bool), np.ones((10, 10), bool))
+    assert (near == blocks).all()
+
+
+def test_neighbours_are_turned_to_each_other():
+    """Points on a line: of all orders that keep the tree, the one with the shortest way, which is the line itself."""
+    places = np.array([5.0, 0.0, 2.9, 9.0, 1.0], np.float32)
+    found = overlap_map(np.ones(5, np.int64), places[:, None], 2.0)
+    line = np.sort(places)
+    straight = [[slow_overlap([a], [b], 2.0, [1.0]) for b in line] for a in line]
+    assert np.allclose(found, straight, atol=1e-6) or np.allclose(found[::-1, ::-1], straight, atol=1e-6)
+    ways = [sum(abs(np.diff(order))) for order in permutations(places)]
+    assert min(ways) == pytest.approx(9.0)
+
+
+@pytest.mark.parametrize("used", [0, 1, 2])
+def test_hardly_any_code_in_use(used):
+    counts = np.array([3] * used + [0] * (5 - used))
+    assert overlap_map(counts, np.arange(5, dtype=np.float32)[:, None], 0.5).shape == (used, used)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_the_strokes_cover_exactly_the_cells_of_their_shade(cells, seed):
+    matrix = np.random.default_rng(seed).random((cells, cells)).astype(np.float32) ** 3
+    painted = np.zeros((cells, cells), int)
+    for path in re.findall(r'<path d="([^"]*)"', overlap(1, cells, matrix, 0.5).svg):
+        for x, y, length in re.findall(r"M(\d+) (\d+)\.5h(\d+)", path):
+            painted[int(y), int(x) : int(x) + int(length)] += 1
+    assert (painted == (matrix >= _SHADES[0])).all()
+
+
+def test_the_worst_picture_is_small():
+    """Every cell another shade than the one before it."""
+    board = np.indices((MOST, MOST)).sum(axis=0) % len(_SHADES)
+    matrix = np.array(_SHADES, np.float32)[board]
+    assert len(overlap(1, 8192, matrix, 0.5).svg) < 150_000
+
+
+def test_the_tree_tells_its_shares():
+    branches = (
+        Branch(7, 50, (Branch(1, 40), Branch(None, 10))),
+        Branch(2, 30, (Branch(0, 10), Branch(3, 10), Branch(None, 10))),
+    )
+    with drawing():
+        chart = icicle(branches, 100, 16)
+    assert "holds 50\xa0%" in chart.title
+    for words in ("the 2 most used of 16 first codes hold 80\xa0%", "up to 80\xa0% of the items of its first code"):
+        assert words in chart.svg
+    assert "a_7" in chart.svg
+    assert "6.25\xa0%" in chart.caption
