@@ -80,13 +80,13 @@ def capacity_parts(data: ReportData, level: int, weighting: str = "items") -> tu
 def _level(data: ReportData, level: int) -> Finding | None:
     parts = capacity_parts(data, level)
     if parts is None:
-        return _level_by_use(data, level)
+        return _level_by_use(data, level) if data.kind == EXTERNAL else None
     d, g = parts
     uneven = round(100 * (1 - d))
     close = max(0, 100 - round(100 * d * g) - uneven)  # the three add up to 100 as they are written
     uses = f"Level {level} uses {whole_percent(d * g)} % of its capacity"
     text = f"{uses}: {uneven} % lost to imbalance, {close} % to codewords too close."
-    advice = "" if grade(1 - d * g, _CAPACITY_LOST) == "good" else f" {_remedy(d, g)}"
+    advice = "" if grade(1 - d * g, _CAPACITY_LOST) == "good" else f" {_remedy(d, g, data.kind)}"
     return Finding(grade(1 - d * g, _CAPACITY_LOST), text + advice + _dead(data, level))
 
 
@@ -99,10 +99,11 @@ def _level_by_use(data: ReportData, level: int) -> Finding | None:
     return Finding(grade(1 - d, _CAPACITY_LOST), text + _dead(data, level))
 
 
-def _remedy(d: float, g: float) -> str:
-    """The larger penalty, -ln D or -ln G, is the one to work on."""
+def _remedy(d: float, g: float, kind: str) -> str:
+    """The larger penalty, -ln D or -ln G, is the one to work on; settings are named where they are ours."""
     if -log(d) > -log(g):
-        return "The work falls on too few codes: raise tokenizer.balance, or take more items a code."
+        what = "The work falls on too few codes"
+        return f"{what}." if kind == EXTERNAL else f"{what}: raise tokenizer.balance, or take more items a code."
     return "Small changes of an embedding flip these codes: fewer codes here would lose little."
 
 
@@ -124,11 +125,9 @@ def _exposure(data: ReportData) -> Finding | None:
     if not crowded:
         return None
     where = f"level{'s' * (len(crowded) > 1)} {', '.join(crowded)}"
-    return Finding(
-        "fair",
-        f"Popular items crowd into few codes at {where}: by exposure less than half of that capacity is left "
-        "(tokenizer.balance_by=exposure evens that out).",
-    )
+    remedy = "" if data.kind == EXTERNAL else " (tokenizer.balance_by=exposure evens that out)"
+    left = f"by exposure less than half of that capacity is left{remedy}."
+    return Finding("fair", f"Popular items crowd into few codes at {where}: {left}")
 
 
 def _collisions(data: ReportData) -> Finding | None:

@@ -56,6 +56,41 @@ def test_another_eta_is_not_the_headline():
     assert sentences(("distribution", 1, "items", None, 0.9), ("geometry", 1, "items", 1.0, 0.5)) == []
 
 
+EXTERNALLY = replace(BARE, kind="external")
+
+
+def test_sids_from_elsewhere_are_measured_and_not_judged():
+    found = verdict(EXTERNALLY)
+    assert (found.title, found.passed) == ("Measured", True)
+    assert "not judged" in found.sentence
+
+
+def test_advice_on_sids_from_elsewhere_names_no_setting_of_ours():
+    rows = [("distribution", 1, weighting, None, d) for weighting, d in (("items", 0.2), ("exposure", 0.04))]
+    rows += [("geometry", 1, weighting, 0.5, 1.0) for weighting in ("items", "exposure")]
+    figures = tuple(MetricRow(*row, ruler=None if row[3] is None else "latent") for row in rows)
+    level, popular = (found.text for found in findings(replace(EXTERNALLY, metrics=figures)))
+    assert level.endswith("The work falls on too few codes.")
+    assert popular.endswith("of that capacity is left.")
+
+
+@pytest.mark.parametrize(("d", "grade"), [(0.9, "good"), (0.5, "fair"), (0.1, "poor")])
+def test_without_codebooks_only_imbalance_is_known(d, grade):
+    rows = (MetricRow("distribution", 1, "items", None, d), MetricRow("dead_codes", 1, "items", None, 3.0))
+    (found,) = findings(replace(EXTERNALLY, metrics=rows))
+    assert found.grade == grade
+    assert found.text == (
+        f"Level 1 loses {round(100 * (1 - d))} % of its capacity to imbalance. 3 of 256 codes are never used."
+    )
+
+
+@pytest.mark.parametrize(("surplus", "grade"), [(0.0, "good"), (0.05, "fair"), (0.3, "poor")])
+def test_without_embeddings_exact_duplicates_are_not_known(surplus, grade):
+    ((found, text),) = sentences(("duplicate_rate", 0, "items", None, surplus))
+    assert found == grade
+    assert ("exact duplicates are not known" in text) == (surplus > 0)
+
+
 def test_exposure_that_crowds():
     rows = [("distribution", 1, weighting, None, d) for weighting, d in (("items", 0.9), ("exposure", 0.4))]
     rows += [("geometry", 1, weighting, 0.5, 1.0) for weighting in ("items", "exposure")]
