@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from drq_spark.assign.column import sid_udf as sid_udf
     from drq_spark.config import Config as Config
     from drq_spark.config import load_config as load_config
+    from drq_spark.external import measure_sids as measure_sids
     from drq_spark.pipeline import run_all as run_all
     from drq_spark.tokenizer.artifact import load_tokenizer as load_tokenizer
     from drq_spark.tokenizer.artifact import save_tokenizer as save_tokenizer
@@ -25,6 +26,7 @@ _HOMES = {
     "Tokenizer": "drq_spark.tokenizer.model",
     "load_config": "drq_spark.config",
     "load_tokenizer": "drq_spark.tokenizer.artifact",
+    "measure_sids": "drq_spark.external",
     "run_all": "drq_spark.pipeline",
     "save_tokenizer": "drq_spark.tokenizer.artifact",
     "sid_udf": "drq_spark.assign.column",

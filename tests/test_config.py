@@ -16,7 +16,7 @@ from drq_spark.config import Config, canonical_json, load_config
 from drq_spark.errors import ConfigError
 from drq_spark.schemas import Metric
 
-WHERE_ONLY = {"items.path", "events.path", "store.out", "store.schema_name"}
+WHERE_ONLY = {"items.path", "events.path", "sids.path", "sids.codebooks", "store.out", "store.schema_name"}
 
 
 def written(folder: Path, text: str, name: str = "own.yaml") -> Path:
@@ -282,7 +282,7 @@ def test_defaults_of_the_kinds():
 # ---- fingerprint ----
 
 CANDIDATES = [7, 0.2, 0.5, "other", "l2", "exposure", "straight_through", "rotation", "random", "cpu", "drq_vae",
-              [9, 9, 9], [0.5], [{"metric": "gini", "maximum": 1}]]  # fmt: skip
+              [9, 9, 9], [0.5], 1, [{"metric": "gini", "maximum": 1}]]  # fmt: skip
 
 
 def another(path: str, value: Any) -> Config:

@@ -111,7 +111,8 @@ def level_table(data: ReportData, weighting: str) -> Table | None:
         ("G", Metric.GEOMETRY, data.headline_eta),
     ]
     sizes = [("K", [number(size) for size in data.codebook_sizes])]
-    scaled = any(row.metric == Metric.EFFECTIVE_CAPACITY.value and row.weighting == weighting for row in data.metrics)
+    at_eta = [(metric, level) for _, metric, eta in columns if eta for level in levels(data)]
+    scaled = any(figure(data, *place, weighting, data.headline_eta) != MISSING for place in at_eta)
     caption = f"By {weighting}, at η = {number(data.headline_eta)}; K_eff = K · D · G" if scaled else f"By {weighting}"
     return _by_level(data, caption, columns, weighting, sizes)
 

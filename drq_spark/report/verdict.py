@@ -78,7 +78,7 @@ def capacity_parts(data: ReportData, level: int, weighting: str = "items") -> tu
 def _level(data: ReportData, level: int) -> Finding | None:
     parts = capacity_parts(data, level)
     if parts is None:
-        return _level_by_use(data, level)
+        return _level_by_use(data, level) if data.kind == EXTERNAL else None
     d, g = parts
     uneven = round(100 * (1 - d))
     close = max(0, 100 - round(100 * d * g) - uneven)  # the three add up to 100 as they are written

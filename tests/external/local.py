@@ -64,8 +64,8 @@ def written(form: str, codes: Codes, folder: Path) -> str:
     if form == "token text":
         return parquet(folder / "map.parquet", item_id=ids, sid=["".join(tokens(row)) for row in rows])
     if form == "token text with marks":
-        named = [''.join(f"<s_{LETTERS[i]}_{c}>" for i, c in enumerate(row)) for row in rows]
-        text = [f"<|sid_begin|>{name}<|sid_end|>" for name in named]
+        inside = ["".join(tokens(row)).replace("<", "<s_") for row in rows]
+        text = [f"<|sid_begin|>{one}<|sid_end|>" for one in inside]
         return parquet(folder / "map.parquet", item_id=ids, sid=text)
     if form == "plain text":
         return parquet(folder / "map.parquet", item_id=ids, sid=["-".join(map(str, row)) for row in rows])

@@ -153,6 +153,7 @@ class Run:
     def behaviour_figures(self) -> None:
         """Neighbours, hit rates, retention and AUC, with their standard errors."""
         self.add("harmful_shared_rate", 0.081)
+        self.add("exact_duplicate_bucket_rate", 0.012)
         self.add("bucket_spread", 0.0123)
         self.add("behaviour_pairs", 91_224)
         for most, recall, raw, retention in ((20, 0.377, 0.113, 0.73), (200, 0.521, 0.318, 0.96)):

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from drq_spark.config import Measure
 from drq_spark.measure.figures import Aggregates, Totals, all_figures
-from drq_spark.measure.values import LevelUsage, MetricRow, PrefixSums
+from drq_spark.measure.rulers import latent_scales
+from drq_spark.measure.values import BucketSums, LevelUsage, Mass, MetricRow, PrefixSums
 from drq_spark.tokenizer import Tokenizer
 
 ITEMS, LEVELS, CODES, DIM = 20_000, 3, 64, 16
@@ -58,18 +59,42 @@ def figures(made: Made) -> list[MetricRow]:
         rows_quarantined=0,
         usage=usage,
         prefixes=[_sums(made.codes[:, : level + 1], made.exposure) for level in range(LEVELS)],
-        distinct_embeddings=len(np.unique(made.embedding)),
+        buckets=_buckets(made),
+        segments=None,
         totals=totals,
         churn=None,
     )
     tokenizer = Tokenizer("rq_kmeans", DIM, "none", made.books, (1.0,) * LEVELS)
-    return all_figures(counted, tokenizer, Measure())
+    return all_figures(counted, tokenizer, latent_scales(tokenizer, Measure()))
 
 
 def _sums(prefixes: NDArray[np.int64], exposure: NDArray[np.float64]) -> PrefixSums:
     _, place, n = np.unique(prefixes, axis=0, return_inverse=True, return_counts=True)
     e = np.bincount(place.ravel(), exposure)
     return PrefixSums(
-        len(n), int(n.sum()), int(n[n > 1].sum()), int(n.max()), int((n * n).sum()), float((n * np.log(n)).sum()),
-        float(e.sum()), float((e * e).sum()), float((e * np.log(e)).sum()),
-    )  # fmt: skip
+        len(n), int(n.sum()), float((n * np.log(n)).sum()), float(e.sum()), float((e * np.log(e)).sum())
+    )
+
+
+def _buckets(made: Made) -> BucketSums:
+    _, place, n = np.unique(made.codes, axis=0, return_inverse=True, return_counts=True)
+    place = place.ravel()
+    e = np.bincount(place, made.exposure)
+    pairs = np.unique(np.stack([place, made.embedding]), axis=1)
+    m = np.bincount(pairs[0], minlength=len(n))
+
+    def mass(chosen: NDArray[np.bool_]) -> Mass:
+        return Mass(int(n[chosen].sum()), float(e[chosen].sum()))
+
+    return BucketSums(
+        sids=len(n),
+        all=mass(n > 0),
+        largest=int(n.max()),
+        sum_squares=int((n * n).sum()),
+        exposure_squares=float((e * e).sum()),
+        shared=mass(n > 1),
+        harmful=mass((n > 1) & (m > 1)),
+        duplicates=mass((n > 1) & (m == 1)),
+        distinct_embeddings=len(np.unique(made.embedding)),
+        segments={},
+    )

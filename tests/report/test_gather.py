@@ -153,7 +153,7 @@ def test_a_run_with_every_table(spark, tmp_path):
     books = tuple(RNG.normal(size=(size, 4)).astype(np.float32) for size in SIZES)
     tokenizer = Tokenizer("rq_kmeans", 4, "none", books, (1.0, 1.0, 1.0))
 
-    data = gather(store, STATE, settings(), tokenizer, (), ())
+    data = gather(store, STATE, settings(), tokenizer, SIZES, (), ())
 
     assert [matrix.shape[0] for matrix in data.overlap] == [len(set(column)) for column in CODES.T.tolist()]
     assert [item.name for item in data.at_risk] == NAMES[1:11]
@@ -173,9 +173,9 @@ def test_a_run_with_every_table(spark, tmp_path):
 def test_sids_from_elsewhere_without_the_other_tables(spark, tmp_path):
     store = Store(spark, str(tmp_path / "out"))
     store.write(SIDS, sids(spark), RUN)
-    data = gather(store, STATE, settings(None), None, (), ())
+    data = gather(store, STATE, settings(None), None, SIZES, (), ())
     assert (data.overlap, data.tree, data.confusions, data.at_risk, data.gains, data.buckets) == ((),) * 6
-    assert (data.quarantine, data.dim, data.codebook_sizes) == ({}, None, SIZES)
+    assert (data.quarantine, data.dim, data.codebook_sizes) == ({}, STATE["dim"], SIZES)
     assert [use.items.sum() for use in data.usage] == [ITEMS] * 3
     assert render(data).startswith("<!doctype html>")
 

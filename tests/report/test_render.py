@@ -245,6 +245,35 @@ def test_one_level_of_two_codes_and_no_items(data):
     assert Page(render(tiny)).open == []
 
 
+def from_elsewhere(data: ReportData) -> ReportData:
+    """As of a map that came without embeddings and codebooks."""
+    gone = (
+        Metric.EXACT_DUPLICATE_RATE, Metric.EXCESS_DUPLICATE_RATE, Metric.RELATIVE_MSE, Metric.MEAN_COSINE,
+        Metric.RESIDUAL_SHARE, Metric.MEAN_MARGIN, Metric.UNCERTAIN_SHARE, Metric.CHURN, Metric.CHURN_MATCHED,
+    )  # fmt: skip
+    bare = without(replace(data, metrics=tuple(row for row in data.metrics if row.eta is None)), *gone)
+    return replace(
+        bare, kind="external", gate=(), dim=0, latent_dim=0, sigma_units=(), training={}, previous_run_id=None,
+        notes=("K is <b>taken</b> to be the largest code + 1.",),
+        buckets=tuple(replace(bucket, distinct_embeddings=None) for bucket in data.buckets),
+    )  # fmt: skip
+
+
+def test_sids_from_elsewhere(data):
+    text = render(from_elsewhere(data))
+    page = Page(text)
+    everything = Page(render(data)).sections()
+    assert page.sections() == everything - {"gate", "movement", "churn", "fidelity"} | {"notes"}
+    words = " ".join(page.text)
+    assert "K is <b>taken</b> to be" in words
+    assert "<b>taken" not in text
+    for part in ("Embeddings", "K_eff = K · D · G\n", "embedding dimension D", "σ at η = 1", "None", "nan"):
+        assert part not in page.text
+    assert "By items" in page.text
+    assert "1 − unique SIDs / items: would have to go for all SIDs to differ" in words
+    assert "Surplus the tokenizer adds" not in page.text
+
+
 def test_the_users_drawing_settings_do_not_matter(text, monkeypatch):
     import matplotlib as mpl
 

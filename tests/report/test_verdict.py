@@ -54,6 +54,32 @@ def test_another_eta_is_not_the_headline():
     assert sentences(("distribution", 1, "items", None, 0.9), ("geometry", 1, "items", 1.0, 0.5)) == []
 
 
+EXTERNALLY = replace(BARE, kind="external")
+
+
+def test_sids_from_elsewhere_are_measured_and_not_judged():
+    found = verdict(EXTERNALLY)
+    assert (found.title, found.passed) == ("Measured", True)
+    assert "not judged" in found.sentence
+
+
+@pytest.mark.parametrize(("d", "grade"), [(0.9, "good"), (0.5, "fair"), (0.1, "poor")])
+def test_without_codebooks_only_imbalance_is_known(d, grade):
+    rows = (MetricRow("distribution", 1, "items", None, d), MetricRow("dead_codes", 1, "items", None, 3.0))
+    (found,) = findings(replace(EXTERNALLY, metrics=rows))
+    assert found.grade == grade
+    assert found.text == (
+        f"Level 1 loses {round(100 * (1 - d))} % of its capacity to imbalance. 3 of 256 codes are never used."
+    )
+
+
+@pytest.mark.parametrize(("surplus", "grade"), [(0.0, "good"), (0.05, "fair"), (0.3, "poor")])
+def test_without_embeddings_exact_duplicates_are_not_known(surplus, grade):
+    ((found, text),) = sentences(("duplicate_rate", 0, "items", None, surplus))
+    assert found == grade
+    assert ("exact duplicates are not known" in text) == (surplus > 0)
+
+
 @pytest.mark.parametrize(("excess", "grade"), [(0.0, "good"), (0.01, "good"), (0.05, "fair"), (0.3, "poor")])
 def test_collisions_by_what_the_tokenizer_adds(excess, grade):
     rows = ("excess_duplicate_rate", 0, "items", None, excess), ("exact_duplicate_rate", 0, "items", None, 0.4)
