@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from drq_spark.assign.items import sids_table, with_suffix
 from drq_spark.config import Config
 from drq_spark.errors import InputRefused
+from drq_spark.inputs.after import read_after
 from drq_spark.inputs.attributes import read_attributes
 from drq_spark.inputs.catalogue import Catalogue, read_catalogue
 from drq_spark.inputs.codebooks import F32, read_codebooks
@@ -22,10 +23,9 @@ from drq_spark.inputs.embeddings import row_reasons
 from drq_spark.inputs.events import events_fingerprint, events_id_type, read_events
 from drq_spark.inputs.sids import SidMap, read_sids, sid_key
 from drq_spark.inputs.tables import damage_refused
-from drq_spark.measure.given import Drawn, agreement, draw, fidelity, rebuilt
+from drq_spark.measure.given import Drawn, agreement, draw, fidelity, mean_centred_square, rebuilt
 from drq_spark.measure.step import Known, measured
 from drq_spark.measure.subject import Subject
-from drq_spark.measure.values import MetricRow
 from drq_spark.progress import SILENT, Watcher
 from drq_spark.report.data import EXTERNAL
 from drq_spark.report.numbers import number, percent
@@ -45,6 +45,8 @@ from drq_spark.steps import (
 )
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms
+
+_BROADCAST = 1_000_000  # ids
 
 
 @dataclass(frozen=True)
@@ -166,9 +168,6 @@ def _with_items(run: Run, given: Given) -> DataFrame:
     counts = {row.reason: row["count"] for row in staged.groupBy("reason").count().collect()}
     found = counts.pop(None, 0)
     _check_enough(run, found, counts)
-    without = checked.where("reason IS NULL").count() - found
-    if without:
-        run.state = replace(run.state, notes=(*run.state.notes, f"{without:,} items of the items table have no SID."))
     return staged
 
 
@@ -183,59 +182,83 @@ def _check_enough(run: Run, found: int, bad: dict[str, int]) -> None:
 
 
 def measure(run: Run, given: Given) -> None:
-    """Compute all figures that there can be into their tables."""
+    """Compute all figures that there can be into their tables.
+
+    Raises:
+        InputRefused: the second version of the embeddings cannot be used.
+    """
     with run.step("measure"):
         sids = slice_of(run, SIDS, "measure --sids")
-        tokenizer, rows = _described(run, given, sids)
+        items, id_type, sizes = _items_with_sids(run, given, sids), given.sids.id_type, given.sids.codebook_sizes
+        drawn = draw(sids, len(sizes), run.config.seed, items, given.dim, run.config.items.normalize)
+        tokenizer = _tokenizer(run, given, drawn)
         subject = Subject(
             sids=sids,
-            codebook_sizes=given.sids.codebook_sizes,
-            id_type=given.sids.id_type,
+            codebook_sizes=sizes,
+            id_type=id_type,
             config=run.config,
             staging=run.staging,
             tokenizer_id=str(run.state.tokenizer_id),
             tokenizer=tokenizer,
             dim=given.dim or None,
-            items=given.catalogue.df if given.catalogue else None,
-            events=read_events(run.spark, run.config, given.sids.id_type),
-            attributes=read_attributes(run.spark, run.config, given.sids.id_type) if given.catalogue else None,
+            items=items,
+            events=read_events(run.spark, run.config, id_type),
+            attributes=read_attributes(run.spark, run.config, id_type) if given.catalogue else None,
+            after=read_after(run.spark, run.config, id_type) if given.catalogue else None,
         )
-        known = Known(run.state.rows_in, run.state.rows_quarantined or 0, fidelity=rows)
+        known = Known(
+            run.state.rows_in,
+            run.state.rows_quarantined or 0,
+            fidelity=fidelity(drawn, tokenizer.codebooks) if tokenizer and subject.rebuilds else (),
+            spread=mean_centred_square(drawn),
+        )
         write_figures(run, measured(subject, known, run.watcher.progress))
 
 
-def _described(run: Run, given: Given, sids: DataFrame) -> tuple[Tokenizer | None, list[MetricRow]]:
-    """The codebooks with the unit of sigma, and the figures of what they rebuild; (None, none) without codebooks.
+def _items_with_sids(run: Run, given: Given, sids: DataFrame) -> DataFrame | None:
+    """The items table without the usable items that have no SID: search is among the same items for x and x_hat.
+
+    Ids of up to a million such items are broadcast; where there are more, the embeddings are shuffled.
+    """
+    if given.catalogue is None:
+        return None
+    folder = f"{run.staging}/without"
+    usable = run.spark.read.parquet(f"{run.staging}/items").where("reason IS NULL").select("item_id")
+    usable.join(sids.select("item_id"), "item_id", "left_anti").write.mode("overwrite").parquet(folder)
+    without = run.spark.read.parquet(folder)
+    count = without.count()
+    if not count:
+        return given.catalogue.df
+    note = f"{count:,} items of the items table have no SID and are left out."
+    run.state = replace(run.state, notes=(*run.state.notes, note))
+    return given.catalogue.df.join(F.broadcast(without) if count <= _BROADCAST else without, "item_id", "left_anti")
+
+
+def _tokenizer(run: Run, given: Given, drawn: Drawn) -> Tokenizer | None:
+    """The codebooks with the unit of sigma; None without codebooks.
 
     Where items have as many numbers as codewords, z = x is assumed. Where nothing is known of the latents, what the
     SIDs rebuild stands for them.
     """
     if given.books is None:
-        return None, []
-    same = given.dim == given.books[0].shape[1]
-    items = given.catalogue.df if given.catalogue and same else None
-    normalize = run.config.items.normalize if same else "none"
-    drawn = draw(sids, len(given.books), run.config.seed, items, given.dim, normalize)
-    latents = rebuilt(drawn.codes, given.books).astype("float32") if drawn.x is None else drawn.x
-    (unit,) = effective_rms(latents, [None])
-    tokenizer = Tokenizer(
-        EXTERNAL, given.books[0].shape[1], normalize, given.books, latent_rms=(unit,) * len(given.books)
-    )
-    run.state = replace(run.state, notes=(*run.state.notes, _ruler(drawn, tokenizer, unit)))
-    return tokenizer, fidelity(drawn, given.books)
-
-
-def _ruler(drawn: Drawn, tokenizer: Tokenizer, unit: float) -> str:
-    """How sigma was found, and what speaks for it."""
-    of = f"η = 1 is {number(unit)}, the spread per effective coordinate of"
-    if drawn.x is None:
-        return (
-            f"{of} the sums of the codewords of {len(drawn.codes):,} items: the latents are not known. They spread "
-            "wider, so that capacity is overstated."
+        return None
+    dim = given.books[0].shape[1]
+    latents = drawn.x if drawn.x is not None and given.dim == dim else None
+    (unit,) = effective_rms(rebuilt(drawn.codes, given.books) if latents is None else latents, [None])
+    units = (unit,) * len(given.books)
+    tokenizer = Tokenizer(EXTERNAL, dim, run.config.items.normalize, given.books, latent_rms=units)
+    note = f"η = 1 is {number(unit)}, the spread per effective coordinate of"
+    if latents is None:
+        note += (
+            f" the sums of the codewords of {len(drawn.codes):,} items: the latents are not known. They spread wider, "
+            "so that capacity is overstated."
         )
-    share, checked = agreement(drawn, tokenizer)
-    return (
-        f"{of} the embeddings of {len(drawn.codes):,} items: the codebooks are taken to quantize them as they are. The "
-        f"nearest codewords give the SIDs of {percent(share)} of {checked:,} items; where that is little, an encoder "
-        "or a beam lies between, or codes were moved apart."
-    )
+    else:
+        share, checked = agreement(drawn.codes, latents, tokenizer)
+        note += (
+            f" the embeddings of {len(latents):,} items: the codebooks are taken to quantize them as they are. The "
+            f"nearest codewords give the SIDs of {percent(share)} of {checked:,} items; where that is little, an "
+            "encoder or a beam lies between, or codes were moved apart."
+        )
+    run.state = replace(run.state, notes=(*run.state.notes, note))
+    return tokenizer

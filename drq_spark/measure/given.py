@@ -70,24 +70,35 @@ def _chunk(rows: pa.Table, name: str) -> pa.Array:
     return column.chunk(0) if column.num_chunks else pa.array([], column.type)
 
 
-def rebuilt(codes: NDArray[np.int32], books: Sequence[F32]) -> F64:
-    """z_q = sum_l c^l_{s^l}, float64 [n, d]."""
+def rebuilt(codes: NDArray[np.int32], books: Sequence[F32]) -> F32:
+    """z_q = sum_l c^l_{s^l}, float32 [n, d], added in float64."""
     total = np.zeros((len(codes), books[0].shape[1]))
     for level, book in enumerate(books):
         total += book[codes[:, level]]
-    return total
+    return total.astype(np.float32)
 
 
-def agreement(drawn: Drawn, tokenizer: Tokenizer, most: int = 2000) -> tuple[float, int]:
-    """Share of the first drawn items whose nearest codewords, level by level, are their codes; and how many these are.
+def agreement(codes: NDArray[np.int32], z: F32, tokenizer: Tokenizer, most: int = 2000) -> tuple[float, int]:
+    """Share of the first latents z [n, d] whose nearest codewords are their codes [n, L]; and of how many it is.
 
-    1 where SIDs are greedy residual quantization of the embeddings themselves; far below where an encoder, a shift or a
-    beam lies between, or where codes were moved apart.
+    1 where SIDs are greedy residual quantization of z; far below where z is another space, where a beam chose the
+    codes, or where codes were moved apart.
     """
-    codes = drawn.codes[:most]
-    assert drawn.x is not None  # else there is nothing to encode
-    nearest = tokenizer.encode_latent(drawn.x[:most]).codes
-    return float((nearest == codes).all(axis=1).mean()), len(codes)
+    nearest = tokenizer.encode_latent(z[:most]).codes
+    return float((nearest == codes[:most]).all(axis=1).mean()), len(nearest)
+
+
+def mean_centred_square(drawn: Drawn) -> float | None:
+    """Mean of ||x - mean||^2 over the drawn items; None without embeddings."""
+    return None if drawn.x is None or not len(drawn.x) else float(_centred_square(drawn.x).mean())
+
+
+def _centred_square(x: F32) -> F64:
+    """||x - mean||^2 [n] of rows [n, D], block by block."""
+    mean, square = x.mean(axis=0, dtype=np.float64), np.empty(len(x))
+    for start in range(0, len(x), _BLOCK):
+        square[start : start + _BLOCK] = np.square(x[start : start + _BLOCK] - mean).sum(axis=1)
+    return square
 
 
 def fidelity(drawn: Drawn, books: Sequence[F32]) -> list[MetricRow]:
@@ -97,13 +108,11 @@ def fidelity(drawn: Drawn, books: Sequence[F32]) -> list[MetricRow]:
     """
     if drawn.x is None or not len(drawn.codes):
         return []
-    square, (cosine, centred) = np.empty((len(books), len(drawn.x))), np.empty((2, len(drawn.x)))
-    mean = drawn.x.mean(axis=0, dtype=np.float64)
+    square, cosine = np.empty((len(books), len(drawn.x))), np.empty(len(drawn.x))
     for start in range(0, len(drawn.x), _BLOCK):
         block = slice(start, start + _BLOCK)
-        x = drawn.x[block].astype(np.float64)
-        square[:, block], cosine[block] = _errors(x, drawn.codes[block], books)
-        centred[block] = np.square(x - mean).sum(axis=1)
+        square[:, block], cosine[block] = _errors(drawn.x[block].astype(np.float64), drawn.codes[block], books)
+    centred = _centred_square(drawn.x)
     rows = [_ratio(Metric.RELATIVE_MSE, 0, square[-1], centred, drawn.whole)]
     rows.append(_ratio(Metric.MEAN_COSINE, 0, cosine, np.ones(len(cosine)), drawn.whole))
     shares = enumerate(square, start=1)

@@ -40,7 +40,8 @@ class Known:
     """What is known of a subject before it is measured; see `figures.Aggregates`.
 
     Attributes:
-        fidelity: figures of the reconstruction where there are no totals to make them of.
+        fidelity, spread: figures of the reconstruction, and the mean of ||x - mean||^2 over all items, where there are
+        no totals to make them of; none and None where embeddings are not known.
     """
 
     rows_in: int
@@ -48,11 +49,12 @@ class Known:
     totals: Totals | None = None
     churn: Churn | None = None
     fidelity: Sequence[MetricRow] = ()
+    spread: float | None = None
 
     @property
     def mean_centred_square(self) -> float | None:
         """Mean of ||x - mean||^2 over all items."""
-        return self.totals.centred_square / self.totals.items if self.totals and self.totals.items else None
+        return self.totals.centred_square / self.totals.items if self.totals and self.totals.items else self.spread
 
 
 def measured(subject: Subject, known: Known, progress: Progress) -> Mapping[Table, DataFrame]:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.catalogues import clustered
 from pipeline.direct import ready_tokenizer
 
-from drq_spark.measure.given import Drawn, agreement, draw, fidelity, rebuilt
+from drq_spark.measure.given import Drawn, agreement, draw, fidelity, mean_centred_square, rebuilt
 from drq_spark.schemas import Metric
 
 X = clustered(300, 6)
@@ -79,17 +79,23 @@ def test_standard_errors_are_the_spread_over_samples():
 
 
 def test_agreement_is_the_share_of_whole_sids():
-    assert agreement(Drawn(CODES, X, whole=True), TOKENIZER) == (1.0, 300)
+    assert agreement(CODES, X, TOKENIZER) == (1.0, 300)
     other = CODES.copy()
     other[:75, 2] = (other[:75, 2] + 1) % 8
-    assert agreement(Drawn(other, X, whole=True), TOKENIZER) == (0.75, 300)
-    assert agreement(Drawn(other, X, whole=True), TOKENIZER, most=100) == (0.25, 100)
+    assert agreement(other, X, TOKENIZER) == (0.75, 300)
+    assert agreement(other, X, TOKENIZER, most=100) == (0.25, 100)
 
 
 def test_what_sids_rebuild_is_the_sum_of_their_codewords():
     expected = sum(book[CODES[:, level]].astype(np.float64) for level, book in enumerate(TOKENIZER.codebooks))
-    assert rebuilt(CODES, TOKENIZER.codebooks) == pytest.approx(expected)
-    assert rebuilt(CODES, TOKENIZER.codebooks) == pytest.approx(TOKENIZER.decode_latent(CODES))
+    assert rebuilt(CODES, TOKENIZER.codebooks) == pytest.approx(expected, rel=1e-6, abs=1e-6)
+    assert rebuilt(CODES, TOKENIZER.codebooks) == pytest.approx(TOKENIZER.decode_latent(CODES), rel=1e-6, abs=1e-6)
+
+
+def test_the_spread_of_the_items_is_that_about_their_mean():
+    expected = float(np.square(X - X.astype(np.float64).mean(axis=0)).sum(axis=1).mean())
+    assert mean_centred_square(Drawn(CODES, X, whole=True)) == pytest.approx(expected)
+    assert mean_centred_square(Drawn(CODES, None, whole=True)) is None
 
 
 class TestDraw:

@@ -52,13 +52,27 @@ def run(out: Path, *arguments: str) -> Done:
     assert code == 0, error
     (state,) = DeltaTable(str(out / "tables" / "runs")).to_pyarrow_table().to_pylist()
     rows = rows_of(out, "metrics", state["run_id"])
-    metrics = {(row["metric"], row["level"], row["weighting"], row["eta"]): row["value"] for row in rows}
+    names = ("metric", "level", "weighting", "eta", "ruler")
+    metrics = {tuple(row[name] for name in names): row["value"] for row in rows}
     assert len(metrics) == len(rows)
     return Done(out, line, code, said, error, state, metrics)
 
 
-def without_eta(metrics):
-    return {key[:3]: value for key, value in metrics.items() if key[3] is None}
+def compared(done, expected):
+    """The figures of the run that are expected, to compare."""
+    return {key: done.metrics.get((*key, None, None)) for key in expected}
+
+
+def named(done):
+    return {key[0] for key in done.metrics}
+
+
+OF_EMBEDDINGS = {
+    "exact_duplicate_rate", "excess_duplicate_rate", "harmful_shared_rate", "bucket_spread", "relative_mse",
+    "mean_cosine", "residual_share", "neighbour_recall_20", "raw_hit_rate_20", "hit_rate_20", "retention_20", "auc_raw_uniform",
+}  # fmt: skip
+OF_CODEBOOKS = {"expected_overlap", "effective_capacity", "geometry", "sigma", "auc_sum_uniform"}
+OF_ASSIGNMENT = {"mean_margin", "uncertain_share", "flip_rate", "sid_survival", "churn", "churn_matched"}
 
 
 # ---- a map and nothing else ----
@@ -76,8 +90,9 @@ def alone(spark, tmp_path_factory):
 
 def test_figures_are_those_of_a_small_local_program(alone):
     expected = figures(CODES, (9, 9, 9)) | {("quarantine_rate", 0, "items"): 0.0}
-    assert without_eta(alone.metrics) == pytest.approx(expected, rel=1e-9, abs=1e-12)
-    assert {key[3] for key in alone.metrics} == {None}
+    assert compared(alone, expected) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert not named(alone) & (OF_EMBEDDINGS | OF_CODEBOOKS | OF_ASSIGNMENT)
+    assert {key[2:] for key in alone.metrics} == {("items", None, None)}
 
 
 def test_the_tables_hold_what_is_known_and_no_more(alone):
@@ -222,13 +237,16 @@ def test_figures_of_embeddings_and_codebooks(beside):
     }
     rebuilt = by_loops(kept, list(codes.values()), tokenizer.codebooks)
     expected |= {(*name, "items"): value for name, value in rebuilt.items()}
-    assert without_eta(done.metrics) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    assert compared(done, expected) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    assert named(done) >= OF_EMBEDDINGS | OF_CODEBOOKS
+    assert not named(done) & OF_ASSIGNMENT
     unit = spread(kept)
     for level, book in enumerate(tokenizer.codebooks, 1):
         for eta in ETAS:
             overlap = overlap_by_loops([row[level - 1] for row in codes.values()], book, eta * unit)
-            assert done.metrics["expected_overlap", level, "items", eta] == pytest.approx(overlap, rel=1e-6)
-            assert done.metrics["effective_capacity", level, "items", eta] == pytest.approx(1 / overlap, rel=1e-6)
+            at = (level, "items", eta, "latent")
+            assert done.metrics["expected_overlap", *at] == pytest.approx(overlap, rel=1e-6)
+            assert done.metrics["effective_capacity", *at] == pytest.approx(1 / overlap, rel=1e-6)
 
 
 def spread(x):
@@ -249,7 +267,7 @@ def test_what_was_assumed_is_said(beside):
     done = beside[0]
     notes = " ".join(done.state["notes"])
     assert "1 unknown_item" in notes
-    assert "2 items of the items table have no SID" in notes
+    assert "2 items of the items table have no SID and are left out" in notes
     assert "the spread per effective coordinate of the embeddings of 237 items" in notes
     assert "give the SIDs of 100\xa0% of 237 items" in notes
     text = (done.out / "report.html").read_text()
@@ -265,12 +283,15 @@ def test_codebooks_of_another_space_serve_for_capacity_alone(spark, tmp_path, be
     np.save(tmp_path / "books.npy", np.stack(wide))
     ids = [str(n) for n in range(N)]
     items = parquet(tmp_path / "items.parquet", item_id=ids, embedding=clustered(N, DIM).tolist())
-    done = run(tmp_path / "out", "--sids", index_json(tmp_path / "m.json", codes), "--items", items, "--codebooks",
-               str(tmp_path / "books.npy"))  # fmt: skip
-    assert not {"relative_mse", "mean_cosine", "residual_share"} & {key[0] for key in done.metrics}
+    seen = [str(n) for n in np.random.default_rng(2).integers(0, 200, 1000)]
+    events = parquet(tmp_path / "e.parquet", user_id=[int(n) % 17 for n in seen], item_id=seen, timestamp=range(1000))
+    sources = ("--sids", index_json(tmp_path / "m.json", codes), "--items", items, "--events", events)
+    done = run(tmp_path / "out", *sources, "--codebooks", str(tmp_path / "books.npy"))
+    assert not named(done) & (OF_ASSIGNMENT | {"relative_mse", "mean_cosine", "residual_share", "neighbour_recall_20"})
+    assert named(done) >= {"bucket_spread", "exact_duplicate_rate", "auc_raw_uniform", "auc_prefix_uniform"}
     latents = sum(book[[row[level] for row in codes.values()]].astype(np.float64) for level, book in enumerate(wide))
     overlap = overlap_by_loops([row[1] for row in codes.values()], wide[1], 0.5 * spread(latents))
-    assert done.metrics["expected_overlap", 2, "items", 0.5] == pytest.approx(overlap, rel=1e-5)
+    assert done.metrics["expected_overlap", 2, "items", 0.5, "latent"] == pytest.approx(overlap, rel=1e-5)
     assert "the sums of the codewords of 237 items: the latents are not known" in " ".join(done.state["notes"])
 
 
@@ -335,4 +356,4 @@ def test_events_alone_make_exposure_and_give_ids_their_type(tmp_path):
     done = run(tmp_path / "out", "--sids", index_json(tmp_path / "m.json", codes), "--events", events)
     exposure = {n: float(seen.count(n)) for n in codes}
     expected = figures(codes, (3, 2), exposure) | {("quarantine_rate", 0, "items"): 0.0}
-    assert without_eta(done.metrics) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert compared(done, expected) == pytest.approx(expected, rel=1e-9, abs=1e-12)

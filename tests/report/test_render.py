@@ -259,7 +259,7 @@ def from_elsewhere(data: ReportData) -> ReportData:
     )  # fmt: skip
 
 
-def test_sids_from_elsewhere(data):
+def test_a_map_and_nothing_else(data):
     text = render(from_elsewhere(data))
     page = Page(text)
     everything = Page(render(data)).sections()
