@@ -69,7 +69,8 @@ def named(done):
 
 OF_EMBEDDINGS = {
     "exact_duplicate_rate", "excess_duplicate_rate", "harmful_shared_rate", "bucket_spread", "relative_mse",
-    "mean_cosine", "residual_share", "neighbour_recall_20", "raw_hit_rate_20", "hit_rate_20", "retention_20", "auc_raw_uniform",
+    "mean_cosine", "residual_share", "neighbour_recall_20", "raw_hit_rate_20", "hit_rate_20", "retention_20",
+    "auc_raw_uniform",
 }  # fmt: skip
 OF_CODEBOOKS = {"expected_overlap", "effective_capacity", "geometry", "sigma", "auc_sum_uniform"}
 OF_ASSIGNMENT = {"mean_margin", "uncertain_share", "flip_rate", "sid_survival", "churn", "churn_matched"}
@@ -245,8 +246,8 @@ def test_figures_of_embeddings_and_codebooks(beside):
         for eta in ETAS:
             overlap = overlap_by_loops([row[level - 1] for row in codes.values()], book, eta * unit)
             at = (level, "items", eta, "latent")
-            assert done.metrics["expected_overlap", *at] == pytest.approx(overlap, rel=1e-6)
-            assert done.metrics["effective_capacity", *at] == pytest.approx(1 / overlap, rel=1e-6)
+            assert done.metrics[("expected_overlap", *at)] == pytest.approx(overlap, rel=1e-6)
+            assert done.metrics[("effective_capacity", *at)] == pytest.approx(1 / overlap, rel=1e-6)
 
 
 def spread(x):
