@@ -218,6 +218,40 @@ def compare(
 
 
 @app.command()
+def plan(
+    items: Items = None,
+    out: Annotated[str | None, typer.Option("--out", help="Folder for plan.json and plan.png.")] = None,
+    target_duplicate_rate: Annotated[
+        float, typer.Option("--target-duplicate-rate", help="Most duplicates beyond those of equal embeddings.")
+    ] = 0.02,
+    target_k_eff: Annotated[
+        float | None, typer.Option("--target-k-eff", help="Least K_eff / K of every level; no matter without it.")
+    ] = None,
+    codes: Annotated[
+        list[int] | None, typer.Option("--codes", help="Codes a level to try, repeatable; else 64, 128, .. 4096.")
+    ] = None,
+    levels: Annotated[
+        list[int] | None, typer.Option("--levels", help="Levels to try, repeatable; 2 to 6 without it.")
+    ] = None,
+    seed: Seed = None,
+    config: ConfigFiles = None,
+    settings: Settings = None,
+) -> None:
+    """Propose codes and levels: cheap fits on the sample, extrapolated to the catalogue; starts no run."""
+    from drq_spark.plan.grid import LEVELS
+    from drq_spark.plan.planner import make_plan
+    from drq_spark.plan.proposal import Targets
+    from drq_spark.plan.show import show_plan, write_plan
+
+    targets = Targets(target_duplicate_rate, target_k_eff)
+    resolved = load_config(config or (), _options(items, None, out, None, None, None, seed), settings or ())
+    made = make_plan(_session(), resolved, targets, codes or None, levels or LEVELS, _watcher())
+    if resolved.store.out is not None:
+        write_plan(made, absolute(resolved.store.out))
+    show_plan(out_console, made)
+
+
+@app.command()
 def inspect(folder: Annotated[str, typer.Argument(help="Folder of a tokenizer.")]) -> None:
     """Verify a tokenizer artifact and show what it is; needs neither Spark nor torch."""
     from drq_spark.tokenizer.artifact import load_tokenizer, tokenizer_id
