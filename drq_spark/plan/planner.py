@@ -79,7 +79,7 @@ def _candidates(
     candidates: list[Candidate] = []
     for size, levels in grid.items():
         with watcher.step(f"K {size:,}"):
-            fitted = fit_shapes(data, config, size, levels, known.items, watcher.train)
+            fitted = fit_shapes(data, config, size, levels, known.items, watcher.progress)
             found = [candidate(one, known, config.seed) for one in fitted]
             rates = ", ".join(f"L {one.shape.levels}: {one.excess_duplicate_rate.value:.2%}" for one in found)
             watcher.note(f"excess duplicates of all items, {rates}")

@@ -10,8 +10,9 @@ from drq_spark.config import Config, load_config
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.measure.formulas import expected_overlap
 from drq_spark.plan.grid import CODES, LEVELS, fit_shapes, quick, usable
+from drq_spark.progress import silent
 from drq_spark.sample.values import Sample
-from drq_spark.train.contract import TrainingData, silent
+from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import fit_tokenizer, split
 
 
