@@ -35,7 +35,7 @@ error_console = Console(stderr=True)
 Items = Annotated[str | None, typer.Option("--items", help="Items: path, glob or table name.")]
 Events = Annotated[str | None, typer.Option("--events", help="Events: path, glob or table name.")]
 After = Annotated[
-    str | None, typer.Option("--embeddings-after", help="A second version of the items: how far embeddings really move.")
+    str | None, typer.Option("--embeddings-after", help="A second version of the items: how far embeddings move.")
 ]
 Out = Annotated[str | None, typer.Option("--out", help="Folder for tables, tokenizers and the report.")]
 Name = Annotated[str | None, typer.Option("--tokenizer", help=f"Name of the tokenizer: {TOKENIZERS}.")]
