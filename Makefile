@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint lint-style lint-types lint-imports config lock java bench-tokenizers
 
+# Two sessions of Spark side by side; each takes up to 4 GB.
+TEST_PROCESSES ?= 2
+
 help:
 	@echo "make demo    a whole run on the bundled catalogue; leaves tables, tokenizer and report in build/demo"
 	@echo "make test    all tests"
@@ -20,7 +23,7 @@ demo: java $(VENV)/.ready
 
 test: java $(VENV)/.ready
 	@$(BIN)/python tools/fetch_jars.py
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n $(TEST_PROCESSES) --dist loadgroup
 
 lint: lint-style lint-types lint-imports
 

@@ -34,6 +34,9 @@ error_console = Console(stderr=True)
 
 Items = Annotated[str | None, typer.Option("--items", help="Items: path, glob or table name.")]
 Events = Annotated[str | None, typer.Option("--events", help="Events: path, glob or table name.")]
+After = Annotated[
+    str | None, typer.Option("--embeddings-after", help="A second version of the items: how far embeddings move.")
+]
 Out = Annotated[str | None, typer.Option("--out", help="Folder for tables, tokenizers and the report.")]
 Name = Annotated[str | None, typer.Option("--tokenizer", help=f"Name of the tokenizer: {TOKENIZERS}.")]
 Levels = Annotated[int | None, typer.Option("--levels", help="Codes in a SID.")]
@@ -65,9 +68,12 @@ def run(
     settings: Settings = None,
     run_date: RunDate = None,
     dry_run: DryRun = False,
+    embeddings_after: After = None,
 ) -> None:
     """All steps, from an items table to published SIDs, figures and a report."""
     options = _options(items, events, out, tokenizer, levels, codes, seed)
+    if embeddings_after is not None:
+        options["measure.embeddings_after"] = embeddings_after
     _run(load_config(config or (), options, settings or ()), run_date, dry_run)
 
 
@@ -146,6 +152,7 @@ def measure(
     config: ConfigFiles = None,
     settings: Settings = None,
     run_date: RunDate = None,
+    embeddings_after: After = None,
 ) -> None:
     """Compute the figures of a run; with --sids those of SIDs that another system made."""
     from drq_spark import pipeline, steps
@@ -155,6 +162,8 @@ def measure(
     if sids is not None:
         if run_id is not None:
             raise ConfigError("--run is not for --sids: they make a run of their own")
+        if embeddings_after is not None:
+            raise ConfigError("--embeddings-after is not for --sids: nothing can encode the second version")
         _measure_sids(
             {"store.out": absolute(out), "store.schema_name": schema, "sids.path": sids, "sids.codebooks": codebooks,
              "sids.codes": codes, "items.path": items, "events.path": events},
@@ -164,6 +173,8 @@ def measure(
     if unused := [name for name, value in named.items() if value is not None]:
         raise ConfigError(f"{', '.join(unused)} are for --sids; a run is measured by the settings that it began with")
     resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
+    if embeddings_after is not None:
+        pipeline.look_at_second_version(resumed, embeddings_after)
     steps.run_step(resumed, lambda: pipeline.measure(resumed, pipeline.catalogue_of(resumed)))
 
 
@@ -215,6 +226,40 @@ def compare(
     page = f"{store.out}/compare.html"
     write_bytes(page, render(compared, str(resolved.items.path)).encode())
     show_comparison(out_console, compared, page)
+
+
+@app.command()
+def plan(
+    items: Items = None,
+    out: Annotated[str | None, typer.Option("--out", help="Folder for plan.json and plan.png.")] = None,
+    target_duplicate_rate: Annotated[
+        float, typer.Option("--target-duplicate-rate", help="Most duplicates beyond those of equal embeddings.")
+    ] = 0.02,
+    target_k_eff: Annotated[
+        float | None, typer.Option("--target-k-eff", help="Least K_eff / K of every level; no matter without it.")
+    ] = None,
+    codes: Annotated[
+        list[int] | None, typer.Option("--codes", help="Codes a level to try, repeatable; else 64, 128, .. 4096.")
+    ] = None,
+    levels: Annotated[
+        list[int] | None, typer.Option("--levels", help="Levels to try, repeatable; 2 to 6 without it.")
+    ] = None,
+    seed: Seed = None,
+    config: ConfigFiles = None,
+    settings: Settings = None,
+) -> None:
+    """Propose codes and levels: cheap fits on the sample, extrapolated to the catalogue; starts no run."""
+    from drq_spark.plan.grid import LEVELS
+    from drq_spark.plan.planner import make_plan
+    from drq_spark.plan.proposal import Targets
+    from drq_spark.plan.show import show_plan, write_plan
+
+    targets = Targets(target_duplicate_rate, target_k_eff)
+    resolved = load_config(config or (), _options(items, None, out, None, None, None, seed), settings or ())
+    made = make_plan(_session(), resolved, targets, codes or None, levels or LEVELS, _watcher())
+    if resolved.store.out is not None:
+        write_plan(made, absolute(resolved.store.out))
+    show_plan(out_console, made)
 
 
 @app.command()

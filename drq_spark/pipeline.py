@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from drq_spark.assign.items import assign_items, sids_table, totals_table, with_suffix
-from drq_spark.config import Config
+from drq_spark.config import Config, canonical_json
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.inputs.after import read_after
 from drq_spark.inputs.attributes import read_attributes
@@ -267,6 +267,14 @@ def measure(run: Run, catalogue: Catalogue) -> None:
         known = Known(run.state.rows_in, quarantined, _totals(run), _churn(run, sids, tokenizer))
         write_figures(run, measured(subject, known, run.watcher.progress))
         run.state = replace(run.state, status=Status.MEASURED.value)
+
+
+def look_at_second_version(run: Run, path: str) -> None:
+    """Measure with a second version of the embeddings, whatever the run began with; its row keeps what was read."""
+    config = run.config.model_dump(mode="json")
+    config["measure"]["embeddings_after"] = path
+    run.config = Config.model_validate(config)
+    run.state = replace(run.state, config=canonical_json(config))
 
 
 def publish(run: Run) -> None:

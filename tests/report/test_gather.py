@@ -117,7 +117,7 @@ def test_the_largest_prefixes_and_their_children(spark, parts):
 STATE = {
     "run_id": RUN, "run_date": "2026-03-02", "status": "published", "package_version": "0", "input_fingerprint": "a",
     "config_fingerprint": "b", "seconds": {}, "rows_in": ITEMS, "rows_out": ITEMS, "tokenizer_id": "tok",
-    "previous_run_id": None,
+    "previous_run_id": None, "dim": 4, "notes": None,
 }  # fmt: skip
 
 

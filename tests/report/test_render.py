@@ -319,11 +319,11 @@ def test_a_sound_run_has_nothing_to_work_on(data):
     assert "What to work on" not in render(replace(data, metrics=rows))
 
 
-def test_sids_from_elsewhere(data):
+def test_parts_of_sids_from_elsewhere(data):
     """No tokenizer: no dimensions, no sigma, no overlaps; codes, collisions and behaviour are there."""
     gone = ("relative_mse", "residual_share")
     kept = tuple(row for row in data.metrics if row.eta is None and row.metric not in gone)
-    data = replace(data, dim=None, latent_dim=None, normalize="", sigma_units=(), overlap=(), training={}, metrics=kept)
+    data = replace(data, dim=0, latent_dim=0, normalize="none", sigma_units=(), overlap=(), training={}, metrics=kept)
     page = Page(render(data))
     assert {"usage", "collisions", "behaviour"} <= page.sections()
     assert "latent dimension d" not in page.text
