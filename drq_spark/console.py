@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from drq_spark.compare.page import cells
+from drq_spark.compare.page import rows
 from drq_spark.compare.standing import Comparison
 from drq_spark.config import Config
 from drq_spark.gate import GateResult
@@ -96,10 +96,8 @@ def show_comparison(console: Console, comparison: Comparison, page: str) -> None
     table.add_column("", no_wrap=True)
     for name in comparison.names:
         table.add_column(f"{'◆ ' if name in comparison.front else ''}{name}", justify="right", no_wrap=True)
-    rows = zip(*(cells(comparison, name) for name in comparison.names), strict=True)
-    for column, row in zip(comparison.columns, rows, strict=True):
-        arrow = "↑" if column.better == "high" else "↓"
-        table.add_row(f"{column.title} {arrow}", *(f"★ {text}" if wins else text for text, wins in row))
+    for title, cells in rows(comparison):
+        table.add_row(title, *(f"★ {text}" if wins else text for text, wins in cells))
     console.print(table)
     if len(comparison.seeds) < 2:
         console.print("One seed: the noise is not known, so no winners are marked (--seeds 3 tells).")

@@ -28,16 +28,26 @@ def render(comparison: Comparison, source: str) -> str:
         comparison=comparison,
         source=source,
         charts=charts,
-        rows=[(name, name in comparison.front, cells(comparison, name)) for name in comparison.names],
+        rows=rows(comparison),
         winners=winners(comparison),
         level_colours=[],
     )
 
 
-def cells(comparison: Comparison, name: str) -> list[tuple[str, bool]]:
-    """What stands in a row, and whether it wins its column."""
-    found = [comparison.cells.get((name, column.key)) for column in comparison.columns]
-    return [(cell_text(cell), cell is not None and cell.winner) for cell in found]
+def rows(comparison: Comparison) -> list[tuple[str, list[tuple[str, bool]]]]:
+    """A row a column of the comparison: its title, and for each tokenizer the text and whether it wins."""
+    return [
+        (
+            f"{column.title} {'↑' if column.better == 'high' else '↓'}",
+            [_cell(comparison, name, column) for name in comparison.names],
+        )
+        for column in comparison.columns
+    ]
+
+
+def _cell(comparison: Comparison, name: str, column: Column) -> tuple[str, bool]:
+    cell = comparison.cells.get((name, column.key))
+    return cell_text(cell), cell is not None and cell.winner
 
 
 def cell_text(cell: Cell | None) -> str:
@@ -60,15 +70,12 @@ def _short(value: float) -> str:
 
 
 def winners(comparison: Comparison) -> list[str]:
-    """A sentence for every column that somebody wins."""
-    won = []
-    for column in comparison.columns:
-        for name in comparison.names:
-            cell = comparison.cells.get((name, column.key))
-            if cell is not None and cell.winner:
-                end = "highest" if column.better == "high" else "lowest"
-                won.append(f"{name} has the {end} {column.title}.")
-    return won
+    """A sentence for every tokenizer that wins something."""
+    won = {
+        name: [column.title for column in comparison.columns if _cell(comparison, name, column)[1]]
+        for name in comparison.names
+    }
+    return [f"{name} is ahead in {', '.join(titles)}." for name, titles in won.items() if titles]
 
 
 def front_charts(comparison: Comparison) -> list[Chart]:

@@ -104,7 +104,7 @@ def test_the_page_escapes_and_marks_winners():
     }
     page = render(compared(results(**rows)), "<script>items</script>")
     assert "★ .300 ±" in page
-    assert "drq has the lowest relative MSE." in page
+    assert "drq is ahead in relative MSE." in page
     assert "&lt;script&gt;items" in page
     assert "<script>" not in page
     assert page == render(compared(results(**rows)), "<script>items</script>")
