@@ -21,7 +21,7 @@ _NOISE = {
 
 def whole_sids(points: Points, sids: float | None, eta: float) -> Chart:
     """Effective number of whole SIDs over the noise, with bars of two standard errors."""
-    drawn = axes(190, left=62, right=20, top=14)
+    drawn = axes(190, left=66, right=20, top=14)
     values = [value for _, value, _ in points]
     drawn.set(xscale="log", yscale="log", ylim=(min(values) / 2, max(*values, sids or 0) * 2))
     drawn.set_xlim(points[0][0] / 1.06, points[-1][0] * 1.06)
@@ -37,7 +37,7 @@ def whole_sids(points: Points, sids: float | None, eta: float) -> Chart:
         drawn.plot([place] * 2, ends, color=colour("effective"), linewidth=1.4)
     drawn.plot([place for place, _, _ in points], values, color=colour("effective"), marker="o", markersize=5)
     set_ticks(drawn.xaxis, [place for place, _, _ in points], number)
-    set_ticks(drawn.yaxis, steps(*drawn.get_ylim()), number)
+    set_ticks(drawn.yaxis, steps(*drawn.get_ylim()), _large)
     drawn.set_xlabel("η, size of the perturbation", size=TEXT, color=colour("muted"), labelpad=2)
     words = "; ".join(f"{number(float(f'{value:.3g}'))} at {number(place)}" for place, value, _ in points)
     return Chart(
@@ -92,6 +92,14 @@ def after(rows: Sequence[tuple[int, Dot]]) -> Chart:
         "of the embedding model will do.",
         dot_rows(named, "flips-after", f"Codes that differ between versions: {words}", (0.0, 0.1), percent, left=74),
     )
+
+
+def _large(value: float) -> str:
+    """A round number in few letters."""
+    for unit, words in ((1e9, " billion"), (1e6, " million")):
+        if value >= unit:
+            return number(value / unit) + words
+    return number(value)
 
 
 def _level(level: int) -> str:

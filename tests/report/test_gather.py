@@ -13,16 +13,7 @@ from drq_spark.report.gather import gather, short_path
 from drq_spark.report.lookups import confused_pairs, items_of_codes
 from drq_spark.report.render import render
 from drq_spark.report.tree import tree
-from drq_spark.schemas import (
-    ATTRIBUTE_GAINS,
-    CODE_CONFUSION,
-    ITEMS_AT_RISK,
-    PREFIX_USAGE,
-    SID_QUARANTINE,
-    SID_USAGE,
-    SIDS,
-)
-from drq_spark.store import Store
+from drq_spark.schemas import ATTRIBUTE_GAINS, ITEMS_AT_RISK, SID_QUARANTINE, SID_USAGE
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.keys import codes_to_keys
 
@@ -59,6 +50,13 @@ def prefixes(spark, parts=3):
 
 def stamped(df):
     return df.withColumns({"run_id": F.lit(RUN), "tokenizer_id": F.lit("tok")})
+
+
+def made(spark, table, rows):
+    """Rows of a table, its columns of the run apart, in the types of the schema."""
+    columns = [column for column in table.columns if column.name not in ("run_id", "tokenizer_id")]
+    schema = ", ".join(f"{column.name} {column.type.format(id='string')}" for column in columns)
+    return stamped(spark.createDataFrame(rows, schema))
 
 
 def confusion(spark, parts=2):
@@ -121,35 +119,37 @@ STATE = {
 }  # fmt: skip
 
 
+class Tables:
+    """What `gather` asks of a store, over DataFrames that were never written."""
+
+    def __init__(self, spark, **tables):
+        self.spark, self._tables = spark, tables
+
+    def exists(self, table):
+        return table.name in self._tables
+
+    def read(self, table, run_id):
+        return self._tables[table.name].where(F.col("run_id") == run_id)
+
+
 def settings(path="/somewhere/on/this/machine/shop/items.parquet"):
-    return load_config((), {"items.path": path, "store.out": "/somewhere/on/this/machine/out"}, [
-        f"tokenizer.codes={list(SIZES)}"
-    ])  # fmt: skip
+    options = {"items.path": path, "store.out": "/somewhere/on/this/machine/out", "tokenizer.codes": list(SIZES)}
+    return load_config((), options)
 
 
-def test_a_run_with_every_table(spark, tmp_path):
-    store = Store(spark, str(tmp_path / "out"))
-    store.write(SIDS, sids(spark), RUN)
-    store.write(PREFIX_USAGE, prefixes(spark), RUN)
-    store.write(CODE_CONFUSION, confusion(spark), RUN)
+def test_a_run_with_every_table(spark):
     risk = [(rank, NAMES[rank], CODES[rank].tolist(), 1, rank / 1000, None) for rank in range(1, 30)]
-    schema = "rank int, item_id string, codes array<int>, at_level int, smallest_margin float, exposure double"
-    store.write(ITEMS_AT_RISK, stamped(spark.createDataFrame(risk, schema)), RUN)
     gains = [(2, "brand", 1, "plug_in", 1.0, 0.5, 0.1), (1, "kind", 1, "plug_in", 1.5, 0.4, 0.2)]
-    schema = (
-        "step int, attribute string, level int, estimator string, conditional_entropy double, gain double, "
-        "permuted_gain double"
+    store = Tables(
+        spark,
+        sids=sids(spark),
+        prefix_usage=prefixes(spark),
+        code_confusion=confusion(spark),
+        items_at_risk=made(spark, ITEMS_AT_RISK, risk),
+        attribute_gains=made(spark, ATTRIBUTE_GAINS, gains),
+        sid_usage=made(spark, SID_USAGE, [(1, 0, [0, 0, 0], 3, None, 2, NAMES[:2])]),
+        sid_quarantine=made(spark, SID_QUARANTINE, [("x", "null"), ("y", "null")]),
     )
-    store.write(ATTRIBUTE_GAINS, stamped(spark.createDataFrame(gains, schema)), RUN)
-    bucket = spark.createDataFrame(
-        [(1, 0, [0, 0, 0], 3, None, 2, NAMES[:2])],
-        "rank int, sid bigint, codes array<int>, items bigint, exposure double, distinct_embeddings bigint, "
-        "examples array<string>",
-    )
-    store.write(SID_USAGE, stamped(bucket), RUN)
-    lost = [("x", "null", RUN), ("y", "null", RUN)]
-    lost = spark.createDataFrame(lost, "item_id string, reason string, run_id string")
-    store.write(SID_QUARANTINE, lost, RUN)
     books = tuple(RNG.normal(size=(size, 4)).astype(np.float32) for size in SIZES)
     tokenizer = Tokenizer("rq_kmeans", 4, "none", books, (1.0, 1.0, 1.0))
 
@@ -170,10 +170,15 @@ def test_a_run_with_every_table(spark, tmp_path):
     assert "shop/items.parquet" in page
 
 
+<<<<<<< HEAD
 def test_sids_from_elsewhere_without_the_other_tables(spark, tmp_path):
     store = Store(spark, str(tmp_path / "out"))
     store.write(SIDS, sids(spark), RUN)
     data = gather(store, STATE, settings(None), None, SIZES, (), ())
+=======
+def test_sids_from_elsewhere_without_the_other_tables(spark):
+    data = gather(Tables(spark, sids=sids(spark)), STATE, settings(None), None, (), ())
+>>>>>>> d70cf06f64310bacc29722e0af37455172138e01
     assert (data.overlap, data.tree, data.confusions, data.at_risk, data.gains, data.buckets) == ((),) * 6
     assert (data.quarantine, data.dim, data.codebook_sizes) == ({}, STATE["dim"], SIZES)
     assert [use.items.sum() for use in data.usage] == [ITEMS] * 3
