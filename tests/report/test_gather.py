@@ -170,15 +170,8 @@ def test_a_run_with_every_table(spark):
     assert "shop/items.parquet" in page
 
 
-<<<<<<< HEAD
-def test_sids_from_elsewhere_without_the_other_tables(spark, tmp_path):
-    store = Store(spark, str(tmp_path / "out"))
-    store.write(SIDS, sids(spark), RUN)
-    data = gather(store, STATE, settings(None), None, SIZES, (), ())
-=======
 def test_sids_from_elsewhere_without_the_other_tables(spark):
-    data = gather(Tables(spark, sids=sids(spark)), STATE, settings(None), None, (), ())
->>>>>>> d70cf06f64310bacc29722e0af37455172138e01
+    data = gather(Tables(spark, sids=sids(spark)), STATE, settings(None), None, SIZES, (), ())
     assert (data.overlap, data.tree, data.confusions, data.at_risk, data.gains, data.buckets) == ((),) * 6
     assert (data.quarantine, data.dim, data.codebook_sizes) == ({}, STATE["dim"], SIZES)
     assert [use.items.sum() for use in data.usage] == [ITEMS] * 3
