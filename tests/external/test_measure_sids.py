@@ -119,10 +119,10 @@ def test_the_tables_hold_what_is_known_and_no_more(alone):
 
 def test_sids_of_our_own_must_be_complete(spark, tmp_path):
     """NULL margins and hashes are for SIDs from elsewhere alone."""
-    unknown = {column.name: F.lit(None).cast(column.type.format(id="string")) for column in SIDS.columns}
+    types = {column.name: column.type.format(id="string") for column in SIDS.columns}
     known = {"item_id": "a", "codes": [0], "sid": 0, "suffix": 0, "run_id": "r", "tokenizer_id": "sids-1"}
-    values = {name: F.lit(value) for name, value in known.items()} | {"run_date": F.lit("2026-01-01").cast("date")}
-    row = spark.range(1).select(*[(values.get(name, empty)).alias(name) for name, empty in unknown.items()])
+    known["run_date"] = "2026-01-01"
+    row = spark.range(1).select(*[F.lit(known.get(name)).cast(kind).alias(name) for name, kind in types.items()])
     store = Store(spark, str(tmp_path))
     store.write(SIDS, row, "r")
     with pytest.raises(Exception, match="complete_unless_from_elsewhere"):
