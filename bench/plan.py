@@ -1,15 +1,16 @@
 """How far `drq plan` is off: predict all items of a catalogue from a sample of them, and count.
 
     python bench/plan.py [FOLDER] [--samples 5000 10000] [--codes 64 256 512] [--levels 2 3 4 5] [--seeds 2]
-                         [--threads 1] [--balance 0.35] [--to FOLDER]
+                         [--threads 1] [--balance 0.35] [--drq] [--to FOLDER]
 
 FOLDER holds items.parquet (embedding); without it the made catalogues `tree` and `mixture` are measured. Samples are
-random; fits are those of `drq plan`. Three truths: "same", the tokenizer of the sample given to all items; "anew", a
-tokenizer fitted to a run's share of all items with the same few iterations; "run", one fitted like it with the
-iterations of a run. Methods: the curve of `drq_spark.plan.extrapolation`, smoothed Good-Toulmin with binomial smoothing
-(Orlitsky, Suresh and Wu 2016), and a straight line through ln(duplicate rate) against ln(n) at n / 2 and n. "unseen"
-is the curve on the held-out items of the sample alone. A line: root mean square of ln(predicted / true) and its median,
-for true rates of 0.2 % to 90 %, and the share of the intervals of the curve that hold the truth.
+random; fits are those of `drq plan`. Truths: "same", the tokenizer of the sample given to all items; "anew", one fitted
+to a run's share of all items with the same few iterations; "run", like it with the iterations of a run; with --drq also
+"drq", the default tokenizer without events, beam and all. Methods: the curve of `drq_spark.plan.extrapolation`,
+smoothed Good-Toulmin with binomial smoothing (Orlitsky, Suresh and Wu 2016), and a straight line through ln(duplicate
+rate) against ln(n) at n / 2 and n. "unseen" is the curve on the held-out items of the sample alone. A line: root mean
+square of ln(predicted / true) and its median, for true rates of 0.2 % to 90 %, and the share of the intervals of the
+curve that hold the truth.
 
 --to appends one JSON line per shape to FOLDER/<catalogue>.jsonl and draws FOLDER/<catalogue>.png.
 """
@@ -37,13 +38,12 @@ from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.keys import codes_to_keys
 from drq_spark.train.contract import TrainingData
-from drq_spark.train.driver import split
+from drq_spark.train.driver import fit_tokenizer, split
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 Row = dict[str, Any]
 _ROWS, _DIM = 30_000, 24  # of the made catalogues
-_TRUTHS = ("same", "anew", "run")
 _SHOWN = (0.002, 0.9)
 
 
@@ -137,6 +137,7 @@ def measured(name: str, x: F32, options: argparse.Namespace) -> Iterator[Row]:
         anew = encoded(fit_books_of(whole, quick(config, size, deepest), silent), x)
         run_config = load_config(options={**sets, "tokenizer.codes": size, "tokenizer.levels": deepest})
         run = encoded(fit_books_of(whole, run_config, silent), x)
+        shipped = drq_codes(whole, x, size, options) if options.drq else {}
         for count in options.samples:
             if count * (1 - config.sample.holdout) < ITEMS_PER_CODE * size:
                 continue
@@ -147,8 +148,18 @@ def measured(name: str, x: F32, options: argparse.Namespace) -> Iterator[Row]:
                 same = encoded(fit_books_of(data, quick(config, size, deepest), silent), x)
                 mine = same[drawn[order]]
                 for level in options.levels:
-                    truths = dict(zip(_TRUTHS, (same, anew, run), strict=True))
+                    truths = {"same": same, "anew": anew, "run": run}
+                    truths |= {"drq": shipped[level]} if shipped else {}
                     yield _row(name, size, level, mine, data.held_out_rows, truths) | {"seed": seed}
+
+
+def drq_codes(whole: TrainingData, x: F32, size: int, options: argparse.Namespace) -> dict[int, NDArray[np.int32]]:
+    """SIDs of the default tokenizer by number of levels: a beam looks at all of them, so each is a fit of its own."""
+    found = {}
+    for level in options.levels:
+        shape = {"tokenizer.codes": size, "tokenizer.levels": level, "train.threads": options.threads}
+        found[level] = encoded(fit_tokenizer(whole, load_config(options=shape)), x)
+    return found
 
 
 def _row(
@@ -176,7 +187,7 @@ def summary(rows: Sequence[Row]) -> Iterator[str]:
     yield "| " + " | ".join(heads) + " |"
     yield "|---" * len(heads) + "|"
     for name, n in dict.fromkeys((row["catalogue"], row["n"]) for row in rows):
-        for truth in _TRUTHS:
+        for truth in (one for one in ("same", "anew", "run", "drq") if one in rows[0]):
             same = (row for row in rows if (row["catalogue"], row["n"]) == (name, n))
             mine = [row for row in same if _SHOWN[0] < row[truth] < _SHOWN[1]]
             if not mine:
@@ -228,6 +239,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--balance", type=float, default=0.35)
+    parser.add_argument("--drq", action="store_true")
     parser.add_argument("--to", type=Path)
     options = parser.parse_args()
     if options.folder is None:

@@ -17,6 +17,9 @@ from drq_spark.report.svg import drawing
 
 _INK, _MUTED, _LINE, _MARK = "#1c222c", "#5b6270", "#dedad1", "#a8361a"
 _SIZE, _DPI = (10.5, 4.6), 120
+_MARKERS = "osD^vP"
+_MOST_TICKS = 8
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def draw(plan: Plan) -> bytes:
@@ -29,13 +32,15 @@ def draw(plan: Plan) -> bytes:
         figure = Figure(figsize=_SIZE, dpi=_DPI, layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
         levels = sorted({one.shape.levels for one in plan.candidates})
-        for depth, (colour, _) in zip(levels, level_colours(len(levels)), strict=True):
+        for place, (depth, (colour, _)) in enumerate(zip(levels, level_colours(len(levels)), strict=True)):
             mine = [one for one in plan.candidates if one.shape.levels == depth]
-            _duplicates(left, mine, plan, colour)
-            _capacity(right, mine, colour)
+            marker = _MARKERS[place % len(_MARKERS)]
+            _duplicates(left, mine, plan, colour, marker)
+            _capacity(right, mine, colour, marker)
         _finish_duplicates(left, plan)
         _finish_capacity(right, plan)
-        left.legend(title="levels", frameon=False, loc="lower left", labelcolor=_INK)
+        handles = left.get_legend_handles_labels()
+        figure.legend(*handles, title="levels", frameon=False, loc="outside right center", labelcolor=_INK)
         buffer = BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
@@ -46,7 +51,7 @@ def _foot(plan: Plan) -> float:
     return 0.5 / plan.catalogue.items
 
 
-def _duplicates(axes: Axes, mine: Sequence[Candidate], plan: Plan, colour: str) -> None:
+def _duplicates(axes: Axes, mine: Sequence[Candidate], plan: Plan, colour: str, marker: str) -> None:
     rates, foot = [one.excess_duplicate_rate for one in mine], _foot(plan)
     middle = [max(rate.value, foot) for rate in rates]
     below = [value - max(rate.low, foot) for value, rate in zip(middle, rates, strict=True)]
@@ -56,8 +61,8 @@ def _duplicates(axes: Axes, mine: Sequence[Candidate], plan: Plan, colour: str) 
         middle,
         yerr=(below, above),
         color=colour,
-        marker="o",
-        markersize=4,
+        marker=marker,
+        markersize=4.5,
         linewidth=1.4,
         elinewidth=1,
         capsize=2,
@@ -65,13 +70,13 @@ def _duplicates(axes: Axes, mine: Sequence[Candidate], plan: Plan, colour: str) 
     )
 
 
-def _capacity(axes: Axes, mine: Sequence[Candidate], colour: str) -> None:
+def _capacity(axes: Axes, mine: Sequence[Candidate], colour: str, marker: str) -> None:
     axes.plot(
         [one.shape.codes for one in mine],
         [one.capacity for one in mine],
         color=colour,
-        marker="o",
-        markersize=4,
+        marker=marker,
+        markersize=4.5,
         linewidth=1.4,
     )
 
@@ -83,13 +88,12 @@ def _finish_duplicates(axes: Axes, plan: Plan) -> None:
     axes.set(xscale="log", yscale="log", ylim=(10.0**low, 1.3 * 10.0**high))
     axes.yaxis.set_major_locator(FixedLocator([10.0**power for power in range(low, high + 1)]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(float(f"{value:.6g}"))))
+    _powers_of_ten(axes, [float(one.shape.possible) for one in plan.candidates] + [float(plan.catalogue.items)])
     axes.set_title("Excess duplicates of the whole catalogue", color=_INK, loc="left")
     axes.set_xlabel("possible SIDs, K to the power of L", color=_MUTED)
     axes.axhline(plan.targets.duplicate_rate, color=_MARK, linewidth=1.2, dashes=(5, 3), zorder=0)
     axes.axvline(plan.catalogue.items, color=_MUTED, linewidth=1, dashes=(2, 2), zorder=0)
-    axes.text(
-        plan.catalogue.items, 1.3 * 10.0**high, "items ", color=_MUTED, ha="right", va="top", rotation=90, size="small"
-    )
+    axes.annotate(" items", (plan.catalogue.items, 10.0**low), color=_MUTED, ha="right", va="bottom", rotation=90)
     if plan.chosen is not None:
         height = max(plan.chosen.excess_duplicate_rate.value, _foot(plan))
         _ring(axes, float(plan.chosen.shape.possible), height)
@@ -112,6 +116,15 @@ def _finish_capacity(axes: Axes, plan: Plan) -> None:
     _plain(axes)
 
 
+def _powers_of_ten(axes: Axes, values: Sequence[float]) -> None:
+    """An x axis over positive values, in whole decades, not too many of them named."""
+    powers = range(floor(log10(min(values) / 1.5)), ceil(log10(max(values) * 1.5)) + 1)
+    axes.set_xlim(10.0 ** powers[0], 10.0 ** powers[-1])
+    named = powers[:: 1 + len(powers) // _MOST_TICKS]
+    axes.xaxis.set_major_locator(FixedLocator([10.0**power for power in named]))
+    axes.xaxis.set_ticklabels([f"10{str(power).translate(_SUPERSCRIPT)}" for power in named])
+
+
 def _ring(axes: Axes, x: float, y: float) -> None:
     axes.plot([x], [y], marker="o", markersize=13, markerfacecolor="none", markeredgecolor=_MARK, markeredgewidth=1.8)
 
@@ -121,7 +134,7 @@ def _plain(axes: Axes) -> None:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(_MUTED)
-    axes.tick_params(which="both", length=0, colors=_MUTED)
+    axes.tick_params(which="both", length=0, pad=6, colors=_MUTED)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_minor_locator(NullLocator())
     axes.grid(axis="y", color=_LINE, linewidth=0.8)

@@ -12,9 +12,9 @@ binomial counts of shape 1 / kappa - 1), 1 Fisher's log series, above 1 growth l
 Source: Engen 1974, On species frequency models, Biometrika 61(2), extended negative binomial. The two parameters follow
 from the two numbers that matter most, U(1) and s(1). What the sample holds is kept; the curve only says what is added.
 
-The interval has three parts, drawn together: the counts of the sample (every f_j a gamma variate, so that what was
-never seen may still be there), the items to come, and the misfit of the curve, which grows with ln(N / n) and was
-measured where the truth is known (docs/planning.md).
+The interval has four parts, drawn together: the counts of the sample (every f_j a gamma variate, so that what was
+never seen may still be there), the items to come, the misfit of the curve, which grows with ln(N / n), and the other
+fit that a run will make. The last two were measured where the truth is known (docs/planning.md).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 MISFIT = 0.1  # standard deviation of ln(predicted / true number of added duplicates), for each e-fold of N / n
+REFIT = 0.08  # standard deviation of ln(odds of being a duplicate) between fits of one shape to one catalogue
 CONFIDENCE = 0.95
 _DRAWS = 2000
 _UNSEEN = 0.5  # pairs added to what was seen, of which a sample without any may have missed some (Jeffreys)
@@ -96,7 +97,7 @@ def occupancy(keys: NDArray[np.integer]) -> Occupancy:
 def extrapolate(seen: Occupancy, items: int, possible: float, seed: int) -> Extrapolated:
     """Figures of a catalogue of N = `items` from those of a uniform sample of n <= N of them.
 
-    Exact, with an interval of no width, where the sample is the catalogue.
+    Where the sample is the catalogue the figures are counted, and the interval is that of another fit.
 
     Args:
         seen: of the sample. items: N. possible: SIDs that there can be, prod K. seed: of the draws of the interval.
@@ -114,18 +115,19 @@ def extrapolate(seen: Occupancy, items: int, possible: float, seed: int) -> Extr
         raise ValueError(f"a sample of {size} items cannot be one of {items}")
     growth = items / size
     surplus, shared = float(size - seen.unique), float(size - seen.alone)
-    least, most = max(surplus, items - possible), float(items - seen.unique)
+    least = max(0.0, 1 - possible / items)  # of the duplicate rate
     added = _added(np.array([seen.unique / size]), np.array([seen.alone / size]), size, growth)
-    drawn, noise = _drawn(seen, growth, seed)
+    drawn, noise, refit = _drawn(seen, growth, seed)
 
-    def total(known: float, expected: F64, draws: F64, low: float, high: float) -> F64:
+    def rates(known: float, expected: F64, draws: F64, most: float) -> F64:
         """The value first, then its draws."""
-        return np.asarray((known + np.concatenate([expected, draws * noise])).clip(low, high) / items)
+        value, others = (((known + more) / items).clip(known / items, most) for more in (expected, draws * noise))
+        return np.concatenate([value, others * refit / (1 - others + others * refit)]).clip(least, 1.0)
 
-    duplicates = total(surplus, added[0], drawn[0], least, most)
+    duplicates = rates(surplus, added[0], drawn[0], 1 - seen.unique / items)
     return Extrapolated(
         duplicate_rate=_estimate(duplicates),
-        shared_rate=_estimate(total(shared, added[1], drawn[1], shared, items)),
+        shared_rate=_estimate(rates(shared, added[1], drawn[1], 1.0)),
         unique_sids=_estimate(items * (1 - duplicates)),
     )
 
@@ -191,8 +193,11 @@ def _added(unique: F64, alone: F64, size: int, growth: float) -> tuple[F64, F64]
     return size * np.maximum(surplus, 0.0), size * np.maximum(company, 0.0)
 
 
-def _drawn(seen: Occupancy, growth: float, seed: int) -> tuple[tuple[F64, F64], F64]:
-    """`_added` under drawn counts [B], and a factor [B] for the chance of the items to come and the misfit."""
+def _drawn(seen: Occupancy, growth: float, seed: int) -> tuple[tuple[F64, F64], F64, F64]:
+    """`_added` under drawn counts [B], a factor [B] on them for the items to come and the misfit, and one for a refit.
+
+    The last is on the odds of all duplicates.
+    """
     random, size = np.random.default_rng(seed), seen.items
     times, shape = np.append(seen.times, 2), np.append(seen.sids, _UNSEEN)
     counts = random.standard_gamma(shape, (_DRAWS, len(shape)))
@@ -200,7 +205,8 @@ def _drawn(seen: Occupancy, growth: float, seed: int) -> tuple[tuple[F64, F64], 
     added = _added(counts.sum(axis=1) / items, counts @ (times == 1) / items, size, growth)
     expected = np.maximum(added[0], 1e-300)
     chance = random.standard_gamma(expected) / expected
-    return added, chance * np.exp(MISFIT * np.log(growth) * random.standard_normal(_DRAWS))
+    misfit, refit = random.standard_normal((2, _DRAWS))
+    return added, chance * np.exp(MISFIT * np.log(growth) * misfit), np.exp(REFIT * refit)
 
 
 def _estimate(value_and_draws: F64) -> Estimate:

@@ -8,7 +8,7 @@ from typing import Any
 
 from drq_spark.errors import ConfigError
 from drq_spark.measure.formulas import share
-from drq_spark.plan.extrapolation import CONFIDENCE, MISFIT, Estimate, Extrapolated, extrapolate
+from drq_spark.plan.extrapolation import CONFIDENCE, MISFIT, REFIT, Estimate, Extrapolated, extrapolate
 from drq_spark.plan.grid import Fitted, Shape
 
 
@@ -146,6 +146,7 @@ def described(plan: Plan) -> dict[str, Any]:
         "method": {
             "curve": "extended negative binomial (Engen 1974)",
             "misfit_per_e_fold": MISFIT,
+            "refit": REFIT,
             "confidence": CONFIDENCE,
             "eta": catalogue.eta,
         },

@@ -63,7 +63,7 @@ def _cells(one: Candidate, plan: Plan) -> Iterator[str]:
     seen, whole = one.fitted.seen, one.catalogue
     yield f"{one.shape.codes:,}"
     yield f"{one.shape.levels}"
-    yield f"{one.shape.possible:.2g}"
+    yield f"{one.shape.possible:,}" if one.shape.possible < 10**6 else f"{one.shape.possible:.1e}"
     yield _percent(1 - seen.unique / seen.items)
     yield _interval(whole.duplicate_rate)
     yield _interval(one.excess_duplicate_rate)

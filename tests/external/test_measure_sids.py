@@ -309,7 +309,7 @@ def good_items(folder):
         (None, (), 3, "there is nothing of that name"),
         ("{not json", (), 3, "not of the form"),
         ("", (), 3, "is empty"),
-        (json.dumps({"a": [1, 2], "b": [1], "c": [1], "d": []}), (), 3, "cannot be used as SIDs of 1 codes"),
+        (json.dumps({"a": [1], "b": [1], "c": [1] * 3, "d": [1] * 4, "e": []}), (), 3, "be used as SIDs of 1 codes"),
         (json.dumps({"a": [1, -2]}), (), 3, "code -2 at level 2"),
         (json.dumps({"a": ["red", "blue"]}), (), 3, "something else than codes, such as 'red blue' of item 'a'"),
         (json.dumps({"a": [2**20 - 1] * 4}), (), 3, "2^63"),

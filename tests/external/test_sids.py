@@ -197,7 +197,7 @@ class TestRefusals:
             ({"a": [2**20 - 1] * 4}, "2^63"),
             ({"a": [1] * 27}, "27 codes an item"),
             ({"a": []}, "0 codes an item"),
-            ({"a": [1, 1], "b": [1], "c": [1, 1, 1, 1], "d": []}, "3 of 4 rows cannot be used"),
+            ({"a": [1, 1], "b": [1, 2], "c": [1], "d": [1, 1, 1, 1], "e": []}, "3 of 5 rows cannot be used"),
             ({}, "not of the form"),
         ],
     )

@@ -69,13 +69,18 @@ def test_the_curve_is_the_integral_of_its_slope_and_is_found_again(kappa: float)
     assert again[1][0] == pytest.approx(kappa, rel=1e-4, abs=1e-6)
 
 
-def test_the_sample_that_is_the_catalogue_is_only_counted() -> None:
+def test_the_sample_that_is_the_catalogue_is_counted_and_the_interval_is_that_of_another_fit() -> None:
+    """Two standard deviations of `REFIT` on the odds, either way."""
     boxes, _ = drawn(np.ones(500), (800, 800), 0)
     found = extrapolate(occupancy(boxes), 800, 500, seed=0)
     estimates = (found.duplicate_rate, found.shared_rate, found.unique_sids)
     for estimate, truth in zip(estimates, counted(boxes), strict=True):
         assert estimate.value == pytest.approx(truth, rel=1e-12)
-        assert estimate.low == estimate.value == estimate.high
+    for estimate in estimates[:2]:
+        odds = [rate / (1 - rate) for rate in (estimate.low, estimate.value, estimate.high)]
+        assert np.log(odds[2] / odds[1]) == pytest.approx(1.96 * extrapolation.REFIT, rel=0.1)
+        assert np.log(odds[1] / odds[0]) == pytest.approx(1.96 * extrapolation.REFIT, rel=0.1)
+    assert 1 - found.unique_sids.low / 800 == pytest.approx(found.duplicate_rate.high)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +108,9 @@ def test_intervals_hold_the_truth(name: str, shares: NDArray[np.float64], growth
 
 
 def test_the_part_of_chance_alone_is_right_where_the_curve_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the allowance for misfit the intervals of uniform boxes hold the truth as often as they claim."""
+    """Without the allowances for misfit and refits: uniform boxes, for which the interval claims 19 of 20."""
     monkeypatch.setattr(extrapolation, "MISFIT", 0.0)
+    monkeypatch.setattr(extrapolation, "REFIT", 0.0)
     held, widths, errors = 0, [], []
     for seed in range(120):
         sample, boxes = drawn(np.ones(100_000), (3000, 9000), seed)
@@ -126,7 +132,7 @@ def test_a_sample_without_duplicates_bounds_them() -> None:
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=60), st.floats(1, 1000), st.floats(0, 1))
 def test_estimates_stay_within_what_is_possible(counts: list[int], growth: float, room: float) -> None:
-    """Between the SIDs seen and the possible ones; not fewer duplicates than the sample has; ordered; finite."""
+    """Values between the SIDs seen and the possible ones, the sample's duplicates among them; intervals in order."""
     seen = occupancy(np.repeat(np.arange(len(counts)), counts))
     items = int(seen.items * growth)
     possible = seen.unique + int(room * (items - seen.unique))
@@ -134,9 +140,10 @@ def test_estimates_stay_within_what_is_possible(counts: list[int], growth: float
     for one in (found.duplicate_rate, found.shared_rate, found.unique_sids):
         assert one.low <= one.value <= one.high
     tiny = 1e-9 * items
-    assert seen.unique - tiny <= found.unique_sids.low
+    assert seen.unique - tiny <= found.unique_sids.value
     assert found.unique_sids.high <= min(possible, items) + tiny
-    assert found.duplicate_rate.low >= (seen.items - seen.unique) / items - 1e-12
+    assert found.duplicate_rate.value >= (seen.items - seen.unique) / items - 1e-12
+    assert found.unique_sids.low >= -tiny
     assert found.shared_rate.low >= 0
     assert found.shared_rate.high <= 1
 

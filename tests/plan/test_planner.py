@@ -54,7 +54,8 @@ def test_figures_are_those_of_plain_counting(tmp_path: Path) -> None:
     config = load_config(settings=["train.threads=1", "sample.holdout=0"])
     for row in plan["shapes"]:
         rate = row["catalogue"]["duplicate_rate"]
-        assert rate["low"] == rate["value"] == rate["high"] == pytest.approx(1 - row["sample"]["unique_sids"] / 306)
+        assert rate["value"] == pytest.approx(1 - row["sample"]["unique_sids"] / 306)
+        assert rate["low"] < rate["value"] < rate["high"]  # a run fits anew
         assert row["catalogue"]["excess_duplicate_rate"]["value"] == pytest.approx(rate["value"] - 6 / 306)
         assert row["sample"]["excess_duplicates"] == 300 - row["sample"]["unique_sids"]
         # the same items in another order are another start of k-means: near, not equal
