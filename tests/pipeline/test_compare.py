@@ -17,14 +17,15 @@ from drq_spark.store import Store
 def compared(spark, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
     items = write(plain(400, 8), folder / "items")
-    return [
+    arguments = [
         "compare", "--tokenizers", "rq_kmeans,drq", "--seeds", "2", "--items", items, "--out", str(folder / "out"),
         "--codes", "8", *settings(),
     ]  # fmt: skip
+    assert main(arguments) == 0
+    return arguments
 
 
-def test_every_tokenizer_is_measured_with_every_seed_and_nothing_is_published(spark, compared, capsys):
-    assert main(compared) == 0
+def test_every_tokenizer_is_measured_with_every_seed_and_nothing_is_published(spark, compared):
     out = compared[compared.index("--out") + 1]
     runs = Store(spark, out).read(RUNS).collect()
     assert sorted((_setting(run, "tokenizer", "name"), _setting(run, "seed")) for run in runs) == [
@@ -32,9 +33,6 @@ def test_every_tokenizer_is_measured_with_every_seed_and_nothing_is_published(sp
     ]  # fmt: skip
     assert {run.status for run in runs} == {"measured"}
     assert not Store(spark, out).exists(PUBLISHED)
-    shown = capsys.readouterr().out
-    assert "relative MSE" in shown
-    assert "rq_kmeans" in shown
     page = Path(out, "compare.html").read_text(encoding="utf-8")
     assert "rq_kmeans" in page
     assert page.count("<svg") >= 1
@@ -46,14 +44,15 @@ def test_both_tokenizers_of_a_seed_have_the_same_sample(spark, compared):
     assert {row["count"] for row in rows} == {2}  # each seed has its own keys, and two runs that share them
 
 
-def test_what_was_measured_is_not_done_again(spark, compared):
-    out = compared[compared.index("--out") + 1]
-    before = {(run.run_id, run.started_at) for run in Store(spark, out).read(RUNS).collect()}
+def test_what_was_measured_is_not_done_again(spark, compared, capsys):
+    store = Store(spark, compared[compared.index("--out") + 1])
+    before, version = {(run.run_id, run.started_at) for run in store.read(RUNS).collect()}, store.version(SIDS)
     assert main(compared) == 0
-    versions = Store(spark, out).version(SIDS)
-    assert {(run.run_id, run.started_at) for run in Store(spark, out).read(RUNS).collect()} == before
-    assert main(compared) == 0
-    assert Store(spark, out).version(SIDS) == versions
+    assert {(run.run_id, run.started_at) for run in store.read(RUNS).collect()} == before
+    assert store.version(SIDS) == version
+    shown = capsys.readouterr().out
+    assert "relative MSE" in shown
+    assert "rq_kmeans" in shown
 
 
 @pytest.mark.parametrize(
