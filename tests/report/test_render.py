@@ -251,9 +251,11 @@ def from_elsewhere(data: ReportData) -> ReportData:
         Metric.EXACT_DUPLICATE_RATE, Metric.EXCESS_DUPLICATE_RATE, Metric.RELATIVE_MSE, Metric.MEAN_COSINE,
         Metric.RESIDUAL_SHARE, Metric.MEAN_MARGIN, Metric.UNCERTAIN_SHARE, Metric.CHURN, Metric.CHURN_MATCHED,
     )  # fmt: skip
-    bare = without(replace(data, metrics=tuple(row for row in data.metrics if row.eta is None)), *gone)
+    unmoved = tuple(row for row in data.metrics if row.eta is None and row.ruler is None)
+    bare = without(replace(data, metrics=unmoved), *gone)
     return replace(
-        bare, kind="external", gate=(), dim=0, latent_dim=0, sigma_units=(), training={}, previous_run_id=None,
+        bare, kind="external", gate=(), overlap=(), confusions=(), at_risk=(), dim=0, latent_dim=0, sigma_units=(),
+        training={}, previous_run_id=None,
         notes=("K is <b>taken</b> to be the largest code + 1.",),
         buckets=tuple(replace(bucket, distinct_embeddings=None) for bucket in data.buckets),
     )  # fmt: skip
