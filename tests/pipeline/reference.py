@@ -114,8 +114,8 @@ def codes_of(out: Path, run_id: str) -> dict[Any, tuple[int, ...]]:
 
 
 def stored_figures(out: Path, run_id: str) -> Figures:
-    """The metrics table of one run."""
-    rows = rows_of(out, "metrics", run_id)
+    """The metrics table of one run; of what is perturbed only the latents."""
+    rows = [row for row in rows_of(out, "metrics", run_id) if row["ruler"] in (None, "latent")]
     figures = {(row["metric"], row["level"], row["weighting"], row["eta"]): row["value"] for row in rows}
     assert len(figures) == len(rows)
     return figures

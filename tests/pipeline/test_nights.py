@@ -13,14 +13,22 @@ from pipeline.catalogues import listing, write
 from pipeline.nights import command
 from pipeline.reference import Artifact, codes_of, expected_figures, rows_of, stored_figures
 
-from drq_spark.schemas import BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS, PUBLISHED, TABLES, Metric
+from drq_spark.schemas import ATTRIBUTE_GAINS, BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS, PUBLISHED, TABLES, Metric
 
 pytestmark = pytest.mark.timeout(1800)  # the first test here waits for three whole runs
 OF_BEHAVIOUR = (BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS)
-WRITTEN = tuple(table for table in TABLES if table not in OF_BEHAVIOUR)
+WRITTEN = tuple(table for table in TABLES if table not in (*OF_BEHAVIOUR, ATTRIBUTE_GAINS))
 WHICH = ("first", "second", "third")
 ETAS = (0.1, 0.2, 0.5, 1.0)
 COUNTS = {Metric.ITEMS, Metric.DEAD_CODES, Metric.UNIQUE_SIDS, Metric.LARGEST_BUCKET, Metric.OCCUPIED_PREFIXES}
+
+
+def _has_its_own_tests(metric, level, weighting, eta):
+    """Figures that are drawn or perturbed, and those of whole SIDs: tests/measure compares them with plain loops."""
+    if level == 0 and metric in ("expected_overlap", "effective_capacity", "distribution", "geometry"):
+        return True
+    drawn = ("auc", "hit_rate", "raw_hit_rate", "retention", "neighbour_recall", "behaviour_pairs", "bucket_spread")
+    return metric in ("uncertain_share", "flip_rate", "sid_survival") or metric.startswith(drawn)
 
 
 def run_row(nights, name):
@@ -135,9 +143,8 @@ class TestFigures:
             ETAS,
             previous_codes(nights, name),
         )
-        found = {
-            key: value for key, value in stored_figures(nights.out, night.run_id).items() if key[0] != "uncertain_share"
-        }
+        stored = stored_figures(nights.out, night.run_id)
+        found = {key: value for key, value in stored.items() if not _has_its_own_tests(*key)}
         assert set(found) == set(expected)
         wrong = {key: (found[key], expected[key]) for key in found if not _agree(key[0], found[key], expected[key])}
         assert wrong == {}
