@@ -162,11 +162,10 @@ def measure(
     if sids is not None:
         if run_id is not None:
             raise ConfigError("--run is not for --sids: they make a run of their own")
-        if embeddings_after is not None:
-            raise ConfigError("--embeddings-after is not for --sids: nothing can encode the second version")
         _measure_sids(
             {"store.out": absolute(out), "store.schema_name": schema, "sids.path": sids, "sids.codebooks": codebooks,
-             "sids.codes": codes, "items.path": items, "events.path": events},
+             "sids.codes": codes, "items.path": items, "events.path": events,
+             "measure.embeddings_after": embeddings_after},
             config, settings, run_date,
         )  # fmt: skip
         return

@@ -429,7 +429,11 @@ class Config(Section):
 
     def fingerprint(self) -> str:
         """sha256 (16 hex digits) of everything that can change a result; where the run is written is left out."""
-        settings = self.model_dump(mode="json", exclude={"store": True, "items": {"path"}, "events": {"path"}, "sids": {"path", "codebooks"}})
+        places: dict[str, Any] = {
+            "store": True, "items": {"path"}, "events": {"path"}, "sids": {"path", "codebooks"},
+            "measure": {"embeddings_after"},
+        }  # fmt: skip
+        settings = self.model_dump(mode="json", exclude=places)
         return hashlib.sha256(canonical_json(settings).encode()).hexdigest()[:16]
 
 

@@ -14,15 +14,15 @@ from pyspark.sql import functions as F
 
 from drq_spark.assign.items import sids_table, with_suffix
 from drq_spark.config import Config
-from drq_spark.errors import InputRefused
+from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.inputs.after import read_after
 from drq_spark.inputs.attributes import read_attributes
+from drq_spark.inputs.beside import fingerprint_beside
 from drq_spark.inputs.catalogue import Catalogue, read_catalogue
 from drq_spark.inputs.codebooks import F32, read_codebooks
 from drq_spark.inputs.embeddings import row_reasons
-from drq_spark.inputs.events import events_fingerprint, events_id_type, read_events
+from drq_spark.inputs.events import events_id_type, read_events
 from drq_spark.inputs.sids import SidMap, read_sids, sid_key
-from drq_spark.inputs.tables import damage_refused
 from drq_spark.measure.given import Drawn, agreement, draw, fidelity, mean_centred_square, rebuilt
 from drq_spark.measure.step import Known, measured
 from drq_spark.measure.subject import Subject
@@ -98,6 +98,7 @@ def _begin(
         sids = read_sids(spark, config, id_type, tuple(len(book) for book in books) if books else None)
         store.refuse_other_ids(SIDS, sids.id_type)
         given = Given(sids, books, catalogue)
+        _check_after(config, given)
         fingerprint = _fingerprint(spark, config, given)
         watcher.note(f"{sids.rows:,} rows, {sids.codebook_sizes} codes a level, ids are {sids.id_type}")
         fresh = new_run(config, fingerprint, run_date, started_at, sids.rows, given.dim, sids.id_type)
@@ -108,19 +109,25 @@ def _begin(
     return Run(store, config, state, watcher), given
 
 
+def _check_after(config: Config, given: Given) -> None:
+    """Only codebooks of the embeddings as they are tell where a second version of them would be."""
+    if config.measure.embeddings_after is None:
+        return
+    if given.books is None or given.books[0].shape[1] != given.dim:
+        raise ConfigError(
+            "measure.embeddings_after needs to encode: give --items and --codebooks of the same length, or leave it out"
+        )
+
+
 def _fingerprint(spark: SparkSession, config: Config, given: Given) -> str:
-    """Of all that goes in: map, items, events, codebooks; `-` for what is not there."""
-    parts = [given.sids.fingerprint, given.catalogue.profile.fingerprint if given.catalogue else "-"]
-    events = read_events(spark, config, given.sids.id_type)
-    if events is None:
-        parts.append("-")
-    else:
-        with damage_refused(str(config.events.path), "events table"):
-            parts.append(events_fingerprint(events))
+    """Of all that goes in: map, items, codebooks, and what is beside them; `-` for what is not there."""
+    items = given.catalogue.profile.fingerprint if given.catalogue else "-"
     digest = hashlib.sha256()
     for book in given.books or ():
         digest.update(f"{book.shape}".encode() + book.tobytes())
-    return ":".join(["sids", *parts, digest.hexdigest()[:16] if given.books else "-"])
+    books = digest.hexdigest()[:16] if given.books else "-"
+    beside = fingerprint_beside(spark, config, given.sids.id_type)
+    return ":".join(["sids", given.sids.fingerprint, items, books, beside])
 
 
 def fill(run: Run, given: Given) -> None:
@@ -203,8 +210,8 @@ def measure(run: Run, given: Given) -> None:
             dim=given.dim or None,
             items=items,
             events=read_events(run.spark, run.config, id_type),
-            attributes=read_attributes(run.spark, run.config, id_type) if given.catalogue else None,
-            after=read_after(run.spark, run.config, id_type) if given.catalogue else None,
+            attributes=read_attributes(run.spark, run.config, id_type),
+            after=read_after(run.spark, run.config, id_type),
         )
         known = Known(
             run.state.rows_in,

@@ -21,9 +21,9 @@ from drq_spark.config import Config, canonical_json
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.inputs.after import read_after
 from drq_spark.inputs.attributes import read_attributes
+from drq_spark.inputs.beside import fingerprint_beside
 from drq_spark.inputs.catalogue import Catalogue, read_catalogue
-from drq_spark.inputs.events import events_fingerprint, read_events, with_exposure
-from drq_spark.inputs.tables import damage_refused
+from drq_spark.inputs.events import read_events, with_exposure
 from drq_spark.measure import aggregate
 from drq_spark.measure.figures import Churn, Totals
 from drq_spark.measure.step import Known, measured
@@ -116,12 +116,8 @@ def begin(
     with watcher.step("read"):
         catalogue = read_catalogue(spark, config)
         store.refuse_other_ids(SIDS, catalogue.id_type)
-        events = read_events(spark, config, catalogue.id_type)
-        fingerprint = catalogue.profile.fingerprint
-        if events is not None:
-            with damage_refused(str(config.events.path), "events table"):
-                fingerprint += f":{events_fingerprint(events)}"
         profile = catalogue.profile
+        fingerprint = f"{profile.fingerprint}:{fingerprint_beside(spark, config, catalogue.id_type)}"
         watcher.note(f"{profile.rows:,} rows, embeddings of {profile.dim} numbers, ids are {catalogue.id_type}")
         check_memory(trainer(config.tokenizer.name), min(config.sample.size, profile.ids), profile.dim, config)
         fresh = new_run(config, fingerprint, run_date, started_at, profile.rows, profile.dim, catalogue.id_type)

@@ -16,7 +16,10 @@ from drq_spark.config import Config, canonical_json, load_config
 from drq_spark.errors import ConfigError
 from drq_spark.schemas import Metric
 
-WHERE_ONLY = {"items.path", "events.path", "sids.path", "sids.codebooks", "store.out", "store.schema_name"}
+WHERE_ONLY = {
+    "items.path", "events.path", "sids.path", "sids.codebooks", "measure.embeddings_after",
+    "store.out", "store.schema_name",
+}  # fmt: skip
 
 
 def written(folder: Path, text: str, name: str = "own.yaml") -> Path:

@@ -7,8 +7,9 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from drq_spark.config import Config
-from drq_spark.errors import InputRefused
+from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.inputs.catalogue import canonical, one_row_per_id
+from drq_spark.inputs.content import content, sums
 from drq_spark.inputs.tables import damage_refused, read_table
 
 _WHAT = "measure.embeddings_after table"
@@ -23,14 +24,12 @@ def read_after(spark: SparkSession, config: Config, id_type: str) -> DataFrame |
     Raises:
         InputRefused: it cannot be read, a column is missing or of an unusable type, ids are of a type that cannot
             match, or no row has an id.
+        ConfigError: a second version is named and no items.
     """
-    path = config.measure.embeddings_after
-    if path is None:
+    rows = _rows(spark, config, id_type)
+    if rows is None:
         return None
-    source = read_table(spark, path, _WHAT)
-    rows = canonical(source, config.items.model_copy(update={"exposure": None}), _WHAT)
-    _check_id_type(rows, config, id_type)
-    rows = rows.withColumn("item_id", F.col("item_id").try_cast(id_type))  # an id that does not fit is no item's: NULL
+    path = str(config.measure.embeddings_after)
     with damage_refused(path, _WHAT):
         counts = rows.agg(F.count("item_id").alias("rows"), F.count_distinct("item_id").alias("ids")).first()
     assert counts is not None  # an aggregation without keys has one row
@@ -38,6 +37,31 @@ def read_after(spark: SparkSession, config: Config, id_type: str) -> DataFrame |
         raise InputRefused(f"{_WHAT} {path!r} has no row with an id of an item")
     kept, _ = one_row_per_id(rows, duplicates=counts.rows > counts.ids)
     return kept.select("item_id", "embedding")
+
+
+def after_fingerprint(spark: SparkSession, config: Config, id_type: str) -> str | None:
+    """Of all rows, whatever their order and files; None where the config names no second version.
+
+    Raises:
+        InputRefused, ConfigError: as `read_after`, but for ids that no row has.
+    """
+    rows = _rows(spark, config, id_type)
+    if rows is None:
+        return None
+    with damage_refused(str(config.measure.embeddings_after), _WHAT):
+        return content(rows.agg(*sums(F.xxhash64("item_id", "embedding_hash"))).collect())
+
+
+def _rows(spark: SparkSession, config: Config, id_type: str) -> DataFrame | None:
+    """All rows under the names of the catalogue; an id that the type cannot hold is no item's: NULL."""
+    if config.measure.embeddings_after is None:
+        return None
+    if config.items.path is None:
+        raise ConfigError("measure.embeddings_after is compared with the items' embeddings: give --items PATH_OR_TABLE")
+    source = read_table(spark, config.measure.embeddings_after, _WHAT)
+    rows = canonical(source, config.items.model_copy(update={"exposure": None}), _WHAT)
+    _check_id_type(rows, config, id_type)
+    return rows.withColumn("item_id", F.col("item_id").try_cast(id_type))
 
 
 def _check_id_type(rows: DataFrame, config: Config, id_type: str) -> None:

@@ -8,7 +8,8 @@ from pyspark.sql import types as T
 
 from drq_spark.config import Config, Items
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.inputs.tables import column, quoted, read_table
+from drq_spark.inputs.content import content, sums
+from drq_spark.inputs.tables import column, damage_refused, quoted, read_table
 
 _WHAT = "items table"
 
@@ -23,24 +24,44 @@ def read_attributes(spark: SparkSession, config: Config, id_type: str) -> DataFr
         InputRefused: a column is missing or cannot be text.
         ConfigError: attributes are named and no items.
     """
+    rows = _rows(spark, config, id_type)
+    if rows is None:
+        return None
+    names = rows.columns[1:]
+    # NULL is the lowest value of a struct: a flag before each attribute puts it last
+    ordered = F.struct(*[part for name in names for part in (F.col(name).isNull().alias(f"no_{name}"), F.col(name))])
+    lowest = rows.groupBy("item_id").agg(F.min(ordered).alias("lowest"))
+    return lowest.select("item_id", *[F.col("lowest").getField(name).alias(name) for name in names])
+
+
+def attributes_fingerprint(spark: SparkSession, config: Config, id_type: str) -> str | None:
+    """Of the attributes of all rows that have an id, whatever their order and files; None without attributes.
+
+    Raises:
+        InputRefused, ConfigError: as `read_attributes`.
+    """
+    rows = _rows(spark, config, id_type)
+    if rows is None:
+        return None
+    # the hash of a row with NULLs is that of the values it has: flags tell which are missing
+    known = [F.col(name).isNull() for name in rows.columns]
+    with damage_refused(str(config.items.path), _WHAT):
+        return content(rows.agg(*sums(F.xxhash64(*rows.columns, *known))).collect())
+
+
+def _rows(spark: SparkSession, config: Config, id_type: str) -> DataFrame | None:
+    """Columns item_id, a_1, a_2, .. of all rows that have an id; an id that the type cannot hold is no item's."""
     if not config.items.attributes:
         return None
     if config.items.path is None:
         raise ConfigError("items.attributes are columns of the items table: give --items PATH_OR_TABLE")
     source = read_table(spark, config.items.path, _WHAT)
     check_attributes(source, config.items)
-    # an id that the type cannot hold is no item's id: NULL
     item_id = column(source, config.items.id, "items.id", _WHAT).try_cast(id_type).alias("item_id")
-    names = [f"a_{step}" for step in range(1, len(config.items.attributes) + 1)]
     texts = [
-        F.col(quoted(theirs)).cast("string").alias(ours)
-        for theirs, ours in zip(config.items.attributes, names, strict=True)
+        F.col(quoted(name)).cast("string").alias(f"a_{step}") for step, name in enumerate(config.items.attributes, 1)
     ]
-    # NULL is the lowest value of a struct: a flag before each attribute puts it last
-    ordered = F.struct(*[part for name in names for part in (F.col(name).isNull().alias(f"no_{name}"), F.col(name))])
-    rows = source.select(item_id, *texts).where("item_id IS NOT NULL")
-    lowest = rows.groupBy("item_id").agg(F.min(ordered).alias("lowest"))
-    return lowest.select("item_id", *[F.col("lowest").getField(name).alias(name) for name in names])
+    return source.select(item_id, *texts).where("item_id IS NOT NULL")
 
 
 def check_attributes(source: DataFrame, items: Items) -> None:

@@ -6,7 +6,6 @@ Catalogue columns: item_id (the user's type), embedding (array<float> or little-
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,13 +16,13 @@ from pyspark.sql import types as T
 from drq_spark.config import Config, Items
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.inputs.attributes import check_attributes
+from drq_spark.inputs.content import content, sums, sums_of_groups
 from drq_spark.inputs.tables import column, damage_refused, read_table
 from drq_spark.sample.keys import key_bucket, sample_key
 from drq_spark.schemas import Reason
 
 _INTEGERS = (T.ByteType, T.ShortType, T.IntegerType, T.LongType)
 _WHAT = "items table"
-_LOW_BITS = 2**28 - 1  # sums of 28-bit numbers fit a bigint up to 3 * 10^10 rows
 
 
 @dataclass(frozen=True)
@@ -142,9 +141,7 @@ def _profile(df: DataFrame, config: Config) -> Profile:
         df.select("item_id", "exposure", "embedding_hash", row_hash.alias("hash"), length.alias("length"))
         .groupBy("item_id")
         .agg(
-            F.count(F.lit(1)).alias("rows"),
-            F.bit_xor("hash").alias("xor"),
-            F.sum(F.col("hash").bitwiseAND(_LOW_BITS)).alias("sum"),
+            *sums(F.col("hash")),
             F.min("length").alias("shortest"),
             F.max("length").alias("longest"),
             F.min_by("exposure", _precedence()).alias("exposure"),
@@ -155,10 +152,8 @@ def _profile(df: DataFrame, config: Config) -> Profile:
     parts = (
         per_id.groupBy(bucket.alias("bucket"))
         .agg(
-            F.sum("rows").alias("rows"),
+            *sums_of_groups(),
             F.count(F.lit(1)).alias("ids"),
-            F.bit_xor("xor").alias("xor"),
-            F.sum("sum").alias("sum"),
             F.min("shortest").alias("shortest"),
             F.max("longest").alias("longest"),
             F.min("exposed").alias("exposed"),
@@ -183,7 +178,7 @@ def _profile(df: DataFrame, config: Config) -> Profile:
         ids=sum(counted.values()),
         duplicates=rows - null_ids > sum(counted.values()),
         dim=config.items.dim or _most_frequent_length(df, lengths - {None}, config),
-        fingerprint=_fingerprint(df, parts),
+        fingerprint=content(parts, df.schema.simpleString()),
         key_histogram=counted,
     )
 
@@ -204,15 +199,6 @@ def _most_frequent_length(df: DataFrame, lengths: set[int], config: Config) -> i
     most = counts.where("length > 0").orderBy(F.desc("count"), F.desc("length")).first()
     assert most is not None  # some length is above 0
     return int(most.length)
-
-
-def _fingerprint(df: DataFrame, parts: list[T.Row]) -> str:
-    xor = 0
-    for part in parts:
-        xor ^= part.xor
-    total, rows = sum(part.sum for part in parts), sum(part.rows for part in parts)
-    text = f"{df.schema.simpleString()}:{rows}:{xor}:{total}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def one_row_per_id(df: DataFrame, *, duplicates: bool) -> tuple[DataFrame, DataFrame]:

@@ -8,10 +8,10 @@ from pyspark.sql import types as T
 
 from drq_spark.config import Config
 from drq_spark.errors import InputRefused
-from drq_spark.inputs.tables import column, read_table
+from drq_spark.inputs.content import content, sums
+from drq_spark.inputs.tables import column, damage_refused, read_table
 
 _WHAT = "events table"
-_LOW_BITS = 2**28 - 1
 
 
 def read_events(spark: SparkSession, config: Config, id_type: str) -> DataFrame | None:
@@ -58,22 +58,20 @@ def _check_types(source: DataFrame, config: Config, id_type: str) -> None:
             raise InputRefused(f"{_WHAT}: column {name!r} is {kind}; it must be a number, text, date or time")
 
 
-def events_fingerprint(events: DataFrame) -> str:
-    """Of all rows, whatever their order and files: count, xor and sum of their hashes.
+def events_fingerprint(spark: SparkSession, config: Config, id_type: str) -> str | None:
+    """Of all rows, whatever their order and files; None where the config names no events.
 
     Raises:
-        InputRefused: there are no rows.
+        InputRefused: they cannot be used, or there are no rows.
     """
-    hashed = events.select(F.xxhash64("user", "item_id", "position").alias("hash"))
-    row = hashed.agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.bit_xor("hash").alias("xor"),
-        F.sum(F.col("hash").bitwiseAND(_LOW_BITS)).alias("sum"),
-    ).first()
-    assert row is not None  # an aggregation without keys has one row
-    if row.rows == 0:
+    events = read_events(spark, config, id_type)
+    if events is None:
+        return None
+    with damage_refused(str(config.events.path), _WHAT):
+        groups = events.agg(*sums(F.xxhash64("user", "item_id", "position"))).collect()
+    if not groups[0]["rows"]:
         raise InputRefused(f"{_WHAT} has no rows; leave --events out to run without behaviour")
-    return f"{row.rows}:{row.xor}:{row['sum']}"
+    return content(groups)
 
 
 def with_exposure(rows: DataFrame, events: DataFrame) -> DataFrame:

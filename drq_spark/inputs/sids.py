@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from math import prod
 
@@ -11,6 +10,7 @@ from pyspark.sql import functions as F
 
 from drq_spark.config import Config, Sids
 from drq_spark.errors import ConfigError, InputRefused
+from drq_spark.inputs.content import content, sums, sums_of_groups
 from drq_spark.inputs.sid_formats import WHAT, open_sids
 from drq_spark.inputs.tables import damage_refused
 from drq_spark.schemas import Reason
@@ -19,7 +19,6 @@ from drq_spark.tokenizer.keys import MAX_KEYS, place_values
 MOST_CODES = 2**20  # of a level: the driver holds how often each is used
 _MOST_LEVELS = 26  # letters
 _MOST_LENGTHS = 100
-_LOW_BITS = 2**28 - 1  # sums of 28-bit numbers fit a bigint up to 3 * 10^10 rows
 
 
 @dataclass(frozen=True)
@@ -138,21 +137,16 @@ def _reason(id_type: str, levels: int) -> Column:
 
 def _profile(rows: DataFrame) -> _Profile:
     per_id = rows.groupBy("item_id").agg(
-        F.count(F.lit(1)).alias("rows"),
+        *sums(F.col("hash")),
         F.count_if(F.col("reason").isNull()).alias("usable"),
-        F.bit_xor("hash").alias("xor"),
-        F.sum(F.col("hash").bitwiseAND(_LOW_BITS)).alias("sum"),
     )
     row = per_id.agg(
-        F.sum("rows").alias("rows"),
+        *sums_of_groups(),
         F.count_if(F.col("usable") > 0).alias("ids"),
         F.count_if(F.col("usable") > 1).alias("repeated"),
-        F.bit_xor("xor").alias("xor"),
-        F.sum("sum").alias("sum"),
     ).first()
     assert row is not None  # an aggregation without keys has one row
-    fingerprint = hashlib.sha256(f"{row['rows']}:{row.xor}:{row['sum']}".encode()).hexdigest()[:16]
-    return _Profile(row["rows"], row.ids, row.repeated, fingerprint)
+    return _Profile(row["rows"], row.ids, row.repeated, content([row]))
 
 
 def _one_row_per_id(rows: DataFrame, profile: _Profile) -> tuple[DataFrame, DataFrame]:

@@ -27,7 +27,7 @@ from pyspark.sql import functions as F
 
 from drq_spark.measure.entropy import ESTIMATORS, EXACT_BELOW, CellSizes
 from drq_spark.measure.subject import Subject
-from drq_spark.sample.keys import permutation_key
+from drq_spark.sample.keys import item_key
 from drq_spark.schemas import ATTRIBUTE_GAINS
 from drq_spark.tokenizer.keys import place_values
 
@@ -64,7 +64,7 @@ def _items(subject: Subject, attributes: DataFrame, steps: int) -> DataFrame:
     """sid, key (random order), value (array: hash of a_1, .. a_J), known (array: hash of a_1..a_j for j = 0..J)."""
     names = [f"a_{step}" for step in range(1, steps + 1)]
     hashes = [F.when(F.col(name).isNotNull(), F.xxhash64(name)).alias(name) for name in names]
-    keyed = subject.sids.select("item_id", "sid", permutation_key(subject.config.seed).alias("key"))
+    keyed = subject.sids.select("item_id", "sid", item_key("permutation", subject.config.seed).alias("key"))
     values = [F.coalesce(name, F.lit(_UNKNOWN)) for name in names]
     known = [F.lit(0).cast("bigint")]
     for value in values:

@@ -14,7 +14,7 @@ from drq_spark.measure.spread import Draw, Moments, draw, mean_square_within
 from drq_spark.measure.spread_worker import MOMENTS_DDL, moments_of_sids
 from drq_spark.measure.subject import Subject
 from drq_spark.measure.values import MetricRow
-from drq_spark.sample.keys import bucket_key, member_key
+from drq_spark.sample.keys import bucket_key, item_key
 from drq_spark.schemas import Metric
 
 _ORDER = ("key", "sid")
@@ -69,6 +69,7 @@ def _members(subject: Subject, chosen: pa.Table, drawn: Draw) -> DataFrame:
     """sid and item_id, for a broadcast, of the items that stand for the chosen SIDs: the first ones by hash."""
     sids = F.broadcast(subject.spark.createDataFrame(chosen.select(["sid"])))
     items = subject.sids.select("sid", "item_id").join(sids, "sid")
-    order = Window.partitionBy("sid").orderBy(member_key(subject.config.seed), F.col("item_id").cast("string"))
+    key = item_key("member", subject.config.seed)  # some items of a crowded SID stand for all
+    order = Window.partitionBy("sid").orderBy(key, F.col("item_id").cast("string"))
     placed = items.withColumn("place", F.row_number().over(order))
     return F.broadcast(placed.where(F.col("place") <= int(drawn.shown.max())).drop("place"))

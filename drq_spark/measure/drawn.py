@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from drq_spark.inputs.embeddings import checked_rows
 from drq_spark.measure.subject import Subject
 from drq_spark.sample.behaviour import consecutive
-from drq_spark.sample.keys import query_key
+from drq_spark.sample.keys import item_key
 from drq_spark.sample.load import chunks, embedding_matrix
 from drq_spark.tokenizer.model import Normalize, normalized
 
@@ -128,7 +128,7 @@ def _most_pairs(subject: Subject) -> int:
 
 def _items(subject: Subject, most: int) -> pa.Array:
     """Ids of the items with the lowest keys, in their order."""
-    keyed = subject.sids.select("item_id", query_key(subject.config.seed).alias("key"))
+    keyed = subject.sids.select("item_id", item_key("query", subject.config.seed).alias("key"))
     lowest = keyed.orderBy("key", "item_id").limit(most).toArrow()
     return lowest.sort_by([("key", "ascending"), ("item_id", "ascending")]).column("item_id").combine_chunks()
 
@@ -153,7 +153,7 @@ def _staged_vectors(subject: Subject, items: DataFrame, ids: pa.Array) -> DataFr
     """item_id, key, embedding (array<float>) of the usable ones among some items."""
     assert subject.dim is not None
     wanted = subject.spark.createDataFrame(pa.table({"item_id": ids}))
-    rows = items.select("item_id", query_key(subject.config.seed).alias("key"), "embedding")
+    rows = items.select("item_id", item_key("query", subject.config.seed).alias("key"), "embedding")
     picked = rows.join(F.broadcast(wanted), "item_id", "left_semi")
     schema = f"item_id {subject.id_type}, key bigint, reason string, embedding array<float>"
     folder = f"{subject.staging}/judged_items"

@@ -19,7 +19,7 @@ from drq_spark.measure.figures import EXPOSURE, ITEMS
 from drq_spark.measure.perturbation_worker import COUNTS_DDL, noise_counter, version_counter
 from drq_spark.measure.subject import Subject
 from drq_spark.measure.values import MetricRow
-from drq_spark.sample.keys import drawn, noise_key
+from drq_spark.sample.keys import drawn, item_key
 from drq_spark.schemas import Metric, Ruler
 
 _MOST_PAIRS = 200  # pairs of codes kept per level and perturbation
@@ -103,7 +103,7 @@ def _chosen(subject: Subject, share: float) -> DataFrame:
     seed = subject.config.seed
     exposure = F.coalesce("exposure", F.lit(0.0)).alias("exposure")
     chosen = subject.sids.where(drawn("perturbation", seed, share))
-    return chosen.select("item_id", noise_key(seed).alias("noise_key"), "codes", exposure)
+    return chosen.select("item_id", item_key("noise", seed).alias("noise_key"), "codes", exposure)
 
 
 def _embedded(items: DataFrame, chosen: DataFrame) -> DataFrame:

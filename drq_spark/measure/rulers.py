@@ -24,7 +24,7 @@ from drq_spark.measure.displacement import Movement, movement
 from drq_spark.measure.noise import isotropic
 from drq_spark.measure.subject import Subject
 from drq_spark.measure.values import Scale
-from drq_spark.sample.keys import measure_key
+from drq_spark.sample.keys import item_key
 from drq_spark.sample.load import embedding_matrix
 from drq_spark.schemas import Ruler
 from drq_spark.tokenizer import Tokenizer
@@ -119,7 +119,7 @@ def _parts(rows: int) -> list[slice]:
 def _drawn(subject: Subject, ids: DataFrame, ruler: Ruler) -> DataFrame:
     """item_id, key of the items with the lowest keys, from a staging folder."""
     folder = f"{subject.staging}/ruler_{ruler.value}"
-    keyed = ids.select("item_id", measure_key(ruler.value, subject.config.seed).alias("key"))
+    keyed = ids.select("item_id", item_key(ruler.value, subject.config.seed).alias("key"))
     keyed.orderBy("key", "item_id").limit(_ITEMS).write.mode("overwrite").parquet(folder)
     return subject.spark.read.parquet(folder)
 

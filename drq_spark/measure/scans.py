@@ -22,7 +22,7 @@ from drq_spark.measure.drawn import normalization
 from drq_spark.measure.ranking import without_self
 from drq_spark.measure.ranking_worker import ITEMS_DDL, SIDS_DDL, SUMS, Questions, item_scanner, merger, sid_scanner
 from drq_spark.measure.subject import Subject
-from drq_spark.sample.keys import query_key
+from drq_spark.sample.keys import item_key
 from drq_spark.tokenizer import Tokenizer
 
 F64 = NDArray[np.float64]
@@ -73,7 +73,8 @@ class SidAnswers:
 def scan_items(subject: Subject, items: DataFrame, questions: Questions, dim: int) -> ItemAnswers:
     """One pass over the embeddings; a task leaves a few megabytes, whatever the number of items."""
     shipped = ship(subject.spark, questions, _digest(questions))
-    keyed = items.select("item_id", query_key(subject.config.seed).alias("key"), "embedding").coalesce(_MOST_TASKS)
+    key = item_key("query", subject.config.seed).alias("key")
+    keyed = items.select("item_id", key, "embedding").coalesce(_MOST_TASKS)
     scanner = item_scanner(shipped, dim, normalization(subject))
     parts = keyed.mapInArrow(scanner, ITEMS_DDL.format(id=subject.id_type))
     found = _merged(parts, ITEMS_DDL.format(id=subject.id_type), len(questions.query), items=True)

@@ -39,8 +39,9 @@ def collapsed(seen: Figures, found: Sequence[Advice]) -> Advice | None:
         Rule.COLLAPSED, (1,), "items",
         "Almost all items fall on a few first codes, so the first code tells next to nothing, and all that follow "
         "refine a few heaps.",
-        "Train with drq or rq_kmeans, which restart unused codes and price the crowded ones (tokenizer.balance); "
-        "with rq_vae start the books by k-means. If that stays, look for embeddings that are nearly all the same.",
+        "Start the books by k-means, restart unused codes and price the crowded ones. If that stays, look for "
+        "embeddings that are nearly all the same.",
+        "drq and rq_kmeans do all three (tokenizer.name, tokenizer.balance); rq_vae can start by k-means.",
         (("utilization of level 1", used / seen.sizes[0]), ("perplexity of level 1", even), ("K", seen.sizes[0])),
     )  # fmt: skip
 
@@ -60,8 +61,9 @@ def dead(seen: Figures, found: Sequence[Advice]) -> Advice | None:
         Rule.DEAD, tuple(unused), "items",
         f"Codes that no item has at {where(tuple(unused))}: a model still carries them, and the others are the more "
         "crowded.",
-        "Fewer codes there (tokenizer.codes takes one number a level), or a tokenizer that restarts unused codes: "
-        "drq, rq_kmeans, rqp_vae. Codes that died since training say that the catalogue has changed: train again.",
+        "Fewer codes there, or a tokenizer that restarts unused codes. Codes that died since training say that the "
+        "catalogue has changed: train again.",
+        "tokenizer.codes takes one number a level; drq, rq_kmeans and rqp_vae restart codes.",
         tuple((f"dead_codes of level {level}", seen.sizes[level - 1] - used) for level, used in unused.items()),
     )  # fmt: skip
 
@@ -82,7 +84,8 @@ def uneven(seen: Figures, found: Sequence[Advice]) -> Advice | None:
         Rule.UNEVEN, tuple(worst), "items",
         f"The items crowd into few of the codes in use at {where(tuple(worst))}: −ln D is the larger penalty, and "
         "takes more than half of the capacity.",
-        "Raise tokenizer.balance, or draw more items a code (sample.size).",
+        "Price the crowded codes higher, or train on more items a code.",
+        "Raise tokenizer.balance, or sample.size.",
         tuple((f"D among the codes in use, level {level}", even) for level, even in worst.items()),
     )  # fmt: skip
 
@@ -105,8 +108,8 @@ def unstable(seen: Figures, found: Sequence[Advice]) -> Advice | None:
         Rule.UNSTABLE, levels, "items",
         f"The codewords of {where(levels)} lie closer together than the smallest change moves an embedding: after "
         "the next training of the embedding model most codes there will be others.",
-        "Far fewer codes on these levels, or embeddings that move less from version to version; --embeddings-after "
-        "measures how far they really move.",
+        "Far fewer codes on these levels, or embeddings that move less from version to version.",
+        "tokenizer.codes takes one number a level; --embeddings-after measures how far embeddings really move.",
         tuple(numbers[level] for level in levels),
     )  # fmt: skip
 
@@ -127,8 +130,9 @@ def crowded(seen: Figures, found: Sequence[Advice]) -> Advice | None:
         Rule.CROWDED, tuple(close), "items",
         f"Small changes of an embedding swap the codes of {where(tuple(close))}: −ln G is the larger penalty, and "
         "takes more than half of the capacity.",
-        "Fewer codes there would lose little; or a latent space in which they lie further apart (drq, or fewer "
-        "latent dimensions of a VAE).",
+        "Fewer codes there would lose little; or a latent space in which they lie further apart, such as one of a VAE "
+        "with fewer dimensions.",
+        "tokenizer.codes takes one number a level; train.drq_vae.latent_dim is the dimensions of drq_vae.",
         tuple((f"−ln G of level {level} at eta {seen.eta:g}", -log(kept)) for level, kept in close.items()),
     )  # fmt: skip
 
@@ -152,8 +156,8 @@ def exposure(seen: Figures, found: Sequence[Advice]) -> Advice | None:
         Rule.EXPOSURE, tuple(crowded), "exposure",
         f"Popular items share codes at {where(tuple(crowded))}: as users meet the catalogue, not half of the capacity "
         "is left that it would have if popular items were spread like the others.",
-        "tokenizer.balance_by=exposure evens that out; sample.exposure_power draws popular items into the sample "
-        "more often.",
+        "Price codes by the exposure of their items, or train on popular items more often.",
+        "tokenizer.balance_by=exposure does the one, sample.exposure_power the other.",
         tuple(
             number
             for level, (shown, fair) in crowded.items()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drq_spark.report.advice import Advice, Rule, advice
-from drq_spark.report.data import ReportData
+from drq_spark.report.data import EXTERNAL, ReportData
 from drq_spark.report.numbers import number
 from drq_spark.report.rule import where
 
@@ -39,16 +39,17 @@ class Remedy:
 def parts(data: ReportData) -> dict[str, Any]:
     """Template values."""
     found = advice(data.metrics, data.codebook_sizes, data.headline_eta)
-    return {"remedies": [_remedy(entry) for entry in found]}
+    return {"remedies": [_remedy(entry, ours=data.kind != EXTERNAL) for entry in found]}
 
 
-def _remedy(entry: Advice) -> Remedy:
+def _remedy(entry: Advice, *, ours: bool) -> Remedy:
+    """Names of our settings are of use only where we make the SIDs."""
     place = f" ({where(entry.levels)})" if entry.levels and entry.rule is not Rule.COLLAPSED else ""
     return Remedy(
         f"advice-{entry.rule.name.lower().replace('_', '-')}",
         _SECTION[entry.rule],
         entry.rule.value + place,
         entry.cause,
-        entry.remedy,
+        f"{entry.remedy} {entry.settings}" if ours else entry.remedy,
         tuple((name, number(float(f"{value:.3g}"))) for name, value in entry.numbers),
     )

@@ -30,7 +30,8 @@ class Advice:
 
     Attributes:
         rule: which. levels: where, from 1; empty for whole SIDs. weighting: by items or by exposure.
-        cause, remedy: sentences. numbers: (name, value) of the figures that triggered the rule.
+        cause, remedy: sentences that hold for SIDs of any system. settings: which settings here
+        do so. numbers: (name, value) of the figures that triggered the rule.
     """
 
     rule: Rule
@@ -38,6 +39,7 @@ class Advice:
     weighting: str
     cause: str
     remedy: str
+    settings: str
     numbers: tuple[tuple[str, float], ...]
 
 

@@ -36,7 +36,8 @@ def duplicates(seen: Figures, found: Sequence[Advice]) -> Advice | None:
     return Advice(
         Rule.DUPLICATES, (), "items",
         "Many items have the embedding of another one: no tokenizer can give them SIDs of their own.",
-        "Merge the copies before the run, or embed what tells them apart; the suffix of sids numbers what stays.",
+        "Merge the copies before SIDs are made, or embed what tells them apart.",
+        "The suffix of the sids table numbers what stays.",
         (("exact_duplicate_rate", rate),),
     )  # fmt: skip
 
@@ -52,8 +53,8 @@ def too_small(seen: Figures, found: Sequence[Advice]) -> Advice | None:
         Rule.TOO_SMALL, (), "items",
         "The codes are used evenly, and still many different items share a SID: there are too few combinations for "
         "so many items.",
-        "A further level (tokenizer.levels) multiplies the SIDs by K; more codes a level (tokenizer.codes) help "
-        "less.",
+        "A further level multiplies the SIDs by K; more codes a level help less.",
+        "tokenizer.levels and tokenizer.codes; drq plan proposes both.",
         (("excess_duplicate_rate", excess), ("possible SIDs", prod(seen.sizes)), ("different embeddings", distinct)),
     )  # fmt: skip
 
@@ -76,6 +77,7 @@ def clumped(seen: Figures, found: Sequence[Advice]) -> Advice | None:
         "are SIDs enough.",
         "Look at the largest buckets: copies with other texts are better merged; variants of a product need an "
         "embedding that tells them apart. A further level splits what is left.",
+        "tokenizer.levels; drq plan says how many would do.",
         (("largest_bucket", largest), ("excess_duplicate_rate", excess), ("items per SID", items / unique)),
     )  # fmt: skip
 
@@ -97,7 +99,7 @@ def behaviour(seen: Figures, found: Sequence[Advice]) -> Advice | None:
     return Advice(
         Rule.BEHAVIOUR, (), "items",
         "The codes keep what items look like, but not which of them users take one after the other.",
-        "Give --events to drq or drq_vae_cl, so that the codes learn from behaviour; a further level keeps more of "
-        "both.",
+        "Let the codes learn from behaviour; a further level keeps more of both.",
+        "Give --events to drq or drq_vae_cl; tokenizer.levels.",
         tuple(numbers),
     )  # fmt: skip

@@ -26,7 +26,7 @@ from drq_spark.config import Config
 from drq_spark.errors import InputRefused
 from drq_spark.inputs.catalogue import Catalogue
 from drq_spark.inputs.embeddings import checked_rows
-from drq_spark.sample.keys import held_out_user, pair_key, split_key, user_key
+from drq_spark.sample.keys import held_out_user, item_key, pair_key, user_key
 
 _SPARE = 1.2  # candidates beyond the bounds, so that a few bad rows need no second round
 _MORE = 4  # times as many candidates in the next round
@@ -125,7 +125,8 @@ def _usable(pairs: DataFrame, catalogue: Catalogue, config: Config, folder: str)
     schema = f"item_id {catalogue.id_type}, reason string, embedding array<float>"
     check = checked_rows(catalogue.profile.dim, config.items.normalize)
     checked = _staged(rows.mapInArrow(check, schema), folder)
-    return checked.where("reason IS NULL").select("item_id", split_key(config.seed).alias("split_key"), "embedding")
+    key = item_key("split", config.seed).alias("split_key")
+    return checked.where("reason IS NULL").select("item_id", key, "embedding")
 
 
 def _between(pairs: DataFrame, items: DataFrame) -> DataFrame:

@@ -11,7 +11,7 @@ from drq_spark.config import Config
 from drq_spark.errors import InputRefused
 from drq_spark.inputs.catalogue import Catalogue
 from drq_spark.inputs.embeddings import checked_rows
-from drq_spark.sample.keys import key_bucket, last_bucket, sample_key, split_key
+from drq_spark.sample.keys import item_key, key_bucket, last_bucket, sample_key
 
 _SPARE = 1.1  # candidates beyond the sample size, so that a few bad rows need no second pass
 
@@ -37,7 +37,7 @@ def draw_sample(catalogue: Catalogue, config: Config, staging: str) -> DataFrame
         share = max(valid, 1) / (valid + seen)
     _check_enough(valid, counts, config)
     drawn = _lowest(candidates.where("reason IS NULL").drop("reason"), valid, wanted)
-    return drawn.withColumn("split_key", split_key(config.seed))
+    return drawn.withColumn("split_key", item_key("split", config.seed))
 
 
 def _candidates(catalogue: Catalogue, config: Config, limit: int, folder: str) -> DataFrame:

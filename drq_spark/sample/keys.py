@@ -41,14 +41,14 @@ def last_bucket(histogram: Mapping[int, int], items: int) -> int:
     return bucket
 
 
-def split_key(seed: int) -> Column:
-    """Key (bigint) of a row with column item_id by which items are held out: independent of the sample key."""
-    return F.xxhash64(F.lit("split"), _text("item_id"), F.lit(seed))
+def item_key(purpose: str, seed: int) -> Column:
+    """Key (bigint) of a row with column item_id: an order of the items for each purpose, independent of all others."""
+    return F.xxhash64(F.lit(purpose), _text("item_id"), F.lit(seed))
 
 
-def permutation_key(seed: int) -> Column:
-    """Key (bigint) of a row with column item_id in whose order attributes are permuted: independent of the others."""
-    return F.xxhash64(F.lit("permutation"), _text("item_id"), F.lit(seed))
+def drawn(purpose: str, seed: int, share: float) -> Column:
+    """Whether a row with column item_id is of the share of items drawn for a purpose."""
+    return uniform(item_key(purpose, seed)) < share
 
 
 def pair_key(seed: int) -> Column:
@@ -67,34 +67,9 @@ def bucket_key(seed: int) -> Column:
     return -F.log1p(-uniform(F.xxhash64(F.lit("bucket"), "sid", F.lit(seed)))) / F.col("items")
 
 
-def member_key(seed: int) -> Column:
-    """Key (bigint) of a row with column item_id by which some items of a crowded SID stand for all."""
-    return F.xxhash64(F.lit("member"), _text("item_id"), F.lit(seed))
-
-
 def held_out_user(seed: int, share: float) -> Column:
     """Whether the user of a row with column user belongs to the given share of users that only judge."""
     return uniform(user_key(seed)) < share
-
-
-def query_key(seed: int) -> Column:
-    """Key (bigint) of a row with column item_id by which items are drawn to judge: independent of the other keys."""
-    return F.xxhash64(F.lit("query"), _text("item_id"), F.lit(seed))
-
-
-def noise_key(seed: int) -> Column:
-    """Key (bigint) of a row with column item_id from which its noise is made."""
-    return F.xxhash64(_text("item_id"), F.lit(seed))
-
-
-def drawn(purpose: str, seed: int, share: float) -> Column:
-    """Whether a row with column item_id is of the share of items drawn for a purpose; each purpose draws its own."""
-    return uniform(F.xxhash64(F.lit(purpose), _text("item_id"), F.lit(seed))) < share
-
-
-def measure_key(purpose: str, seed: int) -> Column:
-    """Key (bigint) of a row with column item_id by which items are drawn for a figure; one order per purpose."""
-    return F.xxhash64(F.lit(purpose), _text("item_id"), F.lit(seed))
 
 
 def uniform(hashed: Column) -> Column:

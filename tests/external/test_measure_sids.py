@@ -182,6 +182,7 @@ def test_the_run_id_is_of_what_goes_in(spark, tmp_path, alone):
 # ---- with items, events and codebooks ----
 
 N, DIM = 240, 6
+SHIFT = np.array([0.3, 0.0, -0.4, 0.0, 0.0, 0.0], np.float32)  # of the second version: all move by half a unit
 
 
 @pytest.fixture(scope="module")
@@ -203,8 +204,10 @@ def beside(spark, tmp_path_factory):
     events = parquet(folder / "events.parquet", user_id=seen % 17, item_id=seen, timestamp=np.arange(1000))
     np.savez(folder / "books.npz", **{f"codebook_{level}": book for level, book in enumerate(tokenizer.codebooks)})
     settings = ("items.id=sku", "items.embedding=vector", "items.name=title")
+    after = parquet(folder / "after.parquet", sku=list(range(N)), vector=(x + SHIFT).tolist())
     sources = ("--sids", sids, "--items", items, "--events", events, "--codebooks", str(folder / "books.npz"))
-    done = run(folder / "out", *sources, *(part for text in settings for part in ("--set", text)))
+    set_to = (part for text in settings for part in ("--set", text))
+    done = run(folder / "out", *sources, "--embeddings-after", after, *set_to)
     kept = [item for item in range(N) if item not in (20, 21, 22)]
     exposure = {item: float(np.sum(seen == item)) for item in kept}
     return done, tokenizer, x, {item: tuple(codes[item]) for item in kept}, exposure
@@ -248,6 +251,10 @@ def test_figures_of_embeddings_and_codebooks(beside):
             at = (level, "items", eta, "latent")
             assert done.metrics[("expected_overlap", *at)] == pytest.approx(overlap, rel=1e-6)
             assert done.metrics[("effective_capacity", *at)] == pytest.approx(1 / overlap, rel=1e-6)
+        at = (level, "items", None, "after")
+        assert done.metrics[("sigma", *at)] == pytest.approx(0.5, rel=1e-5)
+        overlap = overlap_by_loops([row[level - 1] for row in codes.values()], book, 0.5)
+        assert done.metrics[("expected_overlap", *at)] == pytest.approx(overlap, rel=1e-5)
 
 
 def spread(x):
@@ -316,6 +323,8 @@ def good_items(folder):
         (json.dumps({"x": [1, 2], "y": [0, 0]}), ("--items", "{items}"), 3, "do sids.id and items.id hold the same"),
         (json.dumps(CODES), ("--items", "{folder}/nowhere"), 3, "items table"),
         (json.dumps(CODES), ("--codebooks", "{folder}/nowhere"), 3, "codebooks"),
+        (json.dumps(CODES), ("--items", "{items}", "--embeddings-after", "{items}"), 2, "give --items and --codebooks"),
+        (json.dumps(CODES), ("--embeddings-after", "{items}"), 2, "give --items and --codebooks"),
         (json.dumps(CODES), ("--codes", "4"), 2, "sids.codes gives it 4"),
         (json.dumps(CODES), ("--codes", "1"), 2, "sids.codes"),
         (json.dumps(CODES), ("--set", "sids.bas=1"), 2, "did you mean 'base'"),

@@ -7,14 +7,14 @@ import pytest
 from pipeline.catalogues import write
 
 from drq_spark.config import Config
-from drq_spark.errors import InputRefused
-from drq_spark.inputs.after import read_after
+from drq_spark.errors import ConfigError, InputRefused
+from drq_spark.inputs.after import after_fingerprint, read_after
 
 LISTS = pa.list_(pa.float32())
 
 
 def config(path: str | None) -> Config:
-    return Config.model_validate({"items": {"id": "sku", "embedding": "vector", "exposure": "shown"},
+    return Config.model_validate({"items": {"path": "before", "id": "sku", "embedding": "vector", "exposure": "shown"},
                                   "measure": {"embeddings_after": path}})  # fmt: skip
 
 
@@ -54,6 +54,23 @@ def test_of_repeated_ids_one_row_stays_whatever_the_order(spark, tmp_path):
 def test_integers_of_another_width_match_and_those_that_do_not_fit_go(spark, tmp_path):
     path = write(table([3, 2**40, 1], pa.int64()), tmp_path / "later")
     assert [item for item, _ in found(spark, path, "int")] == [1, 3]
+
+
+def test_the_fingerprint_is_of_ids_and_embeddings_whatever_their_order(spark, tmp_path):
+    def of(name: str, ids: list, vectors: list) -> str:
+        return after_fingerprint(spark, config(write(table(ids, pa.string(), vectors), tmp_path / name)), "string")
+
+    first = of("first", ["a", "b"], [[1.0, 2.0], [3.0, 4.0]])
+    assert of("turned", ["b", "a"], [[3.0, 4.0], [1.0, 2.0]]) == first
+    assert of("swapped", ["b", "a"], [[1.0, 2.0], [3.0, 4.0]]) != first
+    assert of("longer", ["a", "b", "b"], [[1.0, 2.0], [3.0, 4.0], [3.0, 4.0]]) != first
+    assert after_fingerprint(spark, config(None), "string") is None
+
+
+def test_there_must_be_embeddings_to_compare_with(spark, tmp_path):
+    alone = Config.model_validate({"measure": {"embeddings_after": str(tmp_path)}})
+    with pytest.raises(ConfigError, match="give --items"):
+        read_after(spark, alone, "string")
 
 
 @pytest.mark.parametrize(("ids", "own", "id_type"), [([1], pa.int64(), "string"), (["1"], pa.string(), "bigint")])

@@ -10,7 +10,7 @@ from pipeline.catalogues import write
 from pipeline.direct import config
 
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.inputs.attributes import read_attributes
+from drq_spark.inputs.attributes import attributes_fingerprint, read_attributes
 from drq_spark.inputs.catalogue import read_catalogue
 
 
@@ -49,6 +49,18 @@ def test_of_several_rows_the_lowest_attributes_count_and_known_ones_before_unkno
     rows = table(["a", "a", "a", None, "b"], kind=[None, "z", "z", "x", None], brand=["1", "2", None, "x", None])
     path = write(rows.take(order), tmp_path / "items", files=3)
     assert read(spark, path, "kind", "brand") == {"a": ("z", "2"), "b": (None, None)}
+
+
+def test_the_fingerprint_is_of_ids_and_attributes_whatever_their_order(spark, tmp_path):
+    def of(name, ids, kinds, brands):
+        path = write(table(ids, kind=kinds, brand=brands), tmp_path / name, files=2)
+        return attributes_fingerprint(spark, config(path, "items.attributes=[kind,brand]"), "string")
+
+    first = of("first", ["a", "b", None], ["x", None, "z"], [None, "y", "z"])
+    assert of("turned", [None, "b", "a"], ["n", None, "x"], ["n", "y", None]) == first
+    assert of("swapped", ["a", "b", None], [None, "x", "z"], ["y", None, "z"]) != first
+    assert of("moved", ["a", "b", None], [None, None, "z"], ["x", "y", "z"]) != first
+    assert attributes_fingerprint(spark, config(str(tmp_path)), "string") is None
 
 
 def test_without_attributes_there_are_none(spark, tmp_path):

@@ -14,7 +14,7 @@ from drq_spark.config import Config
 from drq_spark.measure import attributes as measured
 from drq_spark.measure.entropy import ESTIMATORS
 from drq_spark.measure.subject import Subject
-from drq_spark.sample.keys import permutation_key
+from drq_spark.sample.keys import item_key
 from drq_spark.schemas import ATTRIBUTE_GAINS
 from drq_spark.tokenizer.keys import codes_to_keys
 
@@ -79,7 +79,7 @@ def found(chosen):
 
 def by_key(chosen, codes, part_items):
     """The permutation of attribute_gains from its definition: parts by key, attributes in the order of keys."""
-    keyed = chosen.sids.select("item_id", permutation_key(chosen.config.seed).alias("key")).collect()
+    keyed = chosen.sids.select("item_id", item_key("permutation", chosen.config.seed).alias("key")).collect()
     keys = {row.item_id: row.key for row in keyed}
     key = [keys[f"item-{number}"] for number in range(len(codes))]
 

@@ -203,6 +203,42 @@ class TestProfile:
             read_catalogue(spark, config(write(rows.table(pa.string()), tmp_path / "items")))
 
 
+class TestWhatGoesIn:
+    """A run is done again where anything that went in is different, and only there."""
+
+    @pytest.fixture(scope="class")
+    def begun(self, spark, tmp_path_factory):
+        from datetime import date, datetime
+
+        from drq_spark.pipeline import begin
+        from drq_spark.progress import SILENT
+
+        x = clustered(40, DIM)
+
+        def run_id(order=range(40), kinds=("x", "y", "x", None), vectors=x, items="ab"):
+            folder, order = tmp_path_factory.mktemp("in"), list(order)
+            ids = [str(number) for number in order]
+            rows = pa.table({"item_id": ids, "embedding": x[order].tolist(), "kind": [kinds[n % 4] for n in order]})
+            later = pa.table({"item_id": ids, "embedding": vectors[order].tolist()})
+            acts = pa.table({"user_id": [1, 1], "item_id": list(items), "timestamp": [1, 2]})
+            settings = config(
+                write(rows, folder / "items"), "items.attributes=[kind]", f"store.out={folder}",
+                f"events.path={write(acts, folder / 'events')}",
+                f"measure.embeddings_after={write(later, folder / 'later')}",
+            )  # fmt: skip
+            return begin(spark, settings, date(2026, 1, 1), datetime(2026, 1, 1), SILENT)[0].state.run_id
+
+        return run_id
+
+    def test_every_table_counts_by_its_rows_alone(self, begun):
+        first = begun()
+        assert begun(order=reversed(range(40))) == first
+        moved = clustered(40, DIM)
+        moved[3] += 1
+        changed = [begun(kinds=("x", "y", None, "x")), begun(vectors=moved), begun(items="ba")]
+        assert len({first, *changed}) == 4
+
+
 class TestEvents:
     def read(self, spark, path, id_type="string"):
         from drq_spark.config import load_config
@@ -240,8 +276,18 @@ class TestEvents:
         assert [tuple(row) for row in exposure_from_events(events).collect()] == [(7, 2.0)]
 
     def test_no_events_are_refused(self, spark, tmp_path):
-        from drq_spark.inputs.events import events_fingerprint
-
         table = pa.table({"user_id": [1], "item_id": ["a"], "timestamp": [1]}).slice(0, 0)
         with pytest.raises(DrqError, match="events table has no rows"):
-            events_fingerprint(self.read(spark, write(table, tmp_path / "events")))
+            self.fingerprint(spark, write(table, tmp_path / "events"))
+
+    def test_the_fingerprint_is_of_the_rows_whatever_their_order(self, spark, tmp_path):
+        rows = pa.table({"user_id": [1, 1, 2], "item_id": ["a", "b", "a"], "timestamp": [1, 2, 3]})
+        first = self.fingerprint(spark, write(rows, tmp_path / "first"))
+        assert self.fingerprint(spark, write(rows.take([2, 0, 1]), tmp_path / "turned", files=2)) == first
+        assert self.fingerprint(spark, write(rows.take([0, 1, 2, 2, 2]), tmp_path / "more")) != first
+
+    def fingerprint(self, spark, path):
+        from drq_spark.config import load_config
+        from drq_spark.inputs.events import events_fingerprint
+
+        return events_fingerprint(spark, load_config(options={"events.path": path}), "string")

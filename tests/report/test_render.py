@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from report.builder import HOSTILE, build
 
-from drq_spark.report.data import LevelUsage, MetricRow, ReportData
+from drq_spark.report.data import EXTERNAL, LevelUsage, MetricRow, ReportData
 from drq_spark.report.render import render
 from drq_spark.schemas import Metric
 
@@ -283,8 +283,8 @@ def test_the_users_drawing_settings_do_not_matter(text, monkeypatch):
         assert render(build()) == text
 
 
-def test_advice_is_told_at_the_top_and_beside_its_figures():
-    """A collapsed first level: a link at the top leads to cause, remedy and numbers in the part about usage."""
+def collapsed() -> ReportData:
+    """A first level of which five codes do the work."""
     data = build(codes=64, levels=3, items=50_000)
     rows = {("utilization", 1): 0.1, ("perplexity", 1): 5.25}
     bent = tuple(
@@ -293,7 +293,12 @@ def test_advice_is_told_at_the_top_and_beside_its_figures():
         else row
         for row in data.metrics
     )
-    text = render(replace(data, metrics=bent))
+    return replace(data, metrics=bent)
+
+
+def test_advice_is_told_at_the_top_and_beside_its_figures():
+    """A collapsed first level: a link at the top leads to cause, remedy and numbers in the part about usage."""
+    text = render(collapsed())
     top, beside = text.index('href="#advice-collapsed"'), text.index('id="advice-collapsed"')
     assert text.index('<section id="verdict"') < top < text.index('<section id="usage"') < beside
     assert beside < text.index('<section id="capacity"')
@@ -301,6 +306,15 @@ def test_advice_is_told_at_the_top_and_beside_its_figures():
     assert "The first level has collapsed" in told
     assert "tokenizer.balance" in told
     assert "perplexity of level 1 <b>5.25</b>" in told
+
+
+def test_settings_of_ours_are_no_advice_for_sids_from_elsewhere():
+    text = render(replace(collapsed(), kind=EXTERNAL))
+    told = text[text.index('id="advice-collapsed"') :]
+    told = told[: told.index("</aside>")]
+    assert "restart unused codes" in told
+    assert "tokenizer." not in told
+    assert "drq" not in told
 
 
 def test_advice_without_its_charts_still_has_a_place(data):
