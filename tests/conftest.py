@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files stay together, and so do all tests that share the three runs: fixtures are made once a process."""
+    """Files stay together, and so do all tests that share the three runs: their fixtures are made once."""
     for item in items:
         shared = "nights" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("nights" if shared else str(item.path)))

@@ -62,7 +62,8 @@ class Catalogue:
     def keys(self, spark: SparkSession) -> dict[str, tuple[int, int]]:
         """item -> the hash that its noise is made of, and the hash that it is drawn by."""
         ids = spark.createDataFrame([(item,) for item in self.vectors], "item_id string")
-        hashed = ids.selectExpr("item_id", f"xxhash64(item_id, {SEED})", f"xxhash64('perturbation', item_id, {SEED})")
+        both = [f"xxhash64('{purpose}', item_id, {SEED})" for purpose in ("noise", "perturbation")]
+        hashed = ids.selectExpr("item_id", *both)
         return {row[0]: (row[1], row[2]) for row in hashed.collect()}
 
     def expected(self, spark: SparkSession, share: float = 1.0) -> list[slow.Flip]:
