@@ -23,7 +23,7 @@ demo: java $(VENV)/.ready
 
 test: java $(VENV)/.ready
 	@$(BIN)/python tools/fetch_jars.py
-	@$(BIN)/pytest -q -n $(TEST_PROCESSES) --dist loadgroup
+	@$(BIN)/pytest -q -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 lint: lint-style lint-types lint-imports
 

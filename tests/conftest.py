@@ -16,14 +16,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files stay together, and so do all tests that share the three runs: their fixtures are made once."""
-    for item in items:
-        shared = "nights" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("nights" if shared else str(item.path)))
-
-
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The local session of the package itself: two cores, four tasks after a shuffle, a scratch warehouse."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 from deltalake import DeltaTable
 from pipeline.catalogues import listing, write
+from pipeline.killing import content, published_codes, run_killed
 from pipeline.nights import command
 from pipeline.reference import Artifact, codes_of, expected_figures, rows_of, stored_figures
 
+from drq_spark import pipeline, steps
 from drq_spark.schemas import ATTRIBUTE_GAINS, BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS, PUBLISHED, TABLES, Metric
 
 pytestmark = pytest.mark.timeout(1800)  # the first test here waits for three whole runs
@@ -262,6 +266,55 @@ class TestAgain:
         assert (code, said.count("\n")) == (3, 1)
         assert "bigint" in said
         assert listing(nights.out) == before
+
+
+@pytest.fixture(scope="module")
+def killed(nights, tmp_path_factory):
+    """The folder as the first night left it."""
+    return Path(shutil.copytree(nights.after_first, tmp_path_factory.mktemp("killed") / "out"))
+
+
+class TestKilled:
+    """Readers notice nothing, and the next attempt ends as if nothing had been."""
+
+    def test_a_killed_run_leaves_readers_alone_and_ends_like_one_that_was_not_killed(self, nights, killed, monkeypatch):
+        out, first, second = killed, nights.first.run_id, nights.second
+        arguments = ["run", "--out", str(out), "--run-date", second.date, *second.arguments]
+        before = first, codes_of(nights.out, first)
+
+        run_killed("sid_quarantine", arguments)  # amid assign: SIDs are written, their quarantine is not
+        assert rows_of(out, "sids", second.run_id)
+        assert not rows_of(out, "sid_quarantine", second.run_id)
+        assert published_codes(out) == before
+
+        arguments[4] = "2026-07-07"  # on another day it is still the same run
+        run_killed("published", arguments)  # everything is there, only the pointer has not moved
+        assert [row["status"] for row in rows_of(out, "runs", second.run_id)] == ["passed"]
+        assert published_codes(out) == before
+
+        save = pipeline.save_run
+
+        def fails_at_the_end(store, state):
+            if state.status == "published":
+                raise RuntimeError("lost")
+            save(store, state)
+
+        with monkeypatch.context() as patch:
+            for module in (pipeline, steps):
+                patch.setattr(module, "save_run", fails_at_the_end)
+            with pytest.raises(RuntimeError, match="lost"):
+                command(arguments)
+        assert published_codes(out)[0] == second.run_id
+
+        assert command(arguments)[0] == 0
+        assert published_codes(out) == (second.run_id, codes_of(nights.out, second.run_id))
+        assert content(out, second.run_id) == content(nights.out, second.run_id)
+        assert content(out, first) == content(nights.out, first)
+        assert {row["run_id"] for row in DeltaTable(str(out / "tables" / "runs")).to_pyarrow_table().to_pylist()} == {
+            first,
+            second.run_id,
+        }
+        assert not any("staging" in name for name in listing(out))
 
 
 def _numbered(rows):
