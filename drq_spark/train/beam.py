@@ -21,6 +21,7 @@ from drq_spark.train.kmeans import SOFT_ROWS_PER_CODE, Balance, Prices, assign
 from drq_spark.train.tables import joint_least_squares
 
 _TILE_ELEMENTS = 2**22  # scores of a tile of rows
+_TEMPERATURES = (1.0, 0.875, 0.75, 0.625)  # of the price steps of a round; colder ones cost unseen items more
 I32 = NDArray[np.int32]
 
 
@@ -39,7 +40,6 @@ def refine(
     width: int,
     rounds: int,
     balance: Balance,
-    price_steps: int,
     generator: torch.Generator,
     step: Callable[[int, int], None],
 ) -> list[Layer]:
@@ -49,7 +49,7 @@ def refine(
         rows: float32 [n, d], latents about their mean.
         layers: the books in the coordinates of `rows`.
         width: of the beam. rounds: how many.
-        balance, price_steps: as the prices were learned, and how many steps settle them again.
+        balance: as the prices were learned; a few steps, from hot to warm, settle them again.
         generator: on the CPU. step: called after each round with (done, total).
     """
     refined = list(layers)
@@ -62,7 +62,7 @@ def refine(
             for layer, book in zip(refined, solved, strict=True)
         ]
         if balance.dial > 0:
-            refined = _settled(rows, refined, balance, price_steps, generator)
+            refined = _settled(rows, refined, balance, generator)
         step(done + 1, rounds)
     return refined
 
@@ -103,16 +103,17 @@ def _costs(residual: Tensor, layer: Layer, price: Tensor) -> Tensor:
 
 
 def _settled(
-    rows: Tensor, layers: Sequence[Layer], balance: Balance, steps: int, generator: torch.Generator
+    rows: Tensor, layers: Sequence[Layer], balance: Balance, generator: torch.Generator
 ) -> list[Layer]:
     """The layers with prices settled on what the greedy encoding of the levels before leaves of some of the rows."""
     stride = max(1, len(rows) // (SOFT_ROWS_PER_CODE * max(len(layer.codewords) for layer in layers)))
     settled, residual = [], rows[::stride]
-    some = replace(balance, use=None if balance.use is None else balance.use[::stride])
+    use = None if balance.use is None else balance.use[::stride]
     for layer in layers:
         weighed = residual if layer.weight is None else residual * layer.weight
         words = layer.codewords if layer.weight is None else layer.codewords * layer.weight
-        price = Prices(weighed, len(words), some, generator).settle(words, layer.price, steps)
+        weight = balance.weight(len(rows) / len(words))
+        price = Prices(weighed, len(words), weight, use, generator).settle(words, layer.price, _TEMPERATURES)
         residual = residual - layer.codewords[assign(weighed, words, price)]
         settled.append(replace(layer, price=price))
     return settled

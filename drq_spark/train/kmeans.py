@@ -8,11 +8,11 @@ From random rows, Lloyd's algorithm ends with many codes on outliers and most ro
   with s_k the soft use of a code at temperature T (1 is the mean), b <- w / (w + T) * (b + T ln s), whose fixed point
   is b = w ln s.
 
-The weight w of the prices falls from its start to what the dial of the codebook keeps, w = u p / (1 - p) with u the
-mean gap between the best and the second best cost and p the dial: 0 is plain k-means, where unpriced iterations end the
-fit and no price is left; 1 is w = infinity, prices that make the use uniform. Prices that stay are part of the
-tokenizer (capacity-constrained SIDs of UniRec): they settle on the finished codewords, by exposure where use is weighed
-so.
+The weight w of the prices falls from its start to what the dial of the codebook keeps, w = u (1 + 32 / m) p / (1 - p)
+with u the mean gap between the best and the second best cost, m the rows a code and p the dial: 0 is plain k-means,
+where unpriced iterations end the fit and no price is left; 1 is w = infinity, prices that make the use uniform.
+Prices that stay are part of the tokenizer (capacity-constrained SIDs of UniRec): they settle on the finished codewords,
+by exposure where use is weighed so.
 
 Scores are float32 GEMM tiles, sums of rows are float64. Random numbers come from one generator, and no sum depends on
 the order of atomics, so the same data, settings, device and threads give the same bits.
@@ -20,7 +20,7 @@ the order of atomics, so the same data, settings, device and threads give the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import frexp, inf
 
@@ -35,6 +35,7 @@ _TILE_ELEMENTS = 2**20  # scores, or numbers of a tile of rows, handled at a tim
 _GAP_ROWS = 2048  # rows that measure the unit of price
 SOFT_ROWS_PER_CODE = 64  # rows that measure soft use
 _LAST_TEMPERATURE = 0.2  # of the priced iterations, in units of price; the first is 1
+_FEW_ROWS = 32  # a code: as few double the weight of prices, for chance alone makes their use uneven
 _ON_CODEWORD = 0.01  # of the mean squared distance: a row nearer than this to its codeword needs no other
 _LEAST_USE = 1e-3  # keeps ln s finite for a code without any use
 
@@ -79,10 +80,9 @@ class Balance:
     dial: float = 0.0
     use: Tensor | None = None
 
-    @property
-    def weight(self) -> float:
+    def weight(self, rows_per_code: float) -> float:
         """w in units of price."""
-        return self.dial / (1 - self.dial) if self.dial < 1 else inf
+        return self.dial / (1 - self.dial) * (1 + _FEW_ROWS / rows_per_code) if self.dial < 1 else inf
 
 
 def fit_codebook(
@@ -120,7 +120,7 @@ class _Fit:
     ) -> None:
         self.rows, self.settings, self.generator, self.step = rows, settings, generator, step
         self.balance = balance
-        self.prices = Prices(rows, size, balance, generator)
+        self.prices = Prices(rows, size, balance.weight(len(rows) / size), balance.use, generator)
         self.total = settings.start_iterations + settings.balance_iterations + settings.final_iterations
 
     def run(self, codewords: Tensor) -> Codebook:
@@ -130,7 +130,7 @@ class _Fit:
             self.step(done + 1, self.total)
         codewords, price = self._balance(codewords)
         if self.balance.dial > 0:
-            price = self.prices.settle(codewords, price, self.settings.final_iterations)
+            price = self.prices.settle(codewords, price, [_LAST_TEMPERATURE] * self.settings.final_iterations)
             self.step(self.total, self.total)
         else:
             codewords, price = self._settle(codewords), torch.zeros_like(price)
@@ -138,7 +138,7 @@ class _Fit:
 
     def _balance(self, codewords: Tensor) -> tuple[Tensor, Tensor]:
         """Priced iterations: the temperature falls geometrically, the weight of the prices linearly to what is kept."""
-        count, kept = self.settings.balance_iterations, self.balance.weight
+        count, kept = self.settings.balance_iterations, self.prices.weight
         price = torch.zeros(len(codewords), dtype=torch.float64)
         for done in range(count):
             falling = max(self.settings.start_price - kept, 0.0) * (1 - done / count)
@@ -213,15 +213,16 @@ class _Fit:
 class Prices:
     """Learns the prices of codewords from evenly spread rows: more than 64 a code do not change them."""
 
-    def __init__(self, rows: Tensor, size: int, balance: Balance, generator: torch.Generator) -> None:
+    def __init__(self, rows: Tensor, size: int, weight: float, use: Tensor | None, generator: torch.Generator) -> None:
+        """Of K = `size` codewords and rows float32 [n, d]; `weight`: w in units of price. `use`: as in `Balance`."""
         stride = max(1, len(rows) // (SOFT_ROWS_PER_CODE * size))
-        self.rows, self.use = rows[::stride], None if balance.use is None else balance.use[::stride]
-        self.balance, self.generator = balance, generator
+        self.rows, self.use = rows[::stride], None if use is None else use[::stride]
+        self.weight, self.generator = weight, generator
 
-    def settle(self, codewords: Tensor, price: Tensor, steps: int) -> Tensor:
-        """Prices float64 [K] of finished codewords: some steps at the last temperature."""
-        for _ in range(steps):
-            price = self.step(codewords, price, self.balance.weight, _LAST_TEMPERATURE)
+    def settle(self, codewords: Tensor, price: Tensor, temperatures: Iterable[float]) -> Tensor:
+        """Prices float64 [K] of finished codewords: a step at each temperature."""
+        for temperature in temperatures:
+            price = self.step(codewords, price, self.weight, temperature)
         return price
 
     def step(self, codewords: Tensor, price: Tensor, weight: float, temperature: float) -> Tensor:

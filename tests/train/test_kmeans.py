@@ -151,7 +151,7 @@ def perplexity(codes: Tensor, size: int, use: Tensor | None = None) -> float:
 
 def test_the_dial_goes_from_plain_to_uniform() -> None:
     rows = skewed()
-    books = [fitted(rows, 64, Balance(dial)) for dial in (0.0, 0.3, 0.6, 1.0)]
+    books = [fitted(rows, 64, Balance(dial)) for dial in (0.0, 0.2, 0.4, 1.0)]
     used = [perplexity(book.codes, 64) for book in books]
     assert used == sorted(used)
     assert used[0] < 0.7
@@ -165,6 +165,12 @@ def test_codes_of_a_codebook_are_those_of_its_prices() -> None:
     book = fitted(rows, 16, Balance(0.6))
     assert (book.codes == assign(rows, book.codewords, book.price)).float().mean() > 0.995  # float32, other coordinates
     assert not torch.equal(book.codes, assign(rows, book.codewords))
+
+
+def test_few_rows_a_code_weigh_prices_more() -> None:
+    balance = Balance(0.5)
+    assert [balance.weight(rows) for rows in (8, 32, 1e12)] == pytest.approx([5, 2, 1])
+    assert (Balance(0.0).weight(8), Balance(1.0).weight(8)) == (0.0, float("inf"))
 
 
 def test_the_end_of_the_dial_is_uniform() -> None:
