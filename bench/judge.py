@@ -32,7 +32,7 @@ class Judge:
     """The figures of tokenizers on one catalogue."""
 
     def __init__(self, sample: Sample) -> None:
-        self.x = sample.x
+        self.x, self.exposure = sample.x, sample.exposure
         rng = np.random.default_rng(5)
         self.queries = rng.choice(len(self.x), min(_QUERIES, len(self.x)), replace=False)
         self.pairs = np.empty((0, 2), np.int64)
@@ -70,6 +70,9 @@ class Judge:
             "unique": len(np.unique(tokenizer.keys(codes))) / len(codes),
             "recall@20": self._recall(decoded),
         }
+        if self.exposure is not None:
+            shown = [np.bincount(codes[:, i], self.exposure, k) for i, k in enumerate(tokenizer.codebook_sizes)]
+            figures["perplexity_by_exposure"] = [perplexity(count) / len(count) for count in shown]
         if len(self.pairs):
             kept = self._hits(decoded) / self._raw_hits
             figures |= {f"retention@{k}": float(share) for k, share in zip((20, 200), kept, strict=True)}

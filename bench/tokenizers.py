@@ -41,8 +41,8 @@ from drq_spark.train.registry import NAMES
 F32 = NDArray[np.float32]
 Fit = Callable[[Sample, Config], Tokenizer]
 _UNSEEN = 0.25
-_SHOWN = ("relative_mse", "unseen", "recall@20", "perplexity", "k_eff", "unique", "auc_popularity", "auc_uniform",
-          "retention@20", "retention@200", "seconds")  # fmt: skip
+_SHOWN = ("relative_mse", "unseen", "recall@20", "perplexity", "perplexity_by_exposure", "k_eff", "unique",
+          "auc_popularity", "auc_uniform", "retention@20", "retention@200", "seconds")  # fmt: skip
 
 
 def faiss_kmeans(sample: Sample, config: Config) -> Tokenizer:
