@@ -382,7 +382,7 @@ def _start(app_name: str, master: str, settings: Mapping[str, str], log_file: Pa
         if gateway is None:
             with log_file.open("ab") as log:
                 gateway = launch_gateway(conf, {"stdout": log, "stderr": log})  # type: ignore[no-untyped-call]
-            atexit.register(_end_java, gateway.proc)
+            atexit.register(_end_java, gateway)
         session = SparkSession(SparkContext(conf=conf, gateway=gateway))
     except (PySparkException, OSError) as error:
         raise SetupError(f"Spark does not start: {_first_fault(log_file) or error}") from None
@@ -395,8 +395,14 @@ def _stop(session: SparkSession) -> None:
         session.stop()
 
 
-def _end_java(process: subprocess.Popen[bytes]) -> None:
-    """Java ends with its standard input; waiting lets it remove its files before the scratch folder goes."""
+def _end_java(gateway: Any) -> None:
+    """Java ends with its standard input; waiting lets it remove its files before the scratch folder goes.
+
+    The connection is closed before: Python would complain of every object that it gives back to a Java that is gone.
+    """
+    with contextlib.suppress(Exception):
+        gateway.shutdown()
+    process: subprocess.Popen[bytes] = gateway.proc
     if process.stdin is not None:
         process.stdin.close()
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -193,8 +193,11 @@ class TestLocalSession:
 
     def test_prints_nothing_and_leaves_nothing(self, tmp_path):
         script = (
+            "import atexit\n"
             "from drq_spark.session import session_for_run\n"
             "spark = session_for_run()\n"
+            "many = [spark._jvm.java.lang.StringBuilder('x') for _ in range(5_000)]\n"
+            "atexit.register(many.clear)\n"  # given back one by one while Java ends
             "assert spark.conf.get('spark.master') == 'local[*]'\n"
             "spark.range(9).write.saveAsTable('kept', format='delta')\n"
             "assert spark.table('kept').count() == 9\n"
