@@ -50,7 +50,7 @@ def test_levels_of_one_fit_are_those_of_separate_fits(balance: str) -> None:
 def test_the_balance_is_the_runs_and_the_rest_is_cheap() -> None:
     default = quick(load_config(), 64, 3)
     assert (default.tokenizer.name, default.tokenizer.beam_width) == ("rq_kmeans", 1)
-    assert default.tokenizer.kept_balance == 0.35
+    assert default.tokenizer.kept_balance == load_config().tokenizer.kept_balance > 0
     assert default.tokenizer.codebook_sizes == (64, 64, 64)
     assert quick(load_config(options={"tokenizer.name": "rq_vae"}), 64, 3).tokenizer.kept_balance == 0
     assert quick(load_config(settings=["tokenizer.balance=0.6"]), 64, 3).tokenizer.kept_balance == 0.6
