@@ -57,7 +57,8 @@ Means over the seeds; below each table the largest spread (highest minus lowest)
 says otherwise. `relative MSE`, perplexity, K_eff (eta 0.5), unique SIDs, recall and behaviour: fitted to all items.
 `unseen`: relative MSE on a quarter of the items, kept away from another fit. `AUC`: cosine of mean-centred SID
 embeddings (sum of the decode table rows), pairs of users that no training saw against popularity-matched partners.
-`ret@k`: hit rate of those pairs by x̂ over that by x. `s`: seconds of the fit. Rows of FAISS have no table refit.
+`ret@k`: hit rate of those pairs by x̂ over that by x. `s`: seconds of the fit, beside
+whatever else the machine did. Rows of FAISS have no table refit.
 The plots of training show what judged the networks as they learned; VAE: without codes. `make bench-tokenizers` makes
 this page.
 """
