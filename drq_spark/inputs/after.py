@@ -9,7 +9,7 @@ from pyspark.sql import types as T
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.inputs.catalogue import canonical, one_row_per_id
-from drq_spark.inputs.content import content, sums
+from drq_spark.inputs.content import content_hash, sums
 from drq_spark.inputs.tables import damage_refused, read_table
 
 _WHAT = "measure.embeddings_after table"
@@ -33,8 +33,7 @@ def read_after(spark: SparkSession, config: Config, id_type: str) -> DataFrame |
     with damage_refused(path, _WHAT):
         counts = rows.agg(F.count("item_id").alias("rows"), F.count_distinct("item_id").alias("ids")).first()
     assert counts is not None  # an aggregation without keys has one row
-    if not counts.ids:
-        raise InputRefused(f"{_WHAT} {path!r} has no row with an id of an item")
+    _require_ids(counts.ids, path)
     kept, _ = one_row_per_id(rows, duplicates=counts.rows > counts.ids)
     return kept.select("item_id", "embedding")
 
@@ -43,13 +42,21 @@ def after_fingerprint(spark: SparkSession, config: Config, id_type: str) -> str 
     """Of all rows, whatever their order and files; None where the config names no second version.
 
     Raises:
-        InputRefused, ConfigError: as `read_after`, but for ids that no row has.
+        InputRefused, ConfigError: as `read_after`.
     """
     rows = _rows(spark, config, id_type)
     if rows is None:
         return None
-    with damage_refused(str(config.measure.embeddings_after), _WHAT):
-        return content(rows.agg(*sums(F.xxhash64("item_id", "embedding_hash"))).collect())
+    path = str(config.measure.embeddings_after)
+    with damage_refused(path, _WHAT):
+        groups = rows.agg(*sums(F.xxhash64("item_id", "embedding_hash")), F.count("item_id").alias("ids")).collect()
+    _require_ids(groups[0].ids, path)
+    return content_hash(groups)
+
+
+def _require_ids(ids: int, path: str) -> None:
+    if not ids:
+        raise InputRefused(f"{_WHAT} {path!r} has no row with an id of an item")
 
 
 def _rows(spark: SparkSession, config: Config, id_type: str) -> DataFrame | None:

@@ -8,7 +8,7 @@ from pyspark.sql import types as T
 
 from drq_spark.config import Config, Items
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.inputs.content import content, sums
+from drq_spark.inputs.content import content_hash, sums
 from drq_spark.inputs.tables import column, damage_refused, quoted, read_table
 
 _WHAT = "items table"
@@ -46,7 +46,7 @@ def attributes_fingerprint(spark: SparkSession, config: Config, id_type: str) ->
     # the hash of a row with NULLs is that of the values it has: flags tell which are missing
     known = [F.col(name).isNull() for name in rows.columns]
     with damage_refused(str(config.items.path), _WHAT):
-        return content(rows.agg(*sums(F.xxhash64(*rows.columns, *known))).collect())
+        return content_hash(rows.agg(*sums(F.xxhash64(*rows.columns, *known))).collect())
 
 
 def _rows(spark: SparkSession, config: Config, id_type: str) -> DataFrame | None:

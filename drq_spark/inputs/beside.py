@@ -9,6 +9,8 @@ from drq_spark.inputs.after import after_fingerprint
 from drq_spark.inputs.attributes import attributes_fingerprint
 from drq_spark.inputs.events import events_fingerprint
 
+_FINGERPRINTS = (events_fingerprint, after_fingerprint, attributes_fingerprint)
+
 
 def fingerprint_beside(spark: SparkSession, config: Config, id_type: str) -> str:
     """Of the content of all of it, `-` for what is not named: `events:after:attributes`.
@@ -18,6 +20,3 @@ def fingerprint_beside(spark: SparkSession, config: Config, id_type: str) -> str
     """
     parts = (fingerprint(spark, config, id_type) for fingerprint in _FINGERPRINTS)
     return ":".join(part or "-" for part in parts)
-
-
-_FINGERPRINTS = (events_fingerprint, after_fingerprint, attributes_fingerprint)

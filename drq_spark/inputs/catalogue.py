@@ -16,7 +16,7 @@ from pyspark.sql import types as T
 from drq_spark.config import Config, Items
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.inputs.attributes import check_attributes
-from drq_spark.inputs.content import content, sums, sums_of_groups
+from drq_spark.inputs.content import content_hash, sums, sums_of_groups
 from drq_spark.inputs.tables import column, damage_refused, read_table
 from drq_spark.sample.keys import key_bucket, sample_key
 from drq_spark.schemas import Reason
@@ -178,7 +178,7 @@ def _profile(df: DataFrame, config: Config) -> Profile:
         ids=sum(counted.values()),
         duplicates=rows - null_ids > sum(counted.values()),
         dim=config.items.dim or _most_frequent_length(df, lengths - {None}, config),
-        fingerprint=content(parts, df.schema.simpleString()),
+        fingerprint=content_hash(parts, df.schema.simpleString()),
         key_histogram=counted,
     )
 

@@ -26,7 +26,7 @@ def sums_of_groups() -> list[Column]:
     return [F.sum("rows").alias("rows"), F.bit_xor("xor").alias("xor"), F.sum("sum").alias("sum")]
 
 
-def content(groups: Sequence[T.Row], form: str = "") -> str:
+def content_hash(groups: Sequence[T.Row], form: str = "") -> str:
     """16 hex digits of the aggregates of all groups; `form` is what else counts, such as types."""
     xor = 0
     for group in groups:

@@ -8,7 +8,7 @@ from pyspark.sql import types as T
 
 from drq_spark.config import Config
 from drq_spark.errors import InputRefused
-from drq_spark.inputs.content import content, sums
+from drq_spark.inputs.content import content_hash, sums
 from drq_spark.inputs.tables import column, damage_refused, read_table
 
 _WHAT = "events table"
@@ -71,7 +71,7 @@ def events_fingerprint(spark: SparkSession, config: Config, id_type: str) -> str
         groups = events.agg(*sums(F.xxhash64("user", "item_id", "position"))).collect()
     if not groups[0]["rows"]:
         raise InputRefused(f"{_WHAT} has no rows; leave --events out to run without behaviour")
-    return content(groups)
+    return content_hash(groups)
 
 
 def with_exposure(rows: DataFrame, events: DataFrame) -> DataFrame:

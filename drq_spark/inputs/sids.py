@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from drq_spark.config import Config, Sids
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.inputs.content import content, sums, sums_of_groups
+from drq_spark.inputs.content import content_hash, sums, sums_of_groups
 from drq_spark.inputs.sid_formats import WHAT, open_sids
 from drq_spark.inputs.tables import damage_refused
 from drq_spark.schemas import Reason
@@ -146,7 +146,7 @@ def _profile(rows: DataFrame) -> _Profile:
         F.count_if(F.col("usable") > 1).alias("repeated"),
     ).first()
     assert row is not None  # an aggregation without keys has one row
-    return _Profile(row["rows"], row.ids, row.repeated, content([row]))
+    return _Profile(row["rows"], row.ids, row.repeated, content_hash([row]))
 
 
 def _one_row_per_id(rows: DataFrame, profile: _Profile) -> tuple[DataFrame, DataFrame]:

@@ -1,6 +1,6 @@
 """Three runs in one folder, done once per test session: a messy first night, a second with events, a third that fails.
 
-`nights(spark, tmp_path_factory)` is behind the fixture of that name in the conftest files that need it.
+`nights(spark, folder)` is behind the fixture of that name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from drq_spark.cli import main
 PASSING = "gate.rules=[{metric: quarantine_rate, maximum: 0.1}, {metric: utilization, minimum: 0.3}]"
 FAILING = "gate.rules=[{metric: utilization, minimum: 0.3}, {metric: unique_sids, minimum: 1000000}]"
 SHAPE = ("--levels", "4", "--codes", "6")
-_done: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -72,13 +71,6 @@ def command(arguments: Sequence[str]) -> tuple[int, str, str]:
     return code, out.getvalue(), err.getvalue()
 
 
-def nights(spark: SparkSession, base: Path) -> Nights:
-    """The three runs; made on the first call."""
-    if "nights" not in _done:
-        _done["nights"] = _nights(spark, base)
-    return _done["nights"]
-
-
 def first_night(base: Path) -> tuple[Messy, tuple[str, ...]]:
     """Rows and arguments (without --out) of the first run, for the same run elsewhere."""
     rows = messy(normalize="l2")
@@ -112,7 +104,8 @@ def _run(out: Path, date: str, arguments: tuple[str, ...], expected: dict[str, A
     return Night(arguments, date, code, stdout, stderr, run_id, **expected)
 
 
-def _nights(spark: SparkSession, base: Path) -> Nights:
+def nights(spark: SparkSession, base: Path) -> Nights:
+    """Make the three runs."""
     out = base / "it's a `team` Ω"
     rows, arguments = first_night(base)
     vectors = settled(spark, rows)
