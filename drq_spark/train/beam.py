@@ -2,8 +2,18 @@
 
 Books that were fitted level by level are the best for a greedy encoding of the levels before. A beam chooses other
 paths, so all books are solved again, together, on its codes: one round is (encode by beam, joint least squares towards
-the books, prices settled on the new books). The search is that of `drq_spark.tokenizer.beam` without its certificate:
-here codes only fit books; the codes that count come from the frozen tokenizer.
+the books, a price step on the new books). Rounds alone end in the nearest optimum. Noise on the codewords that falls
+from round to round leads past it (stochastic relaxation: Zeger et al. 1992; of additive quantizers in LSQ++, Martinez
+et al., ECCV 2018):
+
+    c <- c + noise * sqrt(1 - round / rounds) * min(e, s) N(0, 1), round = 1 .. rounds
+
+with e, s the RMS of a coordinate over what the codes leave, and over the codewords of the level about their mean. Of
+few dimensions noise can also lead astray, so books of some rounds without it are made beside, and the better go on.
+
+These rounds take every stride-th row, others every time, and a narrower beam. A few more without noise end it: the
+stride halves until the last takes all rows and the whole beam. The search is that of `drq_spark.tokenizer.beam` without
+its certificate: here codes only fit books; the codes that count come from the frozen tokenizer.
 """
 
 from __future__ import annotations
@@ -16,12 +26,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from drq_spark.config import KMeans
 from drq_spark.train.blocks import row_blocks
 from drq_spark.train.kmeans import SOFT_ROWS_PER_CODE, Balance, Prices, assign
 from drq_spark.train.tables import joint_least_squares
 
 _TILE_ELEMENTS = 2**22  # scores of a tile of rows
-_TEMPERATURES = (1.0, 0.875, 0.75, 0.625)  # of the price steps of a round; colder ones cost unseen items more
+_TEMPERATURE = 0.5  # of the price step of a round, in units of price: hotter is less even, colder less faithful
+_WIDTH = 2  # paths kept in all rounds but the last, at most: more do not help
+_ROWS = 12  # at least, of a round, for each codeword of all levels
+_PLAIN_SHARE = 4  # one round without noise for as many with it
 I32 = NDArray[np.int32]
 
 
@@ -38,33 +52,115 @@ def refine(
     rows: Tensor,
     layers: Sequence[Layer],
     width: int,
-    rounds: int,
+    settings: KMeans,
     balance: Balance,
     generator: torch.Generator,
     step: Callable[[int, int], None],
 ) -> list[Layer]:
-    """Rounds of encoding and solving.
+    """Rounds of encoding, solving and pricing; see the module docstring.
 
     Args:
         rows: float32 [n, d], latents about their mean.
         layers: the books in the coordinates of `rows`.
-        width: of the beam. rounds: how many.
-        balance: as the prices were learned; a few steps, from hot to warm, settle them again.
+        width: of the beam.
+        settings: `beam_rounds`, 0 leaves the books, and `beam_noise`.
+        balance: as the prices were learned.
         generator: on the CPU. step: called after each round with (done, total).
     """
-    refined = list(layers)
-    for done in range(rounds):
-        solved = joint_least_squares(
-            rows.cpu().numpy(), beam_codes(rows, refined, width), [layer.codewords.cpu().numpy() for layer in refined]
-        )
-        refined = [
-            replace(layer, codewords=torch.from_numpy(book).to(rows.device))
-            for layer, book in zip(refined, solved, strict=True)
-        ]
-        if balance.dial > 0:
-            refined = _settled(rows, refined, balance, generator)
-        step(done + 1, rounds)
-    return refined
+    if settings.beam_rounds == 0:
+        return list(layers)
+    return _Refinement(rows, width, settings, balance, generator, step, _coarsest(rows, layers)).run(list(layers))
+
+
+def _coarsest(rows: Tensor, layers: Sequence[Layer]) -> int:
+    """The stride of the rounds with noise."""
+    return max(1, len(rows) // (_ROWS * sum(len(layer.codewords) for layer in layers)))
+
+
+class _Refinement:
+    """The rounds of one refinement."""
+
+    def __init__(
+        self,
+        rows: Tensor,
+        width: int,
+        settings: KMeans,
+        balance: Balance,
+        generator: torch.Generator,
+        step: Callable[[int, int], None],
+        stride: int,
+    ) -> None:
+        self.rows, self.width, self.balance, self.generator, self.step = rows, width, balance, generator, step
+        self.noise, self.noisy, self.stride = settings.beam_noise, settings.beam_rounds, stride
+        self.plain = self.noisy // _PLAIN_SHARE if self.noise > 0 else self.noisy
+        self.done, self.total = 0, self.plain + (self.noisy if self.noise > 0 else 0) + stride.bit_length()
+
+    def run(self, start: list[Layer]) -> list[Layer]:
+        """With noise and without, then what ends the better of them."""
+        layers = start
+        for index in range(self.plain):
+            layers = self._round(layers, self._part(self.stride, index), 0.0)
+        if self.noise > 0:
+            noisy = start
+            for index in range(self.noisy):
+                noise = self.noise * (1 - (index + 1) / self.noisy) ** 0.5
+                noisy = self._round(noisy, self._part(self.stride, index), noise)
+            layers = min(layers, noisy, key=self._error)
+        for halvings in reversed(range(self.stride.bit_length())):
+            layers = self._round(layers, self._part(1 << halvings, 0), 0.0, self.width if halvings == 0 else _WIDTH)
+        return layers
+
+    def _part(self, stride: int, index: int) -> slice:
+        """Every stride-th row, others for another index."""
+        return slice(index % stride, None, stride)
+
+    def _round(self, layers: Sequence[Layer], part: slice, noise: float, width: int = _WIDTH) -> list[Layer]:
+        solved = _solved(self.rows[part], layers, min(width, self.width), noise, self.generator)
+        if self.balance.dial > 0:
+            use = None if self.balance.use is None else self.balance.use[part]
+            balance = replace(self.balance, use=use)
+            solved = _priced(self.rows[part], solved, len(self.rows), balance, self.generator)
+        self.done += 1
+        self.step(self.done, self.total)
+        return solved
+
+    def _error(self, layers: Sequence[Layer]) -> float:
+        """Mean squared error of every stride-th row."""
+        rows = self.rows[self._part(self.stride, 0)]
+        left = _left_rms(rows, [layer.codewords for layer in layers], beam_codes(rows, layers, min(_WIDTH, self.width)))
+        return float(left.square().sum())
+
+
+def _solved(rows: Tensor, layers: Sequence[Layer], width: int, noise: float, generator: torch.Generator) -> list[Layer]:
+    """The layers with books solved together on the codes of a beam, and noise on them."""
+    codes = beam_codes(rows, layers, width)
+    books = joint_least_squares(rows.cpu().numpy(), codes, [layer.codewords.cpu().numpy() for layer in layers])
+    solved = [torch.from_numpy(book).to(rows.device) for book in books]
+    if noise > 0:
+        left = _left_rms(rows, solved, codes)
+        for level, book in enumerate(solved):
+            unit = torch.minimum(left, _spread(book, codes[:, level]))
+            solved[level] = book + noise * unit * torch.randn(book.shape, generator=generator).to(book.device)
+    return [replace(layer, codewords=book) for layer, book in zip(layers, solved, strict=True)]
+
+
+def _left_rms(rows: Tensor, books: Sequence[Tensor], codes: I32) -> Tensor:
+    """RMS of every coordinate of rows - the sum of their codewords, float32 [d]."""
+    total = torch.zeros(rows.shape[1], dtype=torch.float64, device=rows.device)
+    for block in row_blocks(*rows.shape):
+        left = rows[block].clone()
+        for level, book in enumerate(books):
+            left -= book[torch.from_numpy(codes[block, level]).long().to(book.device)]
+        total += left.square_().sum(dim=0, dtype=torch.float64)
+    return (total / len(rows)).sqrt().float()
+
+
+def _spread(book: Tensor, codes: I32) -> Tensor:
+    """RMS of every coordinate of the codewords [K, d] of some rows, codes int32 [n], about their mean: float32 [d]."""
+    share = torch.from_numpy(np.bincount(codes, minlength=len(book)) / len(codes))[:, None].to(book.device)
+    words = book.double()
+    mean = (share * words).sum(dim=0)
+    return (share * (words - mean).square()).sum(dim=0).sqrt().float()
 
 
 def beam_codes(rows: Tensor, layers: Sequence[Layer], width: int) -> I32:
@@ -84,9 +180,9 @@ def _search(rows: Tensor, layers: Sequence[Layer], width: int) -> Tensor:
     codes = torch.zeros(count, 1, 0, dtype=torch.int64, device=rows.device)
     for index, layer in enumerate(layers):
         price = layer.price.float().to(rows.device)
-        cost = _costs(residual, layer, price) + paid[:, :, None]
-        keep = 1 if index == len(layers) - 1 else min(width, cost[0].numel())
-        best = cost.view(count, -1).topk(keep, dim=1, largest=False).indices
+        cost = _costs(residual, layer, price, paid)
+        keep = 1 if index == len(layers) - 1 else min(width, cost.shape[1])
+        best = cost.topk(keep, dim=1, largest=False).indices
         parent, code = best // len(layer.codewords), best % len(layer.codewords)
         paid = paid[row, parent] + price[code]
         residual = residual[row, parent] - layer.codewords[code]
@@ -94,26 +190,32 @@ def _search(rows: Tensor, layers: Sequence[Layer], width: int) -> Tensor:
     return codes[:, 0]
 
 
-def _costs(residual: Tensor, layer: Layer, price: Tensor) -> Tensor:
-    """||w (r - c_k)||^2 + b_k: [n, P, d] -> [n, P, K]."""
+def _costs(residual: Tensor, layer: Layer, price: Tensor, paid: Tensor) -> Tensor:
+    """||w (r - c_k)||^2 + b_k + what the path has paid: [n, P, d], [n, P] -> [n, P * K]."""
     weighed = residual if layer.weight is None else residual * layer.weight
     words = layer.codewords if layer.weight is None else layer.codewords * layer.weight
-    square = weighed.square().sum(dim=2)[:, :, None]
-    return square + ((words.square().sum(dim=1) + price) - 2 * weighed @ words.T)
+    paths = weighed.reshape(-1, weighed.shape[2])
+    cost = torch.addmm(words.square().sum(dim=1) + price, paths, words.T, alpha=-2)
+    cost += (paths.square().sum(dim=1) + paid.reshape(-1))[:, None]
+    return cost.view(len(residual), -1)
 
 
-def _settled(
-    rows: Tensor, layers: Sequence[Layer], balance: Balance, generator: torch.Generator
+def _priced(
+    rows: Tensor, layers: Sequence[Layer], items: int, balance: Balance, generator: torch.Generator
 ) -> list[Layer]:
-    """The layers with prices settled on what the greedy encoding of the levels before leaves of some of the rows."""
+    """The layers after a price step on what the greedy encoding of the levels before leaves of some of the rows.
+
+    Args:
+        items: how many rows the fit has, of which `rows` are a part.
+    """
     stride = max(1, len(rows) // (SOFT_ROWS_PER_CODE * max(len(layer.codewords) for layer in layers)))
-    settled, residual = [], rows[::stride]
+    priced, residual = [], rows[::stride]
     use = None if balance.use is None else balance.use[::stride]
     for layer in layers:
         weighed = residual if layer.weight is None else residual * layer.weight
         words = layer.codewords if layer.weight is None else layer.codewords * layer.weight
-        weight = balance.weight(len(rows) / len(words))
-        price = Prices(weighed, len(words), weight, use, generator).settle(words, layer.price, _TEMPERATURES)
+        weight = balance.weight(items / len(words))
+        price = Prices(weighed, len(words), weight, use, generator).step(words, layer.price, weight, _TEMPERATURE)
         residual = residual - layer.codewords[assign(weighed, words, price)]
-        settled.append(replace(layer, price=price))
-    return settled
+        priced.append(replace(layer, price=price))
+    return priced

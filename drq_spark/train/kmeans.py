@@ -20,7 +20,7 @@ the order of atomics, so the same data, settings, device and threads give the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import frexp, inf
 
@@ -130,7 +130,7 @@ class _Fit:
             self.step(done + 1, self.total)
         codewords, price = self._balance(codewords)
         if self.balance.dial > 0:
-            price = self.prices.settle(codewords, price, [_LAST_TEMPERATURE] * self.settings.final_iterations)
+            price = self.prices.settle(codewords, price, self.settings.final_iterations)
             self.step(self.total, self.total)
         else:
             codewords, price = self._settle(codewords), torch.zeros_like(price)
@@ -219,10 +219,10 @@ class Prices:
         self.rows, self.use = rows[::stride], None if use is None else use[::stride]
         self.weight, self.generator = weight, generator
 
-    def settle(self, codewords: Tensor, price: Tensor, temperatures: Iterable[float]) -> Tensor:
-        """Prices float64 [K] of finished codewords: a step at each temperature."""
-        for temperature in temperatures:
-            price = self.step(codewords, price, self.weight, temperature)
+    def settle(self, codewords: Tensor, price: Tensor, steps: int) -> Tensor:
+        """Prices float64 [K] of finished codewords."""
+        for _ in range(steps):
+            price = self.step(codewords, price, self.weight, _LAST_TEMPERATURE)
         return price
 
     def step(self, codewords: Tensor, price: Tensor, weight: float, temperature: float) -> Tensor:

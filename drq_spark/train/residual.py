@@ -145,7 +145,7 @@ def fit_books(
     if width > 1:
         stream = random_stream(config.seed, BOOKS_STREAM, len(sizes))
         told = partial(progress, "all levels: beam")
-        layers = refine(rows[:], layers, width, settings.beam_rounds, balance, stream, told)
+        layers = refine(rows[:], layers, width, settings, balance, stream, told)
     return Books(
         codebooks=tuple(
             (layer.codewords.double() * rows.scale + (rows.shift if level == 0 else 0.0)).float().cpu().numpy()

@@ -1,0 +1,134 @@
+"""Joint refinement on the codes of a beam: what a round takes, its noise, and what it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from torch import Tensor
+
+import drq_spark
+from drq_spark.config import KMeans
+from drq_spark.train import beam
+from drq_spark.train.beam import Layer, beam_codes, refine
+from drq_spark.train.kmeans import Balance
+
+CATALOGUE = Path(drq_spark.__file__).parent / "data" / "packages_5k"
+
+
+def matrix(count: int, dim: int, seed: int) -> Tensor:
+    """Correlated rows about 0."""
+    rng = np.random.default_rng(seed)
+    mixed = rng.normal(size=(count, dim)) @ np.random.default_rng(0).normal(size=(dim, dim))
+    return torch.from_numpy((mixed - mixed.mean(axis=0)).astype(np.float32))
+
+
+def embeddings() -> Tensor:
+    """Of the bundled catalogue, about their mean."""
+    table = pq.read_table(CATALOGUE / "items.parquet", columns=["embedding"])
+    values = table["embedding"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
+    return torch.from_numpy((values - values.mean(axis=0)).astype(np.float32))
+
+
+def books(sizes: Sequence[int], dim: int, seed: int, scale: float = 1.0) -> list[Layer]:
+    words = [scale * matrix(size, dim, seed + 10 + level) / 2**level for level, size in enumerate(sizes)]
+    return [Layer(book, torch.zeros(len(book), dtype=torch.float64), None) for book in words]
+
+
+def refined(rows: Tensor, layers: Sequence[Layer], dial: float = 0.0, **settings: Any) -> list[Layer]:
+    generator = torch.Generator().manual_seed(0)
+    return refine(rows, layers, 3, KMeans(**settings), Balance(dial), generator, lambda done, total: None)
+
+
+def relative_error(rows: Tensor, layers: Sequence[Layer]) -> float:
+    codes = torch.from_numpy(beam_codes(rows, layers, 3)).long()
+    left = rows - sum(layer.codewords[codes[:, level]] for level, layer in enumerate(layers))
+    return float(left.square().sum() / rows.square().sum())
+
+
+def test_noise_leads_to_better_books_than_rounds_alone() -> None:
+    """Real embeddings, the rows of the fit and others. (Of Gaussians there is nothing to gain.)"""
+    rows = embeddings()
+    fit, other = rows[:2000], rows[2000:3000]
+    for seed in range(3):
+        start = books((32, 32, 32), fit.shape[1], seed, scale=float(fit.std()) / 8)
+        noisy, plain = (refined(fit, start, beam_rounds=32, beam_noise=noise) for noise in (0.7, 0.0))
+        assert relative_error(fit, noisy) < 0.99 * relative_error(fit, plain)
+        assert relative_error(other, noisy) < 0.99 * relative_error(other, plain)
+
+
+def test_noise_that_leads_astray_is_left_out() -> None:
+    """Far too much of it: the books are those of the rounds without noise."""
+    rows, start = matrix(500, 3, 1), books((8, 8), 3, 0)
+    astray = refined(rows, start, beam_rounds=8, beam_noise=100.0)
+    plain = refined(rows, start, beam_rounds=2, beam_noise=0.0)
+    assert all(torch.equal(a.codewords, b.codewords) for a, b in zip(astray, plain, strict=True))
+
+
+def test_what_each_round_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """12 rows a codeword, others every time, then twice as many in each round; the last all, and the whole beam."""
+    taken: list[tuple[Tensor, int, float]] = []
+    real = beam._solved
+
+    def spy(rows: Tensor, layers: Sequence[Layer], width: int, noise: float, generator: torch.Generator) -> list[Layer]:
+        taken.append((rows[:, 0].clone(), width, noise))
+        return real(rows, layers, width, noise, generator)
+
+    monkeypatch.setattr(beam, "_solved", spy)
+    rows = matrix(12 * 10 * 5, 4, 3)  # a stride of 5
+    rows[:, 0] = torch.arange(len(rows)) - (len(rows) - 1) / 2
+    told: list[tuple[int, int]] = []
+    settings = KMeans(beam_rounds=8, beam_noise=0.8)
+    generator = torch.Generator()
+    refine(rows, books((6, 4), 4, 0), 3, settings, Balance(), generator, lambda done, total: told.append((done, total)))
+    assert [len(part) for part, _, _ in taken] == [120] * (2 + 8) + [150, 300, 600]
+    assert [width for _, width, _ in taken] == [2] * 12 + [3]
+    noises = [noise for _, _, noise in taken]
+    assert np.allclose(noises, [0.0] * 2 + [0.8 * (left / 8) ** 0.5 for left in range(7, -1, -1)] + [0.0] * 3)
+    assert len(torch.cat([part for part, _, _ in taken[2:7]]).unique()) == len(rows), "others every time"
+    assert told == [(done, 13) for done in range(1, 14)]
+
+
+def test_the_error_left_is_that_of_the_difference() -> None:
+    rows, layers = matrix(50, 3, 0), books((5, 4), 3, 0)
+    codes = beam_codes(rows, layers, 3)
+    words = sum(layer.codewords.numpy()[codes[:, level]] for level, layer in enumerate(layers))
+    expected = np.sqrt(np.square(rows.numpy() - words).mean(axis=0))
+    assert np.allclose(beam._left_rms(rows, [layer.codewords for layer in layers], codes), expected, rtol=1e-5)
+
+
+def test_the_spread_is_that_of_the_codewords_by_use() -> None:
+    book, codes = matrix(5, 3, 0), np.array([0, 0, 0, 1, 3, 3, 4], np.int32)
+    expected = book.numpy()[codes].astype(np.float64).std(axis=0)
+    assert np.allclose(beam._spread(book, codes), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.7])
+def test_a_coordinate_in_which_nothing_differs_stays(noise: float) -> None:
+    rows = matrix(200, 4, 0)
+    rows[:, 2] = 0
+    start = books((5, 4), 4, 0)
+    for layer in start:
+        layer.codewords[:, 2] = 0
+    assert all((layer.codewords[:, 2] == 0).all() for layer in refined(rows, start, beam_noise=noise))
+
+
+def test_rounds_with_prices_keep_the_use_even() -> None:
+    """A tenth of the rows lies far off: without prices two codes take them all."""
+    rows, start = matrix(3000, 20, 1), books((16, 16), 20, 0)
+    rows[:300] *= 10
+
+    def most(dial: float) -> int:
+        return int(np.bincount(beam_codes(rows, refined(rows, start, dial), 3)[:, 0]).max())
+
+    assert most(0.6) < 0.8 * most(0.0)
+
+
+def test_no_rounds_leave_the_books() -> None:
+    start = books((5, 4), 4, 0)
+    assert refined(matrix(50, 4, 0), start, beam_rounds=0) == start
