@@ -28,7 +28,7 @@ from torch import Tensor
 
 from drq_spark.config import KMeans
 from drq_spark.train.blocks import row_blocks
-from drq_spark.train.kmeans import SOFT_ROWS_PER_CODE, Balance, Prices, assign
+from drq_spark.train.kmeans import SOFT_ROWS_PER_CODE, Balance, Prices
 from drq_spark.train.tables import joint_least_squares
 
 _TILE_ELEMENTS = 2**22  # scores of a tile of rows
@@ -115,11 +115,12 @@ class _Refinement:
         return slice(index % stride, None, stride)
 
     def _round(self, layers: Sequence[Layer], part: slice, noise: float, width: int = _WIDTH) -> list[Layer]:
-        solved = _solved(self.rows[part], layers, min(width, self.width), noise, self.generator)
+        codes = beam_codes(self.rows[part], layers, min(width, self.width))
+        solved = _solved(self.rows[part], codes, layers, noise, self.generator)
         if self.balance.dial > 0:
             use = None if self.balance.use is None else self.balance.use[part]
             balance = replace(self.balance, use=use)
-            solved = _priced(self.rows[part], solved, len(self.rows), balance, self.generator)
+            solved = _priced(self.rows[part], codes, solved, len(self.rows), balance, self.generator)
         self.done += 1
         self.step(self.done, self.total)
         return solved
@@ -131,9 +132,8 @@ class _Refinement:
         return float(left.square().sum())
 
 
-def _solved(rows: Tensor, layers: Sequence[Layer], width: int, noise: float, generator: torch.Generator) -> list[Layer]:
-    """The layers with books solved together on the codes of a beam, and noise on them."""
-    codes = beam_codes(rows, layers, width)
+def _solved(rows: Tensor, codes: I32, layers: Sequence[Layer], noise: float, generator: torch.Generator) -> list[Layer]:
+    """The layers with books solved together, codes int32 [n, L] fixed, and noise on them."""
     books = joint_least_squares(rows.cpu().numpy(), codes, [layer.codewords.cpu().numpy() for layer in layers])
     solved = [torch.from_numpy(book).to(rows.device) for book in books]
     if noise > 0:
@@ -201,9 +201,9 @@ def _costs(residual: Tensor, layer: Layer, price: Tensor, paid: Tensor) -> Tenso
 
 
 def _priced(
-    rows: Tensor, layers: Sequence[Layer], items: int, balance: Balance, generator: torch.Generator
+    rows: Tensor, codes: I32, layers: Sequence[Layer], items: int, balance: Balance, generator: torch.Generator
 ) -> list[Layer]:
-    """The layers after a price step on what the greedy encoding of the levels before leaves of some of the rows.
+    """The layers after a price step on what the codes of the levels before leave of some of the rows.
 
     Args:
         items: how many rows the fit has, of which `rows` are a part.
@@ -211,11 +211,11 @@ def _priced(
     stride = max(1, len(rows) // (SOFT_ROWS_PER_CODE * max(len(layer.codewords) for layer in layers)))
     priced, residual = [], rows[::stride]
     use = None if balance.use is None else balance.use[::stride]
-    for layer in layers:
+    for layer, code in zip(layers, codes[::stride].T, strict=True):
         weighed = residual if layer.weight is None else residual * layer.weight
         words = layer.codewords if layer.weight is None else layer.codewords * layer.weight
         weight = balance.weight(items / len(words))
         price = Prices(weighed, len(words), weight, use, generator).step(words, layer.price, weight, _TEMPERATURE)
-        residual = residual - layer.codewords[assign(weighed, words, price)]
+        residual = residual - layer.codewords[torch.from_numpy(code).long().to(rows.device)]
         priced.append(replace(layer, price=price))
     return priced

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 import drq_spark
@@ -18,6 +19,7 @@ from drq_spark.train import beam
 from drq_spark.train.beam import Layer, beam_codes, refine
 from drq_spark.train.kmeans import Balance
 
+I32 = NDArray[np.int32]
 CATALOGUE = Path(drq_spark.__file__).parent / "data" / "packages_5k"
 
 
@@ -73,13 +75,19 @@ def test_noise_that_leads_astray_is_left_out() -> None:
 def test_what_each_round_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """12 rows a codeword, others every time, then twice as many in each round; the last all, and the whole beam."""
     taken: list[tuple[Tensor, int, float]] = []
+    widths: list[int] = []
     real = beam._solved
 
-    def spy(rows: Tensor, layers: Sequence[Layer], width: int, noise: float, generator: torch.Generator) -> list[Layer]:
-        taken.append((rows[:, 0].clone(), width, noise))
-        return real(rows, layers, width, noise, generator)
+    def spy(rows: Tensor, codes: I32, layers: Sequence[Layer], noise: float, generator: torch.Generator) -> list[Layer]:
+        taken.append((rows[:, 0].clone(), widths[-1], noise))
+        return real(rows, codes, layers, noise, generator)
+
+    def search(rows: Tensor, layers: Sequence[Layer], width: int) -> I32:
+        widths.append(width)
+        return beam_codes(rows, layers, width)
 
     monkeypatch.setattr(beam, "_solved", spy)
+    monkeypatch.setattr(beam, "beam_codes", search)
     rows = matrix(12 * 10 * 5, 4, 3)  # a stride of 5
     rows[:, 0] = torch.arange(len(rows)) - (len(rows) - 1) / 2
     told: list[tuple[int, int]] = []

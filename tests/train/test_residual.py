@@ -165,7 +165,12 @@ def test_exposure_of_the_fit_rows_is_what_counts() -> None:
 )
 def test_shapes_at_the_edges(sizes: tuple[int, ...], count: int, dim: int) -> None:
     fit = np.random.default_rng(0).normal(size=(count, dim)).astype(np.float32)
-    short = {"train__kmeans__start_iterations": 1, "train__kmeans__balance_iterations": 2, "tokenizer__balance": 0.35}
+    short = {
+        "train__kmeans__start_iterations": 1,
+        "train__kmeans__balance_iterations": 2,
+        "train__kmeans__beam_rounds": 4,
+        "tokenizer__balance": 0.35,
+    }
     shape = {"tokenizer__levels": len(sizes), "tokenizer__codes": sizes}
     tokenizer = trained(fit, fit[:0], **short, **shape, tokenizer__beam=4, tokenizer__name="drq")
     codes = tokenizer.encode(fit).codes
