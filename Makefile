@@ -46,7 +46,7 @@ bench-tokenizers: $(VENV)/.ready
 	    $(BIN)/python bench/tokenizers.py $$folder --threads $(THREADS) --to build/bench/tokenizers.jsonl \
 	        --only drq --no-events && \
 	    $(BIN)/python bench/tokenizers.py $$folder --threads $(THREADS) --to build/bench/tokenizers.jsonl \
-	        --only drq --no-events --seeds 1 --dials 0 0.25 0.45 0.65 1 || exit 1; \
+	        --only drq --no-events --seeds 1 --dials 0 0.25 0.5 0.75 1 || exit 1; \
 	done
 	@$(BIN)/python bench/tokenizer_page.py build/bench/tokenizers.jsonl docs/tokenizers
 

@@ -1,7 +1,7 @@
 """How far `drq plan` is off: predict all items of a catalogue from a sample of them, and count.
 
     python bench/plan.py [FOLDER] [--samples 5000 10000] [--codes 64 256 512] [--levels 2 3 4 5] [--seeds 2]
-                         [--threads 1] [--balance 0.45] [--drq] [--to FOLDER]
+                         [--threads 1] [--balance 0.5] [--drq] [--to FOLDER]
 
 FOLDER holds items.parquet (embedding); without it the made catalogues `tree` and `mixture` are measured. Samples are
 random; fits are those of `drq plan`. Truths: "same", the tokenizer of the sample given to all items; "anew", one fitted
@@ -238,7 +238,7 @@ def main() -> None:
     parser.add_argument("--levels", type=int, nargs="+", default=[2, 3, 4, 5])
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--balance", type=float, default=0.45)
+    parser.add_argument("--balance", type=float, default=0.5)
     parser.add_argument("--drq", action="store_true")
     parser.add_argument("--to", type=Path)
     options = parser.parse_args()
