@@ -69,46 +69,48 @@ def refine(
     """
     if settings.beam_rounds == 0:
         return list(layers)
-    return _Refinement(rows, width, settings, balance, generator, step, _coarsest(rows, layers)).run(list(layers))
+    stride = max(1, len(rows) // (_ROWS * sum(len(layer.codewords) for layer in layers)))
+    return _Refinement(rows, width, settings, balance, generator, step, stride).run(list(layers))
 
 
-def _coarsest(rows: Tensor, layers: Sequence[Layer]) -> int:
-    """The stride of the rounds with noise."""
-    return max(1, len(rows) // (_ROWS * sum(len(layer.codewords) for layer in layers)))
-
-
+@dataclass
 class _Refinement:
-    """The rounds of one refinement."""
+    """The rounds of one refinement; attributes as in `refine`, and the stride of all rounds but the last few."""
 
-    def __init__(
-        self,
-        rows: Tensor,
-        width: int,
-        settings: KMeans,
-        balance: Balance,
-        generator: torch.Generator,
-        step: Callable[[int, int], None],
-        stride: int,
-    ) -> None:
-        self.rows, self.width, self.balance, self.generator, self.step = rows, width, balance, generator, step
-        self.noise, self.noisy, self.stride = settings.beam_noise, settings.beam_rounds, stride
-        self.plain = self.noisy // _PLAIN_SHARE if self.noise > 0 else self.noisy
-        self.done, self.total = 0, self.plain + (self.noisy if self.noise > 0 else 0) + stride.bit_length()
+    rows: Tensor
+    width: int
+    settings: KMeans
+    balance: Balance
+    generator: torch.Generator
+    step: Callable[[int, int], None]
+    stride: int
+    done: int = 0
 
     def run(self, start: list[Layer]) -> list[Layer]:
         """With noise and without, then what ends the better of them."""
+        noise, rounds = self.settings.beam_noise, self.settings.beam_rounds
         layers = start
-        for index in range(self.plain):
+        for index in range(self._plain_rounds):
             layers = self._round(layers, self._part(self.stride, index), 0.0)
-        if self.noise > 0:
+        if noise > 0:
             noisy = start
-            for index in range(self.noisy):
-                noise = self.noise * (1 - (index + 1) / self.noisy) ** 0.5
-                noisy = self._round(noisy, self._part(self.stride, index), noise)
+            for index in range(rounds):
+                falling = noise * (1 - (index + 1) / rounds) ** 0.5
+                noisy = self._round(noisy, self._part(self.stride, index), falling)
             layers = min(layers, noisy, key=self._error)
         for halvings in reversed(range(self.stride.bit_length())):
             layers = self._round(layers, self._part(1 << halvings, 0), 0.0, self.width if halvings == 0 else _WIDTH)
         return layers
+
+    @property
+    def _plain_rounds(self) -> int:
+        rounds = self.settings.beam_rounds
+        return rounds // _PLAIN_SHARE if self.settings.beam_noise > 0 else rounds
+
+    @property
+    def _total(self) -> int:
+        noisy = self.settings.beam_rounds if self.settings.beam_noise > 0 else 0
+        return self._plain_rounds + noisy + self.stride.bit_length()
 
     def _part(self, stride: int, index: int) -> slice:
         """Every stride-th row, others for another index."""
@@ -122,7 +124,7 @@ class _Refinement:
             balance = replace(self.balance, use=use)
             solved = _priced(self.rows[part], codes, solved, len(self.rows), balance, self.generator)
         self.done += 1
-        self.step(self.done, self.total)
+        self.step(self.done, self._total)
         return solved
 
     def _error(self, layers: Sequence[Layer]) -> float:

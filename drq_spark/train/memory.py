@@ -33,10 +33,11 @@ def books_bytes(rows: int, dim: int, config: Config) -> int:
     """Residual k-means on latents of this dimension, and the refit of the tables.
 
     A float32 copy of the fit rows lives on the device (counted here even for a GPU): the residual of the level in work,
-    later the standardized latents that the beam refines the books on.
+    later the standardized latents that the beam refines the books on. Of the books there are five copies at once while
+    they are refined (those they began with, without noise, with noise, solved, the noise), and four in the solution.
     """
     sizes = config.tokenizer.codebook_sizes
-    books = sum(sizes) * dim * (2 * _FLOAT32 + 4 * _FLOAT64)
+    books = sum(sizes) * dim * (5 * _FLOAT32 + 4 * _FLOAT64)
     return rows * (dim * _FLOAT32 + len(sizes) * _ROW_OVERHEAD) + books + _TILES
 
 

@@ -206,7 +206,7 @@ class TestProfile:
 class TestWhatGoesIn:
     """A run is done again where anything that went in is different, and only there."""
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def begun(self, spark, tmp_path_factory):
         from datetime import date, datetime
 
