@@ -13,7 +13,7 @@ help:
 	@echo "make demo    a whole run on the bundled catalogue; leaves tables, tokenizer and report in build/demo"
 	@echo "make test    all tests"
 	@echo "make lint    style, types and import rules"
-	@echo "make config  write conf/base.yaml anew from drq_spark/config.py"
+	@echo "make config  write conf/base.yaml anew from drq_spark/config/"
 	@echo "make bench-tokenizers  compare all tokenizers on the catalogues of DATA (hours); writes docs/tokenizers"
 	@echo "make lock    resolve the dependencies of pyproject.toml anew into requirements.lock"
 	@echo "Another Python (3.10 or newer): make PYTHON=/path/to/python3 ..."

@@ -91,7 +91,7 @@ def demo(
     }
     out_console.print("The catalogue: 5,000 software packages, their descriptions embedded, and what depends on what.")
     config = load_config([Path(str(folder / "columns.yaml"))], options, settings or ())
-    _session(short_lived=True)  # `_run` takes it up
+    _session(small_data=True)  # `_run` takes it up
     _run(config, None, dry_run=False)
 
 
@@ -366,10 +366,10 @@ def _finish(outcome: Any, config: Config, store: Any) -> None:
         raise GateFailed(f"the gate failed: {worst}. Data is written, the published pointer was not moved")
 
 
-def _session(*, short_lived: bool = False) -> Any:
+def _session(*, small_data: bool = False) -> Any:
     from drq_spark.session import session_for_run
 
-    return session_for_run(_watcher().loading, short_lived=short_lived)
+    return session_for_run(_watcher().loading, small_data=small_data)
 
 
 @contextmanager

@@ -43,15 +43,17 @@ CLUSTER_VARIABLES = (
     "DATABRICKS_RUNTIME_VERSION",
 )
 
+_INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+
 _INSTALL_JAVA = (
     "install Java 17 or 21 (Debian and Ubuntu: apt-get install openjdk-17-jre-headless; macOS: brew install openjdk@17)"
     " or point JAVA_HOME to one"
 )
 
 
-def session_for_run(progress: Callable[[str], None] | None = None, *, short_lived: bool = False) -> SparkSession:
+def session_for_run(progress: Callable[[str], None] | None = None, *, small_data: bool = False) -> SparkSession:
     """The cluster's session where there is one, else a new local one; what the command line and the jobs use."""
-    return running_session() or local_session(progress=progress, short_lived=short_lived)
+    return running_session() or local_session(progress=progress, small_data=small_data)
 
 
 def running_session() -> SparkSession | None:
@@ -77,7 +79,7 @@ def local_session(
     master: str = "local[*]",
     memory: str | None = None,
     shuffle_partitions: int = 8,
-    short_lived: bool = False,
+    small_data: bool = False,
     scratch: Path | None = None,
     settings: Mapping[str, str] | None = None,
     progress: Callable[[str], None] | None = None,
@@ -89,8 +91,8 @@ def local_session(
         master: `local[2]`, `local[*]` or `local-cluster[workers,cores,MiB]`.
         memory: Java heap, such as "4g"; a quarter of the machine's memory between 1 and 8 GiB without it.
         shuffle_partitions: Upper bound of the tasks after a shuffle; small, because every task costs some milliseconds.
-        short_lived: Java translates its code quickly rather than well: about half the processor time for a session of a
-            few minutes on little data (the tests, the demo), slower over millions of rows.
+        small_data: Spark interprets queries instead of compiling each to Java: a third less time for the hundreds of
+            queries of a run on thousands of rows (the tests, the demo), slower over millions.
         scratch: Folder for the warehouse, the shuffle files and `spark.log`; without it a temporary folder that goes
             when the process ends.
         settings: Spark settings that are laid over the ones made here.
@@ -107,7 +109,7 @@ def local_session(
         return active
     folder = scratch or _temporary_folder()
     base = local_settings(
-        folder, memory=memory, shuffle_partitions=shuffle_partitions, short_lived=short_lived, progress=progress
+        folder, memory=memory, shuffle_partitions=shuffle_partitions, small_data=small_data, progress=progress
     )
     _prepare_environment()
     logging.getLogger("py4j").setLevel(logging.WARNING)  # it tells of every connection that closes
@@ -119,7 +121,7 @@ def local_settings(
     *,
     memory: str | None = None,
     shuffle_partitions: int = 8,
-    short_lived: bool = False,
+    small_data: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, str]:
     """The Spark settings of a local session; they must reach Java before it starts (`local_session` sees to that).
@@ -128,7 +130,7 @@ def local_settings(
         scratch: As for `local_session`; its folders are made.
         memory: As for `local_session`.
         shuffle_partitions: As for `local_session`.
-        short_lived: As for `local_session`.
+        small_data: As for `local_session`.
         progress: As for `local_session`.
 
     Raises:
@@ -140,7 +142,8 @@ def local_settings(
     return {
         **_delta_settings(jars),
         **_quiet_settings(scratch),
-        "spark.driver.extraJavaOptions": _java_options(scratch, short_lived),
+        **(_INTERPRETED if small_data else {}),
+        "spark.driver.extraJavaOptions": _java_options(scratch),
         "spark.driver.memory": memory or _default_memory(),
         "spark.sql.shuffle.partitions": str(shuffle_partitions),
     }
@@ -344,12 +347,11 @@ def _delta_settings(jars: list[Path]) -> dict[str, str]:
     }
 
 
-def _java_options(folder: Path, short_lived: bool) -> str:
+def _java_options(folder: Path) -> str:
     options = [
         "-Duser.timezone=UTC",
         f"-Dderby.system.home={folder}",
         f"-XX:ErrorFile={folder / 'java-crash.log'}",
-        *(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if short_lived else []),
     ]
     return " ".join(f'"{option}"' for option in options)
 

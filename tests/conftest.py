@@ -23,7 +23,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
     scratch = tmp_path_factory.mktemp("spark")
     session = local_session(
-        "tests", master="local[2]", memory="2g", shuffle_partitions=4, short_lived=True, scratch=scratch
+        "tests", master="local[2]", memory="2g", shuffle_partitions=4, small_data=True, scratch=scratch
     )
     yield session
     session.stop()
@@ -43,7 +43,7 @@ def run_connect(tmp_path: Path) -> Callable[[str], str]:
     """
     from drq_spark.session import local_settings
 
-    settings = local_settings(tmp_path / "connect", memory="1g", shuffle_partitions=4, short_lived=True)
+    settings = local_settings(tmp_path / "connect", memory="1g", shuffle_partitions=4, small_data=True)
     arguments = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
     environment = {
         **os.environ,

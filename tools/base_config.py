@@ -1,4 +1,4 @@
-"""Write conf/base.yaml from the settings in drq_spark/config.py (`make config`); with --check say whether it is so.
+"""Write conf/base.yaml from the settings in drq_spark/config/ (`make config`); with --check say whether it is so.
 
 The file is checked in because people read and copy it; it is generated so that it cannot tell another default than
 the code has.
@@ -18,7 +18,7 @@ TARGET = Path(__file__).parents[1] / "conf" / "base.yaml"
 
 HEAD = """\
 # Every setting with its default: what a run uses where no file and no option says otherwise.
-# Written by `make config` from drq_spark/config.py. Put your own values into a file of their own and give it with
+# Written by `make config` from drq_spark/config/. Put your own values into a file of their own and give it with
 # --config; a later --config wins over an earlier one, --set section.key=value over both.
 """
 
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         return 0
     if TARGET.read_text(encoding="utf-8") == text:
         return 0
-    print(f"{TARGET} is not what drq_spark/config.py says: run `make config`", file=sys.stderr)
+    print(f"{TARGET} is not what drq_spark/config/ says: run `make config`", file=sys.stderr)
     return 1
 
 

@@ -27,7 +27,7 @@ def killed(self, table, *more):
     return write(self, table, *more)
 
 Store.write = killed
-session.local_session("killed", master="local[2]", memory="1g", shuffle_partitions=4, short_lived=True)
+session.local_session("killed", master="local[2]", memory="1g", shuffle_partitions=4, small_data=True)
 main(sys.argv[2:])
 """
 OF_THE_ATTEMPT = {"seconds", "table_versions", "started_at", "sids_version", "config"}  # config names the folder

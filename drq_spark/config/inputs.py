@@ -1,0 +1,91 @@
+"""What goes in: items, events, SIDs of other systems, and the sample that is drawn of the items."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from drq_spark.config.section import AtLeast2, Positive, Section, Share
+
+
+class Items(Section):
+    """Where the items are and what their columns are called."""
+
+    path: str | None = Field(None, description="Path, glob or table name; --items on the command line")
+    id: str = Field("item_id", description="Id column: string or any integer type")
+    embedding: str = Field(
+        "embedding", description="array<float>, array<double>, little-endian float32 binary or ml Vector"
+    )
+    exposure: str | None = Field(
+        None, description="How often an item is shown; without it the count of its events, else none"
+    )
+    name: str | None = Field(None, description="Text shown for an item in the report; the id without it")
+    attributes: tuple[str, ...] = Field(
+        (), description="Columns such as category and brand, coarse ones first: what they tell of the codes is measured"
+    )
+    dim: Positive | None = Field(None, description="Length of an embedding; the most frequent one without it")
+    normalize: Literal["none", "l2"] = Field(
+        "none", description="l2: every embedding is divided by its norm (cosine geometry)"
+    )
+    max_bad_share: Share = Field(
+        0.5, description="More rows than this without a usable embedding, or of SIDs without usable codes: the input is refused"
+    )
+
+
+class Events(Section):
+    """Where the behaviour is and what its columns are called."""
+
+    path: str | None = Field(None, description="Path, glob or table name; --events on the command line")
+    user: str = Field("user_id", description="User, session or basket column")
+    item: str = Field("item_id", description="Item id column, the same ids as in the items table")
+    order: str = Field("timestamp", description="Column that orders the events of a user")
+    holdout: Annotated[float, Field(ge=0.0, le=0.5)] = Field(
+        0.2, description="Share of users, by hash, whose pairs only judge the behaviour training"
+    )
+    max_pairs: Positive = Field(
+        1_000_000, description="Pairs of consecutive items that train; drawn by hash where there are more"
+    )
+
+
+class Sids(Section):
+    """SIDs that another system made: what `drq measure --sids` reads."""
+
+    path: str | None = Field(
+        None, description="index-json, Parquet, Delta or CSV by path or glob, or a table name; --sids on the command line"
+    )
+    id: str | None = Field(None, description="Id column; item_id or pid without it")
+    column: str | None = Field(
+        None,
+        description="Column of code lists or token text; codes, sid or columns sid_level_0, sid_0, level_1 .. without it",
+    )
+    base: Literal[0, 1] = Field(0, description="The first code: 1 where codes count from 1")
+    levels: Positive | None = Field(
+        None, description="L; without it as many as codebooks, else the most frequent number of codes. One more only tells items apart"
+    )
+    codes: AtLeast2 | tuple[AtLeast2, ...] | None = Field(
+        None, description="K, one number or one per level; --codes. Without it the rows of the codebooks, else the largest code + 1"
+    )
+    codebooks: str | None = Field(
+        None, description="Codebooks behind the codes, .npz, .npy or .safetensors; --codebooks on the command line"
+    )
+
+    @model_validator(mode="after")
+    def _shape(self) -> Sids:
+        if isinstance(self.codes, tuple) and self.levels not in (None, len(self.codes)):
+            raise ValueError(f"sids.codes lists {len(self.codes)} levels, sids.levels is {self.levels}")
+        return self
+
+
+class Sample(Section):
+    """Which items train the codebooks."""
+
+    size: Positive = Field(
+        200_000, description="Items in the sample, exactly, or all valid items where there are fewer"
+    )
+    exposure_power: Annotated[float, Field(ge=0.0)] = Field(
+        0.0, description="alpha: items are drawn in proportion to exposure^alpha; 0 is uniform"
+    )
+    holdout: Annotated[float, Field(ge=0.0, le=0.5)] = Field(
+        0.1, description="Share of the sample kept out of the fit to judge it"
+    )

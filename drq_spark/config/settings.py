@@ -1,0 +1,84 @@
+"""All settings of a run together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import Field
+
+from drq_spark.config.inputs import Events, Items, Sample, Sids
+from drq_spark.config.measure import Gate, Measure
+from drq_spark.config.section import Section
+from drq_spark.config.tokenizer import NEEDS_BEHAVIOUR, USES_BEHAVIOUR, TokenizerSettings
+from drq_spark.config.train import Train
+from drq_spark.errors import ConfigError
+
+
+class Store(Section):
+    """Where tables and tokenizers go."""
+
+    out: str | None = Field(None, description="Folder of the run; --out on the command line")
+    schema_name: str | None = Field(
+        None, description="catalog.schema for the tables; without it Delta folders under out/tables"
+    )
+
+
+class Config(Section):
+    """All settings of a run."""
+
+    items: Items = Items()
+    events: Events = Events()
+    sids: Sids = Sids()
+    sample: Sample = Sample()
+    tokenizer: TokenizerSettings = TokenizerSettings()
+    train: Train = Train()
+    measure: Measure = Measure()
+    gate: Gate = Gate()
+    store: Store = Store()
+    seed: int = Field(0, ge=0, lt=2**31, description="Of the sample and of training")
+
+    @property
+    def trains_on_events(self) -> bool:
+        """Whether pairs of consecutive items are drawn and handed to training."""
+        return self.events.path is not None and self.tokenizer.name in USES_BEHAVIOUR
+
+    @property
+    def from_elsewhere(self) -> bool:
+        """Whether the SIDs are another system's."""
+        return self.sids.path is not None
+
+    def require_sources(self) -> None:
+        """Refuse settings that need what no source can give.
+
+        Raises:
+            ConfigError: SIDs from elsewhere are named; or the tokenizer needs events, or exposure that is to be evened
+                out, and none is named.
+        """
+        if self.from_elsewhere:
+            raise ConfigError("sids.path names SIDs that are there already: drq measure judges them, drq run makes its own")
+        if self.tokenizer.balance_by == "exposure" and self.items.exposure is None and self.events.path is None:
+            raise ConfigError(
+                "tokenizer.balance_by is exposure, but no exposure is known: set items.exposure, give --events, "
+                "or balance by items"
+            )
+        if self.events.path is None and self.tokenizer.name in NEEDS_BEHAVIOUR:
+            raise ConfigError(
+                f"tokenizer {self.tokenizer.name} learns from events and there are none: give --events PATH_OR_TABLE, "
+                "or choose another --tokenizer"
+            )
+
+    def fingerprint(self) -> str:
+        """sha256 (16 hex digits) of everything that can change a result; where the run is written is left out."""
+        places: dict[str, Any] = {
+            "store": True, "items": {"path"}, "events": {"path"}, "sids": {"path", "codebooks"},
+            "measure": {"embeddings_after"},
+        }  # fmt: skip
+        settings = self.model_dump(mode="json", exclude=places)
+        return hashlib.sha256(canonical_json(settings).encode()).hexdigest()[:16]
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no white space: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
