@@ -34,7 +34,7 @@ from drq_spark.train.tables import joint_least_squares
 _TILE_ELEMENTS = 2**22  # scores of a tile of rows
 _TEMPERATURE = 0.5  # of the price step of a round, in units of price: hotter is less even, colder less faithful
 _WIDTH = 2  # paths kept in all rounds but the last, at most: more do not help
-_ROWS = 12  # at least, of a round, for each codeword of all levels
+_ROWS = 16  # at least, of a round, for each codeword of all levels
 _PLAIN_SHARE = 4  # one round without noise for as many with it
 I32 = NDArray[np.int32]
 
@@ -90,13 +90,12 @@ class _Refinement:
         """With noise and without, then what ends the better of them."""
         noise, rounds = self.settings.beam_noise, self.settings.beam_rounds
         layers = start
-        for index in range(self._plain_rounds):
-            layers = self._round(layers, self._part(self.stride, index), 0.0)
+        for left in reversed(range(self._plain_rounds)):
+            layers = self._round(layers, self._part(self.stride, left), 0.0)
         if noise > 0:
             noisy = start
-            for index in range(rounds):
-                falling = noise * (1 - (index + 1) / rounds) ** 0.5
-                noisy = self._round(noisy, self._part(self.stride, index), falling)
+            for left in reversed(range(rounds)):
+                noisy = self._round(noisy, self._part(self.stride, left), noise * (left / rounds) ** 0.5)
             layers = min(layers, noisy, key=self._error)
         for halvings in reversed(range(self.stride.bit_length())):
             layers = self._round(layers, self._part(1 << halvings, 0), 0.0, self.width if halvings == 0 else _WIDTH)
@@ -128,8 +127,8 @@ class _Refinement:
         return solved
 
     def _error(self, layers: Sequence[Layer]) -> float:
-        """Mean squared error of every stride-th row."""
-        rows = self.rows[self._part(self.stride, 0)]
+        """Squared error of rows that the last round did not take, where rounds take a part: those it took flatter."""
+        rows = self.rows[self._part(self.stride, 1)]
         left = _left_rms(rows, [layer.codewords for layer in layers], beam_codes(rows, layers, min(_WIDTH, self.width)))
         return float(left.square().sum())
 

@@ -74,32 +74,36 @@ def test_noise_that_leads_astray_is_left_out() -> None:
 
 
 def test_what_each_round_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """12 rows a codeword, others every time, then twice as many in each round; the last all, and the whole beam."""
+    """16 rows a codeword, others every time, then twice as many in each round; the last all, and the whole beam."""
     taken: list[tuple[Tensor, int, float]] = []
-    widths: list[int] = []
+    searched: list[tuple[Tensor, int]] = []
     real = beam._solved
 
     def spy(rows: Tensor, codes: I32, layers: Sequence[Layer], noise: float, generator: torch.Generator) -> list[Layer]:
-        taken.append((rows[:, 0].clone(), widths[-1], noise))
+        taken.append((rows[:, 0].clone(), searched[-1][1], noise))
         return real(rows, codes, layers, noise, generator)
 
     def search(rows: Tensor, layers: Sequence[Layer], width: int) -> I32:
-        widths.append(width)
+        searched.append((rows[:, 0].clone(), width))
         return beam_codes(rows, layers, width)
 
     monkeypatch.setattr(beam, "_solved", spy)
     monkeypatch.setattr(beam, "beam_codes", search)
-    rows = matrix(12 * 10 * 5, 4, 3)  # a stride of 5
+    rows = matrix(16 * 10 * 5, 4, 3)  # a stride of 5
     rows[:, 0] = torch.arange(len(rows)) - (len(rows) - 1) / 2
     told: list[tuple[int, int]] = []
     settings = KMeans(beam_rounds=8, beam_noise=0.8)
     generator = torch.Generator()
     refine(rows, books((6, 4), 4, 0), 3, settings, Balance(), generator, lambda done, total: told.append((done, total)))
-    assert [len(part) for part, _, _ in taken] == [120] * (2 + 8) + [150, 300, 600]
+    assert [len(part) for part, _, _ in taken] == [160] * (2 + 8) + [200, 400, 800]
     assert [width for _, width, _ in taken] == [2] * 12 + [3]
     noises = [noise for _, _, noise in taken]
     assert np.allclose(noises, [0.0] * 2 + [0.8 * (left / 8) ** 0.5 for left in range(7, -1, -1)] + [0.0] * 3)
     assert len(torch.cat([part for part, _, _ in taken[2:7]]).unique()) == len(rows), "others every time"
+    judging = {tuple(part.tolist()) for part, _ in searched[10:12]}
+    ending = {tuple(taken[last][0].tolist()) for last in (1, 9)}
+    assert len(judging) == len(ending) == 1, "the same for both"
+    assert not set(*judging) & set(*ending), "what the last round took would flatter"
     assert told == [(done, 13) for done in range(1, 14)]
 
 
