@@ -15,8 +15,8 @@ from pipeline.direct import config
 from pipeline.nights import command
 from pipeline.reference import rows_of
 
-from drq_spark import config as settings
 from drq_spark import pipeline
+from drq_spark.config import settings
 from drq_spark.progress import SILENT
 from drq_spark.schemas import BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS
 from drq_spark.train.driver import memory_needed
