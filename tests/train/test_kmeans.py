@@ -134,7 +134,7 @@ def test_balance_spreads_the_items_at_little_cost() -> None:
     rows = torch.randn(4000, 16, generator=generator) * torch.rand(4000, 1, generator=generator).pow(3)
     plain, balanced = fit(rows, 64, start_price=0.0, restart_share=0.0), fit(rows, 64)
     shares = [torch.bincount(assign(rows, codewords), minlength=64) / 4000 for codewords in (plain, balanced)]
-    assert shares[1].square().sum() < 0.8 * shares[0].square().sum()
+    assert shares[1].square().sum() < 0.85 * shares[0].square().sum()
     assert error(rows, balanced) < 1.05 * error(rows, plain)
 
 
@@ -169,8 +169,16 @@ def test_codes_of_a_codebook_are_those_of_its_prices() -> None:
 
 def test_few_rows_a_code_weigh_prices_more() -> None:
     balance = Balance(0.5)
-    assert [balance.weight(rows) for rows in (8, 24, 1e12)] == pytest.approx([4, 2, 1])
+    assert [balance.weight(rows) for rows in (8, 32, 1e12)] == pytest.approx([5, 2, 1])
     assert (Balance(0.0).weight(8), Balance(1.0).weight(8)) == (0.0, float("inf"))
+
+
+def test_more_of_the_dial_is_more_even_where_a_few_rows_are_long() -> None:
+    """Lengths over orders of magnitude, as of embeddings that grow with popularity; the mean gap would be theirs."""
+    generator = torch.Generator().manual_seed(4)
+    rows = torch.randn(4000, 64, generator=generator) * torch.randn(4000, 1, generator=generator).exp()
+    used = [perplexity(fitted(rows, 64, Balance(dial)).codes, 64) for dial in (0.0, 0.2, 0.45, 0.7, 0.9)]
+    assert used == sorted(used)
 
 
 def test_the_end_of_the_dial_is_uniform() -> None:
