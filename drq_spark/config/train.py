@@ -24,7 +24,7 @@ class KMeans(Section):
     )
     start_price: Annotated[float, Field(ge=0.0)] = Field(
         1.5,
-        description="Weight of the price when it starts to fall, in median gaps between the best and the second best code",
+        description="Weight of the price when it starts to fall, in typical gaps between the best and the second best code",
     )
     restart_share: Share = Field(
         0.2, description="A code with at most this share of the mean count starts again elsewhere"

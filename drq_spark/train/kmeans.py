@@ -8,15 +8,15 @@ From random rows, Lloyd's algorithm ends with many codes on outliers and most ro
   with s_k the soft use of a code at temperature T (1 is the mean), b <- w / (w + T) * (b + T ln s), whose fixed point
   is b = w ln s.
 
-The weight w of the prices falls from its start to what the dial of the codebook keeps, w = u (1 + 32 / m) p / (1 - p)
+The weight w of the prices falls from its start to what the dial of the codebook keeps, w = u (1 + 24 / m) p / (1 - p)
 with u the unit of price, m the rows a code and p the dial: 0 is plain k-means,
 where unpriced iterations end the fit and no price is left; 1 is w = infinity, prices that make the use uniform.
 Prices that stay are part of the tokenizer (capacity-constrained SIDs of UniRec): they settle on the finished codewords,
 by exposure where use is weighed so.
 
-u is the median gap between the best and the second best cost over ln 2, the mean of gaps that are exponential. Of rows
-whose lengths differ by orders of magnitude the longest would make the mean, and prices of that size drive the many
-short ones in one flock from code to code.
+u = exp(gamma + mean ln gap), gap that between the best and the second best cost and gamma Euler's constant: the mean of
+gaps that are exponential. Of rows whose lengths differ by orders of magnitude the longest would make the plain mean,
+and prices of that size drive the many short ones in one flock from code to code.
 
 Scores are float32 GEMM tiles, sums of rows are float64. Random numbers come from one generator, and no sum depends on
 the order of atomics, so the same data, settings, device and threads give the same bits.
@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import frexp, inf, log
+from math import exp, frexp, inf
 
 import torch
 from torch import Tensor
@@ -37,9 +37,11 @@ from drq_spark.train.blocks import row_blocks
 
 _TILE_ELEMENTS = 2**20  # scores, or numbers of a tile of rows, handled at a time
 _GAP_ROWS = 2048  # rows that measure the unit of price
+_LEAST_GAP = 1e-6  # of the mean gap: a row between two equal codewords has none
+_EULER = 0.5772156649015329
 SOFT_ROWS_PER_CODE = 64  # rows that measure soft use
 _LAST_TEMPERATURE = 0.2  # of the priced iterations, in units of price; the first is 1
-_FEW_ROWS = 32  # a code: as few double the weight of prices, for chance alone makes their use uneven
+_FEW_ROWS = 24  # a code: as few double the weight of prices, for chance alone makes their use uneven
 _ON_CODEWORD = 0.01  # of the mean squared distance: a row nearer than this to its codeword needs no other
 _LEAST_USE = 1e-3  # keeps ln s finite for a code without any use
 
@@ -238,11 +240,13 @@ class Prices:
         return next_price(price, use, unit * weight, unit * temperature)
 
     def _unit(self, codewords: Tensor, price: Tensor) -> float:
-        """Median gap between the best and the second best cost over ln 2: what a price must weigh to matter."""
+        """u of the module docstring: what a price must weigh to matter."""
         chosen = torch.randint(len(self.rows), (_GAP_ROWS,), generator=self.generator).to(self.rows.device)
         scores = _scores(self.rows[chosen], codewords, _offset(codewords, price))
         two = scores.topk(2, dim=1, largest=False).values
-        return float((two[:, 1] - two[:, 0]).median()) / log(2)
+        gap = (two[:, 1] - two[:, 0]).double()
+        mean = float(gap.mean())
+        return exp(float(gap.clamp(min=_LEAST_GAP * mean).log().mean()) + _EULER) if mean > 0 else 0.0
 
 
 def next_price(price: Tensor, use: Tensor, weight: float, temperature: float) -> Tensor:
