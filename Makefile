@@ -29,6 +29,7 @@ lint: lint-style lint-types lint-imports
 
 lint-style: $(VENV)/.ready
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
 
 lint-types: $(VENV)/.ready
 	@$(BIN)/mypy

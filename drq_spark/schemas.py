@@ -82,7 +82,9 @@ _RUN_DATE = Column("run_date", "date", "Logical date of the run", required=True)
 _ITEM_ID = Column("item_id", "{id}", "Item, in the type of the items table", required=True)
 _LEVEL = Column("level", "int", "Level from 1", required=True)
 _ITEMS = Column("items", "bigint", "Items", required=True)
-_SPLIT_KEY = Column("split_key", "bigint", "Hash of (id, seed); the items with the lowest keys only judge the fit", True)
+_SPLIT_KEY = Column(
+    "split_key", "bigint", "Hash of (id, seed); the items with the lowest keys only judge the fit", True
+)
 _EMBEDDING = Column("embedding", "array<float>", "Embedding as float32", True)
 _EXPOSURE = Column("exposure", "double", "Sum of the exposure of these items; NULL without exposure")
 
@@ -138,7 +140,9 @@ SIDS = Table(
             "Per level: (second best - best cost) / squared distance to the second best; NULL for SIDs from elsewhere",
         ),
         Column(
-            "residual_norm", "float", "Norm of what is left of the latent after the last level; NULL for SIDs from elsewhere"
+            "residual_norm",
+            "float",
+            "Norm of what is left of the latent after the last level; NULL for SIDs from elsewhere",
         ),
         Column("exposure", "double", "Exposure of the item; NULL without exposure"),
         Column("embedding_hash", "bigint", "xxhash64 of the embedding; NULL for SIDs from elsewhere without items"),
@@ -210,7 +214,11 @@ SID_USAGE = Table(
         Column("codes", "array<int>", "Code per level, 0-based", True),
         _ITEMS,
         _EXPOSURE,
-        Column("distinct_embeddings", "bigint", "Different embeddings among the items; 1 = exact duplicates; NULL without items"),
+        Column(
+            "distinct_embeddings",
+            "bigint",
+            "Different embeddings among the items; 1 = exact duplicates; NULL without items",
+        ),
         Column("examples", "array<{id}>", "Up to 5 items, most exposed first", True),
     ),
 )
@@ -254,7 +262,12 @@ ATTRIBUTE_GAINS = Table(
         Column("estimator", "string", "plug_in or grassberger (bias-corrected)", True),
         Column("conditional_entropy", "double", "H(code | codes before, attributes known), nats", True),
         Column("gain", "double", "How much the last attribute lowers it", True),
-        Column("permuted_gain", "double", "The gain of the same attribute permuted among the items of each prefix: what chance alone makes", True),
+        Column(
+            "permuted_gain",
+            "double",
+            "The gain of the same attribute permuted among the items of each prefix: what chance alone makes",
+            True,
+        ),
     ),
 )
 METRICS = Table(
@@ -265,11 +278,20 @@ METRICS = Table(
         _TOKENIZER_ID,
         Column("metric", "string", "Name, see docs/figures.md", True),
         Column("level", "int", "Level from 1; 0 for whole SIDs or the whole catalogue", True),
-        Column("weighting", "string", "items, exposure, or items of the head, torso or tail: what a code is weighted by", True),
+        Column(
+            "weighting",
+            "string",
+            "items, exposure, or items of the head, torso or tail: what a code is weighted by",
+            True,
+        ),
         Column("eta", "double", "Scale of the perturbation, see ruler; NULL where none is involved"),
         Column("value", "double", "The figure", True),
         Column("standard_error", "double", "Of an estimate; NULL where the figure is exact"),
-        Column("ruler", "string", "latent: noise of eta RMS per effective coordinate of the latents; input: noise on the embeddings of eta times their norm; after: a second version of the embeddings; NULL where nothing is perturbed"),
+        Column(
+            "ruler",
+            "string",
+            "latent: noise of eta RMS per effective coordinate of the latents; input: noise on the embeddings of eta times their norm; after: a second version of the embeddings; NULL where nothing is perturbed",
+        ),
     ),
 )
 RUNS = Table(

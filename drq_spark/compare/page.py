@@ -24,13 +24,17 @@ def render(comparison: Comparison, source: str) -> str:
     """The page; `source` names the catalogue. The same comparison gives the same text."""
     with drawing():
         charts = front_charts(comparison)
-    return environment().get_template("compare.html.j2").render(
-        comparison=comparison,
-        source=source,
-        charts=charts,
-        rows=rows(comparison),
-        winners=winners(comparison),
-        level_colours=[],
+    return (
+        environment()
+        .get_template("compare.html.j2")
+        .render(
+            comparison=comparison,
+            source=source,
+            charts=charts,
+            rows=rows(comparison),
+            winners=winners(comparison),
+            level_colours=[],
+        )
     )
 
 
@@ -152,5 +156,3 @@ def _name_points(drawn: Any, points: Sequence[tuple[str, float, float]], ahead: 
             size=TEXT,
             annotation_clip=False,
         )
-
-

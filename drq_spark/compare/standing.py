@@ -184,9 +184,7 @@ def _ahead(differences: F64) -> bool:
     return bool(differences.mean() > noise)
 
 
-def front(
-    names: Sequence[str], columns: Sequence[Column], cells: Mapping[tuple[str, str], Cell]
-) -> tuple[str, ...]:
+def front(names: Sequence[str], columns: Sequence[Column], cells: Mapping[tuple[str, str], Cell]) -> tuple[str, ...]:
     """Tokenizers that no other one equals or beats on every axis and beats on one; by their means.
 
     A tokenizer without a figure on an axis counts as last there.

@@ -29,7 +29,8 @@ class Items(Section):
         "none", description="l2: every embedding is divided by its norm (cosine geometry)"
     )
     max_bad_share: Share = Field(
-        0.5, description="More rows than this without a usable embedding, or of SIDs without usable codes: the input is refused"
+        0.5,
+        description="More rows than this without a usable embedding, or of SIDs without usable codes: the input is refused",
     )
 
 
@@ -52,7 +53,8 @@ class Sids(Section):
     """SIDs that another system made: what `drq measure --sids` reads."""
 
     path: str | None = Field(
-        None, description="index-json, Parquet, Delta or CSV by path or glob, or a table name; --sids on the command line"
+        None,
+        description="index-json, Parquet, Delta or CSV by path or glob, or a table name; --sids on the command line",
     )
     id: str | None = Field(None, description="Id column; item_id or pid without it")
     column: str | None = Field(
@@ -61,10 +63,12 @@ class Sids(Section):
     )
     base: Literal[0, 1] = Field(0, description="The first code: 1 where codes count from 1")
     levels: Positive | None = Field(
-        None, description="L; without it as many as codebooks, else the most frequent number of codes. One more only tells items apart"
+        None,
+        description="L; without it as many as codebooks, else the most frequent number of codes. One more only tells items apart",
     )
     codes: AtLeast2 | tuple[AtLeast2, ...] | None = Field(
-        None, description="K, one number or one per level; --codes. Without it the rows of the codebooks, else the largest code + 1"
+        None,
+        description="K, one number or one per level; --codes. Without it the rows of the codebooks, else the largest code + 1",
     )
     codebooks: str | None = Field(
         None, description="Codebooks behind the codes, .npz, .npy or .safetensors; --codebooks on the command line"

@@ -57,7 +57,9 @@ class Config(Section):
                 out, and none is named.
         """
         if self.from_elsewhere:
-            raise ConfigError("sids.path names SIDs that are there already: drq measure judges them, drq run makes its own")
+            raise ConfigError(
+                "sids.path names SIDs that are there already: drq measure judges them, drq run makes its own"
+            )
         if self.tokenizer.balance_by == "exposure" and self.items.exposure is None and self.events.path is None:
             raise ConfigError(
                 "tokenizer.balance_by is exposure, but no exposure is known: set items.exposure, give --events, "

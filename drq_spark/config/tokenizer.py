@@ -60,7 +60,9 @@ class TokenizerSettings(Section):
             raise ValueError(f"tokenizer.codes lists {len(self.codes)} levels, tokenizer.levels is {self.levels}")
         check_codebook_sizes(self.codebook_sizes)
         if self.name in WITHOUT_DATASET_BOOKS and (self.balance is not None or self.beam is not None):
-            raise ValueError(f"tokenizer.balance and tokenizer.beam are not for {self.name}: its books are trained, not fitted")
+            raise ValueError(
+                f"tokenizer.balance and tokenizer.beam are not for {self.name}: its books are trained, not fitted"
+            )
         if self.balance_by == "exposure" and self.kept_balance == 0:
             raise ValueError("tokenizer.balance_by is exposure, but tokenizer.balance keeps no prices: set it above 0")
         return self

@@ -89,8 +89,7 @@ def canonical(source: DataFrame, items: Items, what: str = _WHAT) -> DataFrame:
     _check_id_type(source, items.id, what)
     if items.exposure is not None and not isinstance(source.schema[items.exposure].dataType, T.NumericType):
         raise InputRefused(
-            f"{what}: exposure column {items.exposure!r} is {_type_of(source, items.exposure)}; "
-            "it must be a number"
+            f"{what}: exposure column {items.exposure!r} is {_type_of(source, items.exposure)}; it must be a number"
         )
     array = _float32(embedding, source, items.embedding, what).alias("embedding")
     chosen = source.select(item_id.alias("item_id"), array, exposure.cast("double").alias("exposure"))
@@ -102,8 +101,7 @@ def canonical(source: DataFrame, items: Items, what: str = _WHAT) -> DataFrame:
 def _check_id_type(source: DataFrame, name: str, what: str) -> None:
     if not isinstance(source.schema[name].dataType, (T.StringType, *_INTEGERS)):
         raise InputRefused(
-            f"{what}: id column {name!r} is {_type_of(source, name)}; "
-            "ids must be a string or an integer type, cast it"
+            f"{what}: id column {name!r} is {_type_of(source, name)}; ids must be a string or an integer type, cast it"
         )
 
 

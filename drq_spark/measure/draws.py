@@ -46,9 +46,7 @@ def draw_sids(masses: DataFrame, weighting: str, total: float, draws: int, seed:
     return Draws(rows["sid"].to_numpy().astype(np.int64), times)
 
 
-def arrivals(
-    keys: NDArray[np.uint64], first: NDArray[np.float64], until: NDArray[np.float64]
-) -> NDArray[np.int64]:
+def arrivals(keys: NDArray[np.uint64], first: NDArray[np.float64], until: NDArray[np.float64]) -> NDArray[np.int64]:
     """Arrivals of each key's Poisson process of rate 1 before a time, int64 [M]; the time of the first one is given.
 
     >>> arrivals(np.array([1, 2], np.uint64), np.array([0.5, 0.5]), np.array([0.1, 0.6])).tolist()

@@ -87,9 +87,7 @@ def all_figures(aggregates: Aggregates, tokenizer: Tokenizer | None, scales: Seq
     return [row for row in rows if isfinite(row.value)]
 
 
-def _row(
-    metric: Metric, value: float, level: int = 0, weighting: str = ITEMS, scale: Scale | None = None
-) -> MetricRow:
+def _row(metric: Metric, value: float, level: int = 0, weighting: str = ITEMS, scale: Scale | None = None) -> MetricRow:
     if scale is None:
         return MetricRow(metric.value, level, weighting, None, float(value))
     return MetricRow(metric.value, level, weighting, scale.eta, float(value), ruler=scale.ruler.value)
@@ -111,9 +109,7 @@ def _usage(levels: Sequence[LevelUsage]) -> Iterator[MetricRow]:
             yield from _usage_of_level(counts, level, weighting)
 
 
-def _usage_of_level(
-    counts: NDArray[np.int64] | NDArray[np.float64], level: int, weighting: str
-) -> Iterator[MetricRow]:
+def _usage_of_level(counts: NDArray[np.int64] | NDArray[np.float64], level: int, weighting: str) -> Iterator[MetricRow]:
     yield _row(Metric.UTILIZATION, formulas.utilization(counts), level, weighting)
     yield _row(Metric.DEAD_CODES, formulas.dead_codes(counts), level, weighting)
     yield _row(Metric.PERPLEXITY, formulas.perplexity(counts), level, weighting)

@@ -75,9 +75,7 @@ def _questions(vectors: Callable[[I64], NDArray[np.floating]], pairs: I64, queri
     return Questions(left, (left * right).sum(axis=1), unit(vectors(queries)))
 
 
-def _scores(
-    subject: Subject, drawn: Drawn, by_item: ItemAnswers | None, by_sid: SidAnswers | None
-) -> dict[str, Score]:
+def _scores(subject: Subject, drawn: Drawn, by_item: ItemAnswers | None, by_sid: SidAnswers | None) -> dict[str, Score]:
     """All scores that there are vectors for."""
     scores = prefix_score(drawn, subject.codebook_sizes)
     if by_item is not None:

@@ -92,9 +92,7 @@ class _Sids:
         return {weighting: _Overlap(np.minimum(mass + rest, 1.0), error)}
 
 
-def _overlaps(
-    apart: _Sids, sids: DataFrame, buckets: BucketSums, masses: Mapping[str, float]
-) -> dict[str, _Overlap]:
+def _overlaps(apart: _Sids, sids: DataFrame, buckets: BucketSums, masses: Mapping[str, float]) -> dict[str, _Overlap]:
     most = apart.subject.config.measure.overlap_items
     if buckets.sids <= most:
         return apart.exact(sids, masses)

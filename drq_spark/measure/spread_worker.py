@@ -18,9 +18,7 @@ MOMENTS_DDL = "sid bigint, rows bigint, square double, fourth double"
 _BLOCK_ELEMENTS = 2**20  # float64 numbers of one block of rows
 
 
-def moments_of_sids(
-    dim: int, normalize: Normalize
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def moments_of_sids(dim: int, normalize: Normalize) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """For mapInArrow: (sid, embedding) of all drawn items of some SIDs -> `MOMENTS_DDL`, one row per SID.
 
     Rows without a usable embedding are left out. A partition must hold whole SIDs; it is kept in memory.

@@ -72,9 +72,7 @@ def _short(value: float) -> str:
 
 
 def _points(rows: Iterable[MetricRow]) -> list[tuple[float, float, float]]:
-    return [
-        (row.eta, row.value, 2 * (finite(row.standard_error) or 0.0)) for row in rows if row.eta is not None
-    ]
+    return [(row.eta, row.value, 2 * (finite(row.standard_error) or 0.0)) for row in rows if row.eta is not None]
 
 
 def _whole(data: ReportData) -> Chart | None:

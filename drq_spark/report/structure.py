@@ -71,9 +71,7 @@ def _gains(data: ReportData, step: int) -> Chart | None:
     for level in levels(data):
         at = {gain.estimator: gain for gain in here if gain.level == level}
         shown = [
-            (kind, getattr(at[estimator], name))
-            for kind, (estimator, name, _) in enumerate(_GAINS)
-            if estimator in at
+            (kind, getattr(at[estimator], name)) for kind, (estimator, name, _) in enumerate(_GAINS) if estimator in at
         ]
         dots = [Dot(value, None, kind) for kind, value in shown if finite(value) is not None]
         if dots:

@@ -211,7 +211,7 @@ class TestRefusals:
         [
             ('{"a": [1, 2], "b": [1, 2]', "it ends early"),
             ('{"a": [1, 2]}, {"b": [3, 4]}', "near"),
-            ('[[1, 2], [3, 4]]', "not of the form"),
+            ("[[1, 2], [3, 4]]", "not of the form"),
             ('{"a": [1 2]}', "near"),
             ("", "is empty"),
             ("a,b\n1,2\n", "no column 'item_id'"),

@@ -70,8 +70,12 @@ def candidates(draw):
     rows = draw(st.integers(0, 60))
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     score = random.integers(-3, 4, rows) / 4
-    return random.integers(0, 3, rows), score, random.permutation(rows), random.integers(1, 4, rows) * 1.0, (
-        random.integers(0, draw(st.integers(1, 4)), rows)
+    return (
+        random.integers(0, 3, rows),
+        score,
+        random.permutation(rows),
+        random.integers(1, 4, rows) * 1.0,
+        (random.integers(0, draw(st.integers(1, 4)), rows)),
     )
 
 

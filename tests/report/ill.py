@@ -71,9 +71,7 @@ def figures(made: Made) -> list[MetricRow]:
 def _sums(prefixes: NDArray[np.int64], exposure: NDArray[np.float64]) -> PrefixSums:
     _, place, n = np.unique(prefixes, axis=0, return_inverse=True, return_counts=True)
     e = np.bincount(place.ravel(), exposure)
-    return PrefixSums(
-        len(n), int(n.sum()), float((n * np.log(n)).sum()), float(e.sum()), float((e * np.log(e)).sum())
-    )
+    return PrefixSums(len(n), int(n.sum()), float((n * np.log(n)).sum()), float(e.sum()), float((e * np.log(e)).sum()))
 
 
 def _buckets(made: Made) -> BucketSums:
