@@ -28,7 +28,7 @@ class TokenizerSettings(Section):
 
     balance: Share | None = Field(
         None,
-        description="Prices that even out the use of codes: 0 none, 1 uniform; 0.45 for drq, else 0. Not for rq_vae, rqp_vae",
+        description="Prices that even out the use of codes: 0 none, 1 uniform; 0.55 for drq, else 0. Not for rq_vae, rqp_vae",
     )
     balance_by: Literal["items", "exposure"] = Field("items", description="Even out the items or the exposure of codes")
     beam: Annotated[int, Field(ge=1, le=64)] | None = Field(
@@ -40,7 +40,7 @@ class TokenizerSettings(Section):
         """`balance`, or the default of the kind."""
         if self.balance is not None:
             return self.balance
-        return 0.45 if self.name == "drq" else 0.0
+        return 0.55 if self.name == "drq" else 0.0
 
     @property
     def beam_width(self) -> int:

@@ -30,8 +30,8 @@ class KMeans(Section):
         0.2, description="A code with at most this share of the mean count starts again elsewhere"
     )
     beam_rounds: Annotated[int, Field(ge=0)] = Field(
-        16,
-        description="Rounds of joint refinement of all levels on the codes of the beam, where tokenizer.beam is above 1; 0 for none",
+        64,
+        description="Rounds of joint refinement of all levels on the codes of the beam, where tokenizer.beam is above 1: at most, fewer where items a code are few or codes are thousands; 0 for none",
     )
     beam_noise: Annotated[float, Field(ge=0.0)] = Field(
         0.7,

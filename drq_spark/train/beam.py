@@ -11,6 +11,9 @@ et al., ECCV 2018):
 with e, s the RMS of a coordinate over what the codes leave, and over the codewords of the level about their mean. Of
 few dimensions noise can also lead astray, so books of some rounds without it are made beside, and the better go on.
 
+There are as many rounds as the setting says, at most: fewer where a codeword has few rows, because more would teach
+the books what only those rows have, and fewer of very large books, because the work of a round grows with K^2.
+
 These rounds take every stride-th row, others every time, and a narrower beam. A few more without noise end it: the
 stride halves until the last takes all rows and the whole beam. The search is that of `drq_spark.tokenizer.beam` without
 its certificate: here codes only fit books; the codes that count come from the frozen tokenizer.
@@ -36,6 +39,8 @@ _TEMPERATURE = 0.5  # of the price step of a round, in units of price: hotter is
 _WIDTH = 2  # paths kept in all rounds but the last, at most: more do not help
 _ROWS = 16  # at least, of a round, for each codeword of all levels
 _PLAIN_SHARE = 4  # one round without noise for as many with it
+_ROUNDS_PER_ROW = 2.5  # of a codeword: more lower the error of few rows, at the cost of SIDs that are unique
+_CODEWORDS = 200_000  # of all rounds together, about: what keeps K = 4096 affordable
 I32 = NDArray[np.int32]
 
 
@@ -63,14 +68,21 @@ def refine(
         rows: float32 [n, d], latents about their mean.
         layers: the books in the coordinates of `rows`.
         width: of the beam.
-        settings: `beam_rounds`, 0 leaves the books, and `beam_noise`.
+        settings: `beam_rounds`, see `rounds_of`, and `beam_noise`.
         balance: as the prices were learned.
         generator: on the CPU. step: called after each round with (done, total).
     """
-    if settings.beam_rounds == 0:
+    words = sum(len(layer.codewords) for layer in layers)
+    stride, rounds = max(1, len(rows) // (_ROWS * words)), rounds_of(len(rows), words, settings)
+    if rounds == 0:
         return list(layers)
-    stride = max(1, len(rows) // (_ROWS * sum(len(layer.codewords) for layer in layers)))
-    return _Refinement(rows, width, settings, balance, generator, step, stride).run(list(layers))
+    return _Refinement(rows, width, rounds, settings.beam_noise, balance, generator, step, stride).run(list(layers))
+
+
+def rounds_of(rows: int, words: int, settings: KMeans) -> int:
+    """How many rounds refine `words` codewords of all levels on `rows`, those that end it aside; 0 leaves the books."""
+    few, large = int(_ROUNDS_PER_ROW * rows / words), _CODEWORDS // words
+    return min(settings.beam_rounds, max(few, _PLAIN_SHARE), max(large, _PLAIN_SHARE))
 
 
 @dataclass
@@ -79,7 +91,8 @@ class _Refinement:
 
     rows: Tensor
     width: int
-    settings: KMeans
+    rounds: int
+    noise: float
     balance: Balance
     generator: torch.Generator
     step: Callable[[int, int], None]
@@ -88,14 +101,14 @@ class _Refinement:
 
     def run(self, start: list[Layer]) -> list[Layer]:
         """With noise and without, then what ends the better of them."""
-        noise, rounds = self.settings.beam_noise, self.settings.beam_rounds
         layers = start
         for left in reversed(range(self._plain_rounds)):
             layers = self._round(layers, self._part(self.stride, left), 0.0)
-        if noise > 0:
+        if self.noise > 0:
             noisy = start
-            for left in reversed(range(rounds)):
-                noisy = self._round(noisy, self._part(self.stride, left), noise * (left / rounds) ** 0.5)
+            for left in reversed(range(self.rounds)):
+                noise = self.noise * (left / self.rounds) ** 0.5
+                noisy = self._round(noisy, self._part(self.stride, left), noise)
             layers = min(layers, noisy, key=self._error)
         for halvings in reversed(range(self.stride.bit_length())):
             layers = self._round(layers, self._part(1 << halvings, 0), 0.0, self.width if halvings == 0 else _WIDTH)
@@ -103,12 +116,11 @@ class _Refinement:
 
     @property
     def _plain_rounds(self) -> int:
-        rounds = self.settings.beam_rounds
-        return rounds // _PLAIN_SHARE if self.settings.beam_noise > 0 else rounds
+        return self.rounds // _PLAIN_SHARE if self.noise > 0 else self.rounds
 
     @property
     def _total(self) -> int:
-        noisy = self.settings.beam_rounds if self.settings.beam_noise > 0 else 0
+        noisy = self.rounds if self.noise > 0 else 0
         return self._plain_rounds + noisy + self.stride.bit_length()
 
     def _part(self, stride: int, index: int) -> slice:

@@ -44,6 +44,7 @@ _SCALES = (0.0, 0.125, 0.25, 0.5, 1.0)  # one fit moves by half a per cent with 
 _SLACK_OF_CODES = 1 / 3  # the rest buys tables: a per cent of error is worth more there
 _BUDGET_ROWS = 20_000  # of the fits that find the scale, where K is small
 _BUDGET_ROWS_PER_CODE = 32
+_BUDGET_ROUNDS = 16  # of the beam: more lower every error alike
 _BUDGET_HELD_OUT = 0.25
 _LEAST_JUDGED = 100  # items; the error of fewer is chance
 
@@ -154,19 +155,26 @@ def _budget(data: TrainingData, latents: F32, encoder: BehaviourEncoder, config:
         return _Budget(0.0, 0.0, len(part.prepared), [], [], [], {})
     assert data.behaviour is not None  # else there is nothing to weigh
     rows = latents[data.held_out_rows : data.held_out_rows + len(part.prepared)]
-    mean, errors = part.fit.mean(axis=0, dtype=np.float64), []
+    mean, errors, brief = part.fit.mean(axis=0, dtype=np.float64), [], _brief(config)
     for done, scale in enumerate(_SCALES):
-        fitted = _fit(part, rows, encoder, scale, config, silent, {})
+        fitted = _fit(part, rows, encoder, scale, brief, silent, {})
         errors.append(reconstruction_error(fitted.tokenizer, part.held_out, mean))
         progress("behaviour weight", done + 1, len(_SCALES) + 1, scale=scale, held_out_relative_mse=errors[-1])
     slope, base = np.polyfit(_SCALES, errors, 1).tolist()
     allowed = slack * _SLACK_OF_CODES * base
     scale = min(max(allowed / slope, 0.0), max(_SCALES)) if slope > 0 else max(_SCALES)
-    fitted = _fit(part, rows, encoder, scale, config, silent, {})
+    fitted = _fit(part, rows, encoder, scale, brief, silent, {})
     readout = _readout(fitted, part.fit, data.behaviour)
     weight, tables = chosen_weight(readout, part.held_out, slack * (1 - _SLACK_OF_CODES), config)
     progress("behaviour weight", len(_SCALES) + 1, len(_SCALES) + 1, scale=scale, tables=weight)
     return _Budget(scale, weight, len(part.prepared), list(_SCALES), errors, [base, slope], tables)
+
+
+def _brief(config: Config) -> Config:
+    """The settings of fits that are only compared with each other."""
+    kmeans = config.train.kmeans
+    fewer = kmeans.model_copy(update={"beam_rounds": min(kmeans.beam_rounds, _BUDGET_ROUNDS)})
+    return config.model_copy(update={"train": config.train.model_copy(update={"kmeans": fewer})})
 
 
 def _readout(fitted: Fitted, rows: F32, behaviour: TrainingPairs) -> Readout:

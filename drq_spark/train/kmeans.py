@@ -8,7 +8,7 @@ From random rows, Lloyd's algorithm ends with many codes on outliers and most ro
   with s_k the soft use of a code at temperature T (1 is the mean), b <- w / (w + T) * (b + T ln s), whose fixed point
   is b = w ln s.
 
-The weight w of the prices falls from its start to what the dial of the codebook keeps, w = u (1 + 32 / m) p / (1 - p)
+The weight w of the prices falls from its start to what the dial of the codebook keeps, w = u (1 + 16 / m) p / (1 - p)
 with u the unit of price, m the rows a code and p the dial: 0 is plain k-means,
 where unpriced iterations end the fit and no price is left; 1 is w = infinity, prices that make the use uniform.
 Prices that stay are part of the tokenizer (capacity-constrained SIDs of UniRec): they settle on the finished codewords,
@@ -41,7 +41,7 @@ _LEAST_GAP = 1e-6  # of the mean gap: a row between two equal codewords has none
 _EULER = 0.5772156649015329
 SOFT_ROWS_PER_CODE = 64  # rows that measure soft use
 _LAST_TEMPERATURE = 0.2  # of the priced iterations, in units of price; the first is 1
-_FEW_ROWS = 32  # a code: as few double the weight of prices, for chance alone makes their use uneven
+_FEW_ROWS = 16  # a code: as few double the weight of prices, for chance alone makes their use uneven
 _ON_CODEWORD = 0.01  # of the mean squared distance: a row nearer than this to its codeword needs no other
 _LEAST_USE = 1e-3  # keeps ln s finite for a code without any use
 

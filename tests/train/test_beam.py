@@ -17,7 +17,7 @@ import drq_spark
 from drq_spark.config import KMeans
 from drq_spark.measure.formulas import perplexity
 from drq_spark.train import beam
-from drq_spark.train.beam import Layer, beam_codes, refine
+from drq_spark.train.beam import Layer, beam_codes, refine, rounds_of
 from drq_spark.train.kmeans import Balance
 
 I32 = NDArray[np.int32]
@@ -105,6 +105,26 @@ def test_what_each_round_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(judging) == len(ending) == 1, "the same for both"
     assert not set(*judging) & set(*ending), "what the last round took would flatter"
     assert told == [(done, 13) for done in range(1, 14)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words", "most", "rounds"),
+    [
+        (1_000_000, 3 * 1024, 64, 64),
+        (1_000_000, 3 * 1024, 10, 10),
+        (5_000, 3 * 256, 64, 16),  # 6.5 rows a codeword
+        (20_000, 3 * 256, 64, 64),  # 26
+        (1_000_000, 3 * 4096, 64, 16),  # cost
+        (1_000_000, 8 * 8192, 64, 4),
+        (700, 3 * 256, 64, 4),
+        (700, 3 * 256, 2, 2),
+        (5_000, 3 * 256, 0, 0),
+    ],
+)
+def test_few_rows_a_codeword_and_very_many_codewords_take_fewer_rounds(
+    rows: int, words: int, most: int, rounds: int
+) -> None:
+    assert rounds_of(rows, words, KMeans(beam_rounds=most)) == rounds
 
 
 def test_the_error_left_is_that_of_the_difference() -> None:

@@ -169,7 +169,7 @@ def test_codes_of_a_codebook_are_those_of_its_prices() -> None:
 
 def test_few_rows_a_code_weigh_prices_more() -> None:
     balance = Balance(0.5)
-    assert [balance.weight(rows) for rows in (8, 32, 1e12)] == pytest.approx([5, 2, 1])
+    assert [balance.weight(rows) for rows in (4, 16, 1e12)] == pytest.approx([5, 2, 1])
     assert (Balance(0.0).weight(8), Balance(1.0).weight(8)) == (0.0, float("inf"))
 
 
