@@ -31,7 +31,7 @@ from torch import Tensor
 
 from drq_spark.config import KMeans
 from drq_spark.train.blocks import row_blocks
-from drq_spark.train.kmeans import SOFT_ROWS_PER_CODE, Balance, Prices
+from drq_spark.train.prices import SOFT_ROWS_PER_CODE, Balance, Prices
 from drq_spark.train.tables import joint_least_squares
 
 _TILE_ELEMENTS = 2**22  # scores of a tile of rows

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from drq_spark.config import Config
 from drq_spark.progress import Progress
-from drq_spark.train.kmeans import assign, fit_codebook
+from drq_spark.train.kmeans import fit_codebook
+from drq_spark.train.nearest import assign
 
 _OPPOSITE = 1e-3  # a sum of two unit vectors shorter than this: no rotation is well defined
 

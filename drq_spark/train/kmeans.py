@@ -3,47 +3,28 @@
 From random rows, Lloyd's algorithm ends with many codes on outliers and most rows on few codes. Two remedies:
 
 - restarts: a code that few rows use moves half way from the centre of an over-full code to one of its rows;
-- prices: rows choose argmin_k ||r - c_k||^2 + b_k, where b_k makes much used codes dear. The step is that of
-  unbalanced entropic transport (Chizat et al. 2018, Scaling algorithms for unbalanced optimal transport problems):
-  with s_k the soft use of a code at temperature T (1 is the mean), b <- w / (w + T) * (b + T ln s), whose fixed point
-  is b = w ln s.
+- prices that make much used codes dear (`drq_spark.train.prices`). Their weight falls from its start to what the dial
+  of the codebook keeps: with the dial 0 unpriced iterations end the fit and no price is left; others settle on the
+  finished codewords and are part of the tokenizer, by exposure where use is weighed so.
 
-The weight w of the prices falls from its start to what the dial of the codebook keeps, w = u (1 + 16 / m) p / (1 - p)
-with u the unit of price, m the rows a code and p the dial: 0 is plain k-means,
-where unpriced iterations end the fit and no price is left; 1 is w = infinity, prices that make the use uniform.
-Prices that stay are part of the tokenizer (capacity-constrained SIDs of UniRec): they settle on the finished codewords,
-by exposure where use is weighed so.
-
-u = exp(gamma + mean ln gap), gap that between the best and the second best cost and gamma Euler's constant: the mean of
-gaps that are exponential. Of rows whose lengths differ by orders of magnitude the longest would make the plain mean,
-and prices of that size drive the many short ones in one flock from code to code.
-
-Scores are float32 GEMM tiles, sums of rows are float64. Random numbers come from one generator, and no sum depends on
-the order of atomics, so the same data, settings, device and threads give the same bits.
+Random numbers come from one generator, so the same data, settings, device and threads give the same bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import exp, frexp, inf
+from math import frexp
 
 import torch
 from torch import Tensor
 
 from drq_spark.config import KMeans
 from drq_spark.errors import InputRefused
-from drq_spark.train.blocks import row_blocks
+from drq_spark.train.nearest import assign, sum_by_code, tiles
+from drq_spark.train.prices import LAST_TEMPERATURE, UNBALANCED, Balance, Prices
 
-_TILE_ELEMENTS = 2**20  # scores, or numbers of a tile of rows, handled at a time
-_GAP_ROWS = 2048  # rows that measure the unit of price
-_LEAST_GAP = 1e-6  # of the mean gap: a row between two equal codewords has none
-_EULER = 0.5772156649015329
-SOFT_ROWS_PER_CODE = 64  # rows that measure soft use
-_LAST_TEMPERATURE = 0.2  # of the priced iterations, in units of price; the first is 1
-_FEW_ROWS = 16  # a code: as few double the weight of prices, for chance alone makes their use uneven
 _ON_CODEWORD = 0.01  # of the mean squared distance: a row nearer than this to its codeword needs no other
-_LEAST_USE = 1e-3  # keeps ln s finite for a code without any use
 
 Step = Callable[[int, int], None]
 
@@ -74,25 +55,8 @@ class Codebook:
     codes: Tensor
 
 
-@dataclass(frozen=True)
-class Balance:
-    """How even the use of the codes shall be.
-
-    Attributes:
-        dial: p of the module docstring, 0 to 1. use: float64 [n] on the CPU, what each row counts for in the use of its
-        code (its exposure, say), or None for 1.
-    """
-
-    dial: float = 0.0
-    use: Tensor | None = None
-
-    def weight(self, rows_per_code: float) -> float:
-        """w in units of price."""
-        return self.dial / (1 - self.dial) * (1 + _FEW_ROWS / rows_per_code) if self.dial < 1 else inf
-
-
 def fit_codebook(
-    rows: Tensor, size: int, settings: KMeans, generator: torch.Generator, step: Step, balance: Balance = Balance()
+    rows: Tensor, size: int, settings: KMeans, generator: torch.Generator, step: Step, balance: Balance = UNBALANCED
 ) -> Codebook:
     """Fit K = `size` codewords to rows.
 
@@ -148,7 +112,7 @@ class _Fit:
         price = torch.zeros(len(codewords), dtype=torch.float64)
         for done in range(count):
             falling = max(self.settings.start_price - kept, 0.0) * (1 - done / count)
-            temperature = _LAST_TEMPERATURE ** (done / max(count - 1, 1))
+            temperature = LAST_TEMPERATURE ** (done / max(count - 1, 1))
             price = self.prices.step(codewords, price, kept + falling, temperature)
             # with the price that these codewords have now: under an older one a cheap code swallows its neighbours
             codes = assign(self.rows, codewords, price)
@@ -211,101 +175,15 @@ class _Fit:
     def _square_distance(self, codewords: Tensor, codes: Tensor) -> Tensor:
         """||r - c||^2 of every row and its code, float64 [n], from differences: zero for a row on its codeword."""
         square = torch.empty(len(codes), dtype=torch.float64, device=codes.device)
-        for tile in _tiles(self.rows, len(codewords)):
+        for tile in tiles(self.rows, len(codewords)):
             square[tile] = (self.rows[tile] - codewords[codes[tile]]).square_().sum(dim=1, dtype=torch.float64)
         return square
-
-
-class Prices:
-    """Learns the prices of codewords from evenly spread rows: more than 64 a code do not change them."""
-
-    def __init__(self, rows: Tensor, size: int, weight: float, use: Tensor | None, generator: torch.Generator) -> None:
-        """Of K = `size` codewords and rows float32 [n, d]; `weight`: w in units of price. `use`: as in `Balance`."""
-        stride = max(1, len(rows) // (SOFT_ROWS_PER_CODE * size))
-        self.rows, self.use = rows[::stride], None if use is None else use[::stride]
-        self.weight, self.generator = weight, generator
-
-    def settle(self, codewords: Tensor, price: Tensor, steps: int) -> Tensor:
-        """Prices float64 [K] of finished codewords."""
-        for _ in range(steps):
-            price = self.step(codewords, price, self.weight, _LAST_TEMPERATURE)
-        return price
-
-    def step(self, codewords: Tensor, price: Tensor, weight: float, temperature: float) -> Tensor:
-        """One step of unbalanced transport, float64 [K]; weight and temperature are in units of price."""
-        unit = self._unit(codewords, price)
-        if unit <= 0 or weight <= 0:
-            return torch.zeros_like(price)
-        use = soft_use(self.rows, codewords, price, unit * temperature, self.use)
-        return next_price(price, use, unit * weight, unit * temperature)
-
-    def _unit(self, codewords: Tensor, price: Tensor) -> float:
-        """u of the module docstring: what a price must weigh to matter."""
-        chosen = torch.randint(len(self.rows), (_GAP_ROWS,), generator=self.generator).to(self.rows.device)
-        scores = _scores(self.rows[chosen], codewords, _offset(codewords, price))
-        two = scores.topk(2, dim=1, largest=False).values
-        gap = (two[:, 1] - two[:, 0]).double()
-        mean = float(gap.mean())
-        return exp(float(gap.clamp(min=_LEAST_GAP * mean).log().mean()) + _EULER) if mean > 0 else 0.0
-
-
-def next_price(price: Tensor, use: Tensor, weight: float, temperature: float) -> Tensor:
-    """w / (w + T) * (b + T ln s), float64 [K] with mean zero; the module docstring has the meaning."""
-    moved = (price + temperature * (use + _LEAST_USE).log()) / (1 + temperature / weight)
-    return moved - moved.mean()
-
-
-def soft_use(
-    rows: Tensor, codewords: Tensor, price: Tensor, temperature: float, row_use: Tensor | None = None
-) -> Tensor:
-    """Soft use of the codes, float64 [K] with mean 1, on the CPU.
-
-    The sum over rows of v_i softmax_k(-(||r - c_k||^2 + b_k) / T) with v = `row_use` (float64 [n] on the CPU, 1 without
-    it); 1 everywhere where nothing is used.
-    """
-    size, offset = len(codewords), _offset(codewords, price)
-    use = torch.zeros(size, dtype=torch.float64, device=rows.device)
-    for tile in _tiles(rows, size):
-        shared = torch.softmax(_scores(rows[tile], codewords, offset) / -temperature, dim=1)
-        if row_use is not None:
-            shared = shared * row_use[tile, None].to(shared.device)
-        use += shared.sum(dim=0, dtype=torch.float64)
-    use = use.cpu()
-    return use * (size / use.sum()) if use.sum() > 0 else torch.ones_like(use)
-
-
-def assign(rows: Tensor, codewords: Tensor, price: Tensor | None = None) -> Tensor:
-    """argmin_k ||r - c_k||^2 + b_k: float32 [n, d], [K, d] -> int64 [n]."""
-    codes, offset = torch.empty(len(rows), dtype=torch.int64, device=rows.device), _offset(codewords, price)
-    for tile in _tiles(rows, len(codewords)):
-        codes[tile] = _scores(rows[tile], codewords, offset).argmin(dim=1)
-    return codes
-
-
-def sum_by_code(rows: Tensor, codes: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Sums float64 [K, d] and counts int64 [K] of the rows of each code."""
-    sums = torch.zeros(size, rows.shape[1], dtype=torch.float64, device=rows.device)
-    add = _add_in_order if rows.device.type == "cpu" else _add_by_product
-    for tile in _tiles(rows, size):
-        add(sums, codes[tile], rows[tile].double())
-    return sums, torch.bincount(codes, minlength=size)
-
-
-def _add_in_order(sums: Tensor, codes: Tensor, rows: Tensor) -> None:
-    """Row after row, as the CPU does it."""
-    sums.index_add_(0, codes, rows)
-
-
-def _add_by_product(sums: Tensor, codes: Tensor, rows: Tensor) -> None:
-    """As a product with the one-hot codes: on a GPU the order of index_add_ changes from run to run."""
-    one_hot = torch.zeros(len(rows), len(sums), dtype=rows.dtype, device=rows.device)
-    sums.addmm_(one_hot.scatter_(1, codes[:, None], 1.0).T, rows)
 
 
 def standardize(rows: Tensor) -> tuple[Tensor, float]:
     """Centre and scale float32 [n, d] in place; returns what undoes it, float32 [d] and a power of two."""
     total = torch.zeros(rows.shape[1], dtype=torch.float64, device=rows.device)
-    for tile in _tiles(rows, 1):
+    for tile in tiles(rows, 1):
         total += rows[tile].sum(dim=0, dtype=torch.float64)
     shift = (total / len(rows)).float()
     rows -= shift
@@ -313,19 +191,3 @@ def standardize(rows: Tensor) -> tuple[Tensor, float]:
     scale = 2.0 ** frexp(float(torch.maximum(-low, high)))[1]
     rows /= scale
     return shift, scale
-
-
-def _tiles(rows: Tensor, size: int) -> Iterator[slice]:
-    """Blocks of rows [n, d] small enough that neither their copy nor their scores against K codes are large."""
-    return row_blocks(len(rows), max(rows.shape[1], size), _TILE_ELEMENTS)
-
-
-def _offset(codewords: Tensor, price: Tensor | None = None) -> Tensor:
-    """||c_k||^2 + b_k, float32 [K]."""
-    square = codewords.double().square().sum(dim=1)
-    return (square if price is None else square + price.to(square.device)).float()
-
-
-def _scores(rows: Tensor, codewords: Tensor, offset: Tensor) -> Tensor:
-    """||c_k||^2 + b_k - 2 r.c_k, float32 [n, K]: the cost without the row's own ||r||^2."""
-    return torch.addmm(offset, rows, codewords.T, alpha=-2)

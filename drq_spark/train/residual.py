@@ -29,7 +29,9 @@ from drq_spark.train.beam import Layer, refine
 from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.figures import sample_figures
-from drq_spark.train.kmeans import Balance, fit_codebook, require_rows, standardize, sum_by_code
+from drq_spark.train.kmeans import fit_codebook, require_rows, standardize
+from drq_spark.train.nearest import sum_by_code
+from drq_spark.train.prices import Balance
 from drq_spark.train.runtime import choose_device, random_stream
 from drq_spark.train.tables import decode_tables
 

@@ -28,7 +28,7 @@ from drq_spark.train.bottleneck import (
     straight_through,
 )
 from drq_spark.train.end_to_end import EndToEndTrainer
-from drq_spark.train.kmeans import sum_by_code
+from drq_spark.train.nearest import sum_by_code
 
 
 class RqpVaeTrainer(EndToEndTrainer):

@@ -18,7 +18,7 @@ from drq_spark.config import KMeans
 from drq_spark.measure.formulas import perplexity
 from drq_spark.train import beam
 from drq_spark.train.beam import Layer, beam_codes, refine, rounds_of
-from drq_spark.train.kmeans import Balance
+from drq_spark.train.prices import Balance
 
 I32 = NDArray[np.int32]
 CATALOGUE = Path(drq_spark.__file__).parent / "data" / "packages_5k"

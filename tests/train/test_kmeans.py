@@ -1,8 +1,7 @@
-"""One level of k-means against a slow, obvious reference, and the cases that break plain Lloyd iterations."""
+"""One level of k-means: the cases that break plain Lloyd iterations, and what its dial does."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -10,7 +9,9 @@ from torch import Tensor
 from drq_spark.config import KMeans
 from drq_spark.errors import InputRefused
 from drq_spark.train import kmeans
-from drq_spark.train.kmeans import Balance, Codebook, assign, fit_codebook, next_price, soft_use, sum_by_code
+from drq_spark.train.kmeans import Codebook, fit_codebook
+from drq_spark.train.nearest import assign, sum_by_code
+from drq_spark.train.prices import Balance
 
 
 def fit(rows: Tensor, size: int, seed: int = 0, **settings: float) -> Tensor:
@@ -23,11 +24,6 @@ def fitted(rows: Tensor, size: int, balance: Balance, seed: int = 0, **settings:
     return fit_codebook(rows.clone(), size, kmeans_settings, generator, lambda done, total: None, balance)
 
 
-def whole_numbers(rows: int, dim: int, seed: int = 0, high: int = 4) -> Tensor:
-    """Small integers: float32 scores and sums of them are exact, so ties are true ties."""
-    return torch.randint(-high, high + 1, (rows, dim), generator=torch.Generator().manual_seed(seed)).float()
-
-
 def blobs(counts: list[int], spread: float, seed: int = 0) -> Tensor:
     """Gaussian blobs of these sizes around far corners in eight dimensions."""
     generator = torch.Generator().manual_seed(seed)
@@ -36,61 +32,8 @@ def blobs(counts: list[int], spread: float, seed: int = 0) -> Tensor:
     return rows + spread * torch.randn(rows.shape, generator=generator)
 
 
-def slow_codes(rows: Tensor, codewords: Tensor, price: Tensor) -> list[int]:
-    codes = []
-    for row in rows.double().numpy():
-        costs = [((row - c) ** 2).sum() + float(b) for c, b in zip(codewords.double().numpy(), price, strict=True)]
-        codes.append(min(range(len(costs)), key=lambda k: (costs[k], k)))
-    return codes
-
-
 def error(rows: Tensor, codewords: Tensor) -> float:
     return float((rows - codewords[assign(rows, codewords)]).square().sum())
-
-
-@pytest.mark.parametrize("tile", [1, 64, 2**20])
-def test_assignment_equals_the_slow_one(monkeypatch: pytest.MonkeyPatch, tile: int) -> None:
-    monkeypatch.setattr(kmeans, "_TILE_ELEMENTS", tile)
-    rows, codewords = whole_numbers(300, 3), whole_numbers(20, 3, seed=1)
-    assert assign(rows, codewords).tolist() == slow_codes(rows, codewords, torch.zeros(20))
-    price = torch.arange(20, dtype=torch.float64) - 10
-    assert assign(rows, codewords, price).tolist() == slow_codes(rows, codewords, price)
-
-
-@pytest.mark.parametrize("tile", [1, 64, 2**20])
-def test_soft_use_equals_the_slow_one(monkeypatch: pytest.MonkeyPatch, tile: int) -> None:
-    monkeypatch.setattr(kmeans, "_TILE_ELEMENTS", tile)
-    rows, codewords, price = whole_numbers(200, 3), whole_numbers(9, 3, seed=1), torch.arange(9, dtype=torch.float64)
-    expected = np.zeros(9)
-    for row in rows.double().numpy():
-        cost = np.square(row - codewords.double().numpy()).sum(axis=1) + price.numpy()
-        weight = np.exp(-(cost - cost.min()) / 2.5)
-        expected += weight / weight.sum()
-    assert soft_use(rows, codewords, price, 2.5).numpy() == pytest.approx(expected * 9 / 200, rel=1e-5)
-
-
-@pytest.mark.parametrize("add", [kmeans._add_in_order, kmeans._add_by_product])
-def test_sums_equal_the_slow_ones(monkeypatch: pytest.MonkeyPatch, add: object) -> None:
-    """Both ways to add, the CPU's and the GPU's, in tiles of 5 rows."""
-    monkeypatch.setattr(kmeans, "_add_in_order", add)
-    monkeypatch.setattr(kmeans, "_TILE_ELEMENTS", 50)
-    rows, codes = (
-        whole_numbers(333, 4, high=1000),
-        torch.randint(10, (333,), generator=torch.Generator().manual_seed(2)),
-    )
-    sums, counts = sum_by_code(rows, codes, 11)
-    for k in range(11):
-        mine = [row for row, code in zip(rows.tolist(), codes.tolist(), strict=True) if code == k]
-        assert counts[k] == len(mine)
-        assert sums[k].tolist() == [sum(row[i] for row in mine) for i in range(4)]
-    assert sums.dtype == torch.float64
-
-
-def test_means_are_taken_in_float64() -> None:
-    """16,777,216 + 1 + 1 is 16,777,218; adding in float32 would lose both ones."""
-    rows = torch.tensor([[2.0**24], [1.0], [1.0]])
-    sums, _ = sum_by_code(rows, torch.zeros(3, dtype=torch.int64), 2)
-    assert sums[0, 0] == 2**24 + 2
 
 
 def test_well_separated_blobs_are_found() -> None:
@@ -167,12 +110,6 @@ def test_codes_of_a_codebook_are_those_of_its_prices() -> None:
     assert not torch.equal(book.codes, assign(rows, book.codewords))
 
 
-def test_few_rows_a_code_weigh_prices_more() -> None:
-    balance = Balance(0.5)
-    assert [balance.weight(rows) for rows in (4, 16, 1e12)] == pytest.approx([5, 2, 1])
-    assert (Balance(0.0).weight(8), Balance(1.0).weight(8)) == (0.0, float("inf"))
-
-
 def test_more_of_the_dial_is_more_even_where_a_few_rows_are_long() -> None:
     """Lengths over orders of magnitude, as of embeddings that grow with popularity; the mean gap would be theirs."""
     generator = torch.Generator().manual_seed(4)
@@ -204,15 +141,6 @@ def test_balance_by_exposure_evens_out_exposure() -> None:
 def test_use_of_nothing_is_balanced_like_none() -> None:
     rows = skewed(300)
     assert torch.isfinite(fitted(rows, 8, Balance(0.6, torch.zeros(300, dtype=torch.float64))).codewords).all()
-
-
-def test_the_price_step_ends_where_theory_says() -> None:
-    """b = w ln s up to a constant, at the temperature and the use that it has then."""
-    price, use = torch.zeros(4, dtype=torch.float64), torch.tensor([0.1, 0.5, 1.4, 2.0], dtype=torch.float64)
-    for _ in range(500):
-        price = next_price(price, use, 3.0, 0.5)
-    expected = 3.0 * (use + 1e-3).log()
-    assert torch.allclose(price, expected - expected.mean())
 
 
 def test_result_ends_in_plain_iterations() -> None:

@@ -1,0 +1,60 @@
+"""Rows against codewords, in tiles: the cheapest code of each row, and what the rows of each code sum to.
+
+Scores are float32 GEMM tiles, sums of rows are float64, and no sum depends on the order of atomics: the same rows,
+device and threads give the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from drq_spark.train.blocks import row_blocks
+
+_TILE_ELEMENTS = 2**20  # scores, or numbers of a tile of rows, handled at a time
+
+
+def assign(rows: Tensor, codewords: Tensor, price: Tensor | None = None) -> Tensor:
+    """argmin_k ||r - c_k||^2 + b_k: float32 [n, d], [K, d] -> int64 [n]."""
+    codes, added = torch.empty(len(rows), dtype=torch.int64, device=rows.device), offset(codewords, price)
+    for tile in tiles(rows, len(codewords)):
+        codes[tile] = scores(rows[tile], codewords, added).argmin(dim=1)
+    return codes
+
+
+def sum_by_code(rows: Tensor, codes: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Sums float64 [K, d] and counts int64 [K] of the rows of each code."""
+    sums = torch.zeros(size, rows.shape[1], dtype=torch.float64, device=rows.device)
+    add = _add_in_order if rows.device.type == "cpu" else _add_by_product
+    for tile in tiles(rows, size):
+        add(sums, codes[tile], rows[tile].double())
+    return sums, torch.bincount(codes, minlength=size)
+
+
+def _add_in_order(sums: Tensor, codes: Tensor, rows: Tensor) -> None:
+    """Row after row, as the CPU does it."""
+    sums.index_add_(0, codes, rows)
+
+
+def _add_by_product(sums: Tensor, codes: Tensor, rows: Tensor) -> None:
+    """As a product with the one-hot codes: on a GPU the order of index_add_ changes from run to run."""
+    one_hot = torch.zeros(len(rows), len(sums), dtype=rows.dtype, device=rows.device)
+    sums.addmm_(one_hot.scatter_(1, codes[:, None], 1.0).T, rows)
+
+
+def tiles(rows: Tensor, size: int) -> Iterator[slice]:
+    """Blocks of rows [n, d] small enough that neither their copy nor their scores against K codes are large."""
+    return row_blocks(len(rows), max(rows.shape[1], size), _TILE_ELEMENTS)
+
+
+def offset(codewords: Tensor, price: Tensor | None = None) -> Tensor:
+    """||c_k||^2 + b_k, float32 [K]."""
+    square = codewords.double().square().sum(dim=1)
+    return (square if price is None else square + price.to(square.device)).float()
+
+
+def scores(rows: Tensor, codewords: Tensor, added: Tensor) -> Tensor:
+    """||c_k||^2 + b_k - 2 r.c_k, float32 [n, K]: the cost without the row's own ||r||^2."""
+    return torch.addmm(added, rows, codewords.T, alpha=-2)

@@ -1,0 +1,38 @@
+"""The price step, the use it looks at and its weight, against what theory says and a slow reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from train.exact import whole_numbers
+
+from drq_spark.train import nearest
+from drq_spark.train.prices import Balance, next_price, soft_use
+
+
+@pytest.mark.parametrize("tile", [1, 64, 2**20])
+def test_soft_use_equals_the_slow_one(monkeypatch: pytest.MonkeyPatch, tile: int) -> None:
+    monkeypatch.setattr(nearest, "_TILE_ELEMENTS", tile)
+    rows, codewords, price = whole_numbers(200, 3), whole_numbers(9, 3, seed=1), torch.arange(9, dtype=torch.float64)
+    expected = np.zeros(9)
+    for row in rows.double().numpy():
+        cost = np.square(row - codewords.double().numpy()).sum(axis=1) + price.numpy()
+        weight = np.exp(-(cost - cost.min()) / 2.5)
+        expected += weight / weight.sum()
+    assert soft_use(rows, codewords, price, 2.5).numpy() == pytest.approx(expected * 9 / 200, rel=1e-5)
+
+
+def test_few_rows_a_code_weigh_prices_more() -> None:
+    balance = Balance(0.5)
+    assert [balance.weight(rows) for rows in (4, 16, 1e12)] == pytest.approx([5, 2, 1])
+    assert (Balance(0.0).weight(8), Balance(1.0).weight(8)) == (0.0, float("inf"))
+
+
+def test_the_price_step_ends_where_theory_says() -> None:
+    """b = w ln s up to a constant, at the temperature and the use that it has then."""
+    price, use = torch.zeros(4, dtype=torch.float64), torch.tensor([0.1, 0.5, 1.4, 2.0], dtype=torch.float64)
+    for _ in range(500):
+        price = next_price(price, use, 3.0, 0.5)
+    expected = 3.0 * (use + 1e-3).log()
+    assert torch.allclose(price, expected - expected.mean())
