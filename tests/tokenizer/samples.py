@@ -81,3 +81,14 @@ def behaving(dim: int = 4, sizes: tuple[int, ...] = (8, 5, 4), **other: Any) -> 
 
 def rows(n: int, dim: int = 6) -> np.ndarray:
     return pattern(n, dim, start=5000, step=6101)
+
+
+FORMS = [
+    plain(),
+    plain(normalize="l2"),
+    full(),
+    full(prices=None, tables=None),
+    full(encoder=None, decoder=None, dim=3),
+    behaving(),
+    plain(beam=4),
+]
