@@ -201,7 +201,7 @@ def train(run: Run) -> None:
 
     Raises:
         ConfigError: the run has no sample.
-        TrainingFailed: the fit diverged or collapsed.
+        TrainingFailed: the fit diverged, or a VAE tells its items no longer apart.
     """
     _refuse_published(run)
     with run.step("train"):

@@ -116,7 +116,7 @@ class _Refinement:
 
     @property
     def _plain_rounds(self) -> int:
-        return self.rounds // _PLAIN_SHARE if self.noise > 0 else self.rounds
+        return max(1, self.rounds // _PLAIN_SHARE) if self.noise > 0 else self.rounds
 
     @property
     def _total(self) -> int:
@@ -228,7 +228,7 @@ def _priced(
         weighed = residual if layer.weight is None else residual * layer.weight
         words = layer.codewords if layer.weight is None else layer.codewords * layer.weight
         weight = balance.weight(items / len(words))
-        price = Prices(weighed, len(words), weight, use, generator).step(words, layer.price, weight, _TEMPERATURE)
+        price = Prices(weighed, len(words), use, generator).step(words, layer.price, weight, _TEMPERATURE)
         residual = residual - layer.codewords[torch.from_numpy(code).long().to(rows.device)]
         priced.append(replace(layer, price=price))
     return priced

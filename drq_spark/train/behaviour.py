@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from drq_spark.config import Behaviour, Config
-from drq_spark.errors import ConfigError, InputRefused
+from drq_spark.errors import InputRefused
 from drq_spark.progress import Progress
 from drq_spark.tokenizer.network import ResidualMLP
 from drq_spark.train.behaviour_figures import held_out_auc
@@ -59,31 +59,29 @@ class BehaviourModel:
         return vectors
 
 
-def require_behaviour(data: TrainingData, name: str, instead: str) -> TrainingPairs:
-    """The pairs that a tokenizer `name` learns from.
+def require_pairs(behaviour: TrainingPairs, name: str, instead: str) -> None:
+    """Refuse behaviour that a tokenizer `name` cannot learn from; `instead`: what to do without.
 
     Raises:
-        ConfigError: the run has no events; `instead` does without.
-        InputRefused: no pair to learn from.
+        InputRefused: no pair.
     """
-    if data.behaviour is None:
-        raise ConfigError(f"{name} learns from behaviour: give --events, or use {instead}")
-    if not len(data.behaviour.pairs):
+    if not len(behaviour.pairs):
         raise InputRefused(
             f"{name} learns from items that follow one another, and no such pair is left beside held-out users and "
-            f"items: check events.user, events.item, events.order and events.holdout, or use {instead}"
+            f"items: check events.user, events.item, events.order and events.holdout, or {instead}"
         )
-    return data.behaviour
 
 
 def train_behaviour(data: TrainingData, config: Config, progress: Progress) -> BehaviourModel:
     """Train on the pairs of the users and items that training may see.
 
     Raises:
-        ConfigError, InputRefused: see `require_behaviour`.
+        InputRefused: no pair to learn from.
         TrainingFailed: the loss is not finite.
     """
-    behaviour = require_behaviour(data, "drq", "rq_kmeans")
+    behaviour = data.behaviour
+    assert behaviour is not None  # else `drq` is the content-only form
+    require_pairs(behaviour, "drq", "leave --events out")
     run = _Run(behaviour, Coordinates.of(data.fit), config)
     losses: list[float] = []
     for _ in range(run.steps):

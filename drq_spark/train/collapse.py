@@ -11,6 +11,7 @@ from drq_spark.train.figures import LevelFigures
 
 _LEAST_USED = 0.5  # share of the codes that the rows could use; below it a level has collapsed
 _LEAST_EVEN = 0.25  # the same of its perplexity
+_ROWS_PER_CODE = 16  # that tell whether there are as many different rows as codes
 _NOTHING_LEFT = 1e-4  # of the variance: a level that finds no more has nothing to tell apart
 
 
@@ -21,12 +22,13 @@ def collapse_warnings(
 
     Args:
         levels: figures on the rows that were fitted. sizes: K of each level.
-        rows: float32 [n, D], those rows: as few different ones as there are codes in use are no collapse.
+        rows: float32 [n, D], those rows in random order: as few different ones as there are codes in use are no
+            collapse.
         remedy: what to do, appended.
     """
     if all(level.used >= _LEAST_USED and level.perplexity >= _LEAST_EVEN for level in levels):
         return []
-    distinct = len(np.unique(rows, axis=0))
+    distinct = len(np.unique(rows[: _ROWS_PER_CODE * max(sizes)], axis=0))
     before = [1.0, *(level.relative_mse for level in levels)]
     return [
         f"level {index + 1} uses {round(level.used * size)} of {size} codes, no better than "

@@ -71,5 +71,5 @@ class Trainer(Protocol):
         """Train; the returned tokenizer's `training` holds per-level figures on both parts (settings: the driver).
 
         Raises:
-            TrainingFailed: the fit diverged or collapsed.
+            TrainingFailed: the fit diverged, or a VAE tells its items no longer apart.
         """

@@ -1,6 +1,7 @@
 """Learning from pairs: symmetric in-batch InfoNCE and the batches of pairs it is fed with.
 
-    loss = -1/2n sum_i [ln softmax_j(s_ij)_i + ln softmax_j(s_ji)_i],  s_ij = <a_i, b_j> / temperature - c ln q(b_j)
+    loss = -1/2n sum_i [ln softmax_j(s_ij)_i + ln softmax_j(t_ij)_i]
+    s_ij = <a_i, b_j> / temperature - c ln q(b_j),  t_ij = <b_i, a_j> / temperature - c ln q(a_j)
 
 (van den Oord et al. 2018, both directions as in Radford et al. 2021). The others of a batch are the negatives, so an
 item is one as often as it is popular, and s learns ln p(b | a) / q(b). c ln q undoes a share c of that (logQ

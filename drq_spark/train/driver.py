@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.config import Config
-from drq_spark.errors import ConfigError
+from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.progress import Progress, silent
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
@@ -49,7 +49,7 @@ def train_tokenizer(sample: Sample, config: Config, progress: Progress = silent)
     Raises:
         ConfigError: the name is unknown, or training needs more memory than `train.max_memory_gb`.
         SetupError: torch is missing, or `train.device` asks for a GPU that is not there.
-        InputRefused: fewer items than codes.
+        InputRefused: fewer items than codes, or an embedding is not finite.
         TrainingFailed: the fit diverged, or its decoder memorises.
     """
     return fit_tokenizer(split(sample, config), config, progress)
@@ -107,6 +107,7 @@ def split(sample: Sample, config: Config) -> TrainingData:
     The held-out items are those with the lowest keys, so an item is on the same side among the items and in the pairs.
 
     Raises:
+        InputRefused: an embedding is not finite.
         ValueError: behaviour without split keys.
     """
     order = _split_order(sample, config.seed)
@@ -143,7 +144,10 @@ def _split_pairs(sample: Sample, held_out: NDArray[np.int64], config: Config) ->
 def _prepared(x: F32, order: NDArray[np.int64], config: Config) -> F32:
     prepared = np.empty(x.shape, np.float32)
     for block in row_blocks(*x.shape):
-        prepared[block] = normalized(x[order[block]], config.items.normalize)
+        rows = x[order[block]]
+        if not np.isfinite(rows).all():
+            raise InputRefused("training takes finite embeddings, and some hold NaN or infinity: leave them out")
+        prepared[block] = normalized(rows, config.items.normalize)
     return prepared
 
 

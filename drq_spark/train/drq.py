@@ -15,6 +15,7 @@ content), so the sum of a SID's table rows carries it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -47,6 +48,10 @@ _BUDGET_ROWS_PER_CODE = 32
 _BUDGET_ROUNDS = 16  # of the beam: more lower every error alike
 _BUDGET_HELD_OUT = 0.25
 _LEAST_JUDGED = 100  # items; the error of fewer is chance
+_TOO_FEW = (
+    f"fewer than {_LEAST_JUDGED} items could judge what behaviour costs, so codes and tables follow the content alone: "
+    "bring more items, or lower tokenizer.codes"
+)
 
 
 class DrqTrainer:
@@ -69,7 +74,8 @@ class DrqTrainer:
         latents = latents_of(encoder, data.prepared)
         chosen = _budget(data, latents, encoder, config, progress)
         described = {"behaviour": model.figures, "fidelity_budget": asdict(chosen)}
-        fitted = _fit(data, latents, encoder, chosen.code_weight, config, progress, described)
+        warnings = [] if config.train.drq.fidelity_slack == 0 or chosen.scales else [_TOO_FEW]
+        fitted = _fit(data, latents, encoder, chosen.code_weight, config, progress, described, warnings)
         readout = _readout(fitted, data.fit, data.behaviour)
         learned = readout.learned(chosen.table_weight, config, partial(progress, "decode tables"))
         auc = _sid_auc(learned, readout.pair_codes, data.behaviour, config)
@@ -113,7 +119,8 @@ def _fit(
     scale: float,
     config: Config,
     progress: Progress,
-    described: dict[str, Any],
+    described: dict[str, Any] | None = None,
+    warnings: Sequence[str] = (),
 ) -> Fitted:
     return quantized(
         "drq",
@@ -125,6 +132,7 @@ def _fit(
         decoder=ContentDecoder(encoder.shift, encoder.width_out),
         weights=level_weights(encoder, scale, config),
         described=described,
+        warnings=warnings,
     )
 
 
@@ -157,13 +165,13 @@ def _budget(data: TrainingData, latents: F32, encoder: BehaviourEncoder, config:
     rows = latents[data.held_out_rows : data.held_out_rows + len(part.prepared)]
     mean, errors, brief = part.fit.mean(axis=0, dtype=np.float64), [], _brief(config)
     for done, scale in enumerate(_SCALES):
-        fitted = _fit(part, rows, encoder, scale, brief, silent, {})
+        fitted = _fit(part, rows, encoder, scale, brief, silent)
         errors.append(reconstruction_error(fitted.tokenizer, part.held_out, mean))
         progress("behaviour weight", done + 1, len(_SCALES) + 1, scale=scale, held_out_relative_mse=errors[-1])
     slope, base = np.polyfit(_SCALES, errors, 1).tolist()
     allowed = slack * _SLACK_OF_CODES * base
     scale = min(max(allowed / slope, 0.0), max(_SCALES)) if slope > 0 else max(_SCALES)
-    fitted = _fit(part, rows, encoder, scale, brief, silent, {})
+    fitted = _fit(part, rows, encoder, scale, brief, silent)
     readout = _readout(fitted, part.fit, data.behaviour)
     weight, tables = chosen_weight(readout, part.held_out, slack * (1 - _SLACK_OF_CODES), config)
     progress("behaviour weight", len(_SCALES) + 1, len(_SCALES) + 1, scale=scale, tables=weight)

@@ -16,9 +16,10 @@ from typing import Any
 from torch import Tensor
 
 from drq_spark.config import Config
+from drq_spark.errors import ConfigError
 from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.train.behaviour import require_behaviour
+from drq_spark.train.behaviour import require_pairs
 from drq_spark.train.behaviour_figures import held_out_auc
 from drq_spark.train.contract import TrainingData, TrainingPairs
 from drq_spark.train.contrastive import PAIRS_STREAM, PairLoss
@@ -45,9 +46,11 @@ class DrqVaeClTrainer:
         Raises:
             ConfigError: no events. InputRefused: fewer rows than codes, or no pairs.
         """
-        behaviour = require_behaviour(data, "drq_vae_cl", "drq_vae")
+        if data.behaviour is None:
+            raise ConfigError("drq_vae_cl learns from behaviour: give --events, or use drq_vae")
+        require_pairs(data.behaviour, "drq_vae_cl", "use drq_vae")
         require_rows(len(data.fit), config.tokenizer.codebook_sizes)
-        vae, described = _trained(data, behaviour, config, progress)
+        vae, described = _trained(data, data.behaviour, config, progress)
         return quantized_vae("drq_vae_cl", vae, data, config, progress, described)
 
 

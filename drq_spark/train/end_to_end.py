@@ -202,8 +202,11 @@ class _Run:
         """At PCA, with the books that the trainer starts from."""
         latent_dim = min(self.settings.latent_dim, self.fit.shape[1])
         model = _Model(self.coordinates.axes[:latent_dim], self.settings.hidden, self.generator).to(self.device)
-        rows = self._moved(self.fit[: START_ROWS_PER_CODE * max(self.sizes)])
-        model.bottleneck = self.trainer.bottleneck(model.encoder(rows), config, self.generator, self.progress)
+        rows = self.fit[: START_ROWS_PER_CODE * max(self.sizes)]
+        latents = torch.empty(len(rows), latent_dim, device=self.device)
+        for block in row_blocks(len(rows), max(rows.shape[1], self.settings.hidden)):
+            latents[block] = model.encoder(self._moved(rows[block]))
+        model.bottleneck = self.trainer.bottleneck(latents, config, self.generator, self.progress)
         return model.to(self.device)
 
     def _moved(self, x: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ class _Fit:
     ) -> None:
         self.rows, self.settings, self.generator, self.step = rows, settings, generator, step
         self.balance = balance
-        self.prices = Prices(rows, size, balance.weight(len(rows) / size), balance.use, generator)
+        self.prices, self.kept = Prices(rows, size, balance.use, generator), balance.weight(len(rows) / size)
         self.total = settings.start_iterations + settings.balance_iterations + settings.final_iterations
 
     def run(self, codewords: Tensor) -> Codebook:
@@ -100,7 +100,7 @@ class _Fit:
             self.step(done + 1, self.total)
         codewords, price = self._balance(codewords)
         if self.balance.dial > 0:
-            price = self.prices.settle(codewords, price, self.settings.final_iterations)
+            price = self.prices.settle(codewords, price, self.kept, self.settings.final_iterations)
             self.step(self.total, self.total)
         else:
             codewords, price = self._settle(codewords), torch.zeros_like(price)
@@ -108,7 +108,7 @@ class _Fit:
 
     def _balance(self, codewords: Tensor) -> tuple[Tensor, Tensor]:
         """Priced iterations: the temperature falls geometrically, the weight of the prices linearly to what is kept."""
-        count, kept = self.settings.balance_iterations, self.prices.weight
+        count, kept = self.settings.balance_iterations, self.kept
         price = torch.zeros(len(codewords), dtype=torch.float64)
         for done in range(count):
             falling = max(self.settings.start_price - kept, 0.0) * (1 - done / count)

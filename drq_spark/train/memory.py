@@ -10,11 +10,12 @@ START_ROWS_PER_CODE = 64  # rows that the books of an end-to-end tokenizer start
 _FLOAT32, _FLOAT64 = 4, 8
 _PAIR = 16  # two int64
 _TILES = 120 * 2**20  # blocks and tiles in work at a time; measured, does not grow with the sample
-_ROW_OVERHEAD = 40  # per row and level: codes, and the sparse matrix of the refit
+_ROW_AND_LEVEL = 24  # codes, and the one-hot matrix of the refit
+_ROW_AND_PAIR = 12  # of levels: their sparse counts, at most
 
 
 def prepared_bytes(rows: int, dim: int) -> int:
-    """The prepared copy of the sample that `train_tokenizer` makes, split in two parts."""
+    """The prepared copy of the sample that `train_tokenizer` makes."""
     return rows * dim * _FLOAT32
 
 
@@ -38,7 +39,12 @@ def books_bytes(rows: int, dim: int, config: Config) -> int:
     """
     sizes = config.tokenizer.codebook_sizes
     books = sum(sizes) * dim * (5 * _FLOAT32 + 4 * _FLOAT64)
-    return rows * (dim * _FLOAT32 + len(sizes) * _ROW_OVERHEAD) + books + _TILES
+    return rows * dim * _FLOAT32 + _codes_bytes(rows, len(sizes)) + books + _TILES
+
+
+def _codes_bytes(rows: int, levels: int) -> int:
+    """Codes of the rows, and what the joint solution of the tables counts of them."""
+    return rows * (levels * _ROW_AND_LEVEL + levels * (levels - 1) * _ROW_AND_PAIR)
 
 
 def vae_bytes(dim: int, config: Config) -> int:
@@ -55,9 +61,9 @@ def end_to_end_bytes(rows: int, dim: int, codebook_sizes: Sequence[int], setting
     latent_dim = min(settings.latent_dim, dim)
     weights = 2 * dim * latent_dim + 2 * settings.hidden * (dim + latent_dim) + sum(codebook_sizes) * latent_dim
     batch = 6 * dim + 6 * settings.hidden + 4 * len(codebook_sizes) * latent_dim + 2 * sum(codebook_sizes)
-    start = 2 * START_ROWS_PER_CODE * max(codebook_sizes) * latent_dim
+    start = 3 * min(rows, START_ROWS_PER_CODE * max(codebook_sizes)) * latent_dim  # latents, residual, what is fitted
     work = _FLOAT32 * (6 * weights + settings.batch_size * batch + start) + 3 * dim * dim * _FLOAT64 + _TILES
-    return prepared_bytes(rows, dim + latent_dim) + rows * len(codebook_sizes) * _ROW_OVERHEAD + work
+    return prepared_bytes(rows, dim + latent_dim) + _codes_bytes(rows, len(codebook_sizes)) + work
 
 
 def pair_batch_bytes(dim: int, config: Config) -> int:

@@ -55,20 +55,20 @@ UNBALANCED = Balance()
 class Prices:
     """Learns the prices of codewords from evenly spread rows: more than 64 a code do not change them."""
 
-    def __init__(self, rows: Tensor, size: int, weight: float, use: Tensor | None, generator: torch.Generator) -> None:
-        """Of K = `size` codewords and rows float32 [n, d]; `weight`: w in units of price. `use`: as in `Balance`."""
+    def __init__(self, rows: Tensor, size: int, use: Tensor | None, generator: torch.Generator) -> None:
+        """Of K = `size` codewords and rows float32 [n, d]; `use`: as in `Balance`."""
         stride = max(1, len(rows) // (SOFT_ROWS_PER_CODE * size))
         self.rows, self.use = rows[::stride], None if use is None else use[::stride]
-        self.weight, self.generator = weight, generator
+        self.generator = generator
 
-    def settle(self, codewords: Tensor, price: Tensor, steps: int) -> Tensor:
+    def settle(self, codewords: Tensor, price: Tensor, weight: float, steps: int) -> Tensor:
         """Prices float64 [K] of finished codewords, after steps at the temperature that iterations end with."""
         for _ in range(steps):
-            price = self.step(codewords, price, self.weight, LAST_TEMPERATURE)
+            price = self.step(codewords, price, weight, LAST_TEMPERATURE)
         return price
 
     def step(self, codewords: Tensor, price: Tensor, weight: float, temperature: float) -> Tensor:
-        """One step of unbalanced transport, float64 [K]; weight and temperature are in units of price."""
+        """One step of unbalanced transport, float64 [K]; weight w and temperature T are in units of price."""
         unit = self._unit(codewords, price)
         if unit <= 0 or weight <= 0:
             return torch.zeros_like(price)

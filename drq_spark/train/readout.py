@@ -76,10 +76,13 @@ class Readout:
             run.step()
             if (done + 1) % _TOLD_EVERY == 0 or done + 1 == run.steps:
                 step(done + 1, run.steps)
-        tables = run.tables()
+        tables, solved = run.tables(), self.tokenizer.tables or ()
+        for level, (table, kept) in enumerate(zip(tables, solved, strict=True)):
+            unused = np.bincount(self.codes[:, level], minlength=len(table)) == 0
+            table[unused] = kept[unused]  # nothing but the pull towards 0 has moved them
         if weight == 0:  # least squares stays the best for fidelity, and descent only comes near it
-            for table, solved in zip(tables, self.tokenizer.tables or (), strict=True):
-                table[:, : self.tokenizer.dim] = solved[:, : self.tokenizer.dim]
+            for table, kept in zip(tables, solved, strict=True):
+                table[:, : self.tokenizer.dim] = kept[:, : self.tokenizer.dim]
         return replace(self.tokenizer, tables=tables)
 
 

@@ -27,6 +27,7 @@ from drq_spark.tokenizer.model import effective_rms
 from drq_spark.tokenizer.network import Decoder, Encoder
 from drq_spark.train.beam import Layer, refine
 from drq_spark.train.blocks import row_blocks
+from drq_spark.train.collapse import collapse_warnings
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.figures import sample_figures
 from drq_spark.train.kmeans import fit_codebook, require_rows, standardize
@@ -39,6 +40,7 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 BOOKS_STREAM = 1  # purpose of the random numbers of this module, see `random_stream`
+_REMEDY = "raise tokenizer.balance, and leave out placeholder embeddings that many items share"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def quantized(
     decoder: Decoder | None = None,
     weights: Sequence[F32] | None = None,
     described: Mapping[str, Any] | None = None,
+    warnings: Sequence[str] = (),
 ) -> Fitted:
     """The tokenizer whose books are fitted to frozen latents.
 
@@ -78,7 +81,7 @@ def quantized(
         progress: told of every iteration, and of the figures of every level.
         encoder, decoder: what makes x of z and back, None for the identity.
         weights: one float32 [d] per level, None for ones.
-        described: what else goes into `Tokenizer.training`.
+        described: what else goes into `Tokenizer.training`. warnings: those that its `warnings` begin with.
 
     Raises:
         InputRefused: fewer rows than codes.
@@ -100,6 +103,7 @@ def quantized(
     figures = sample_figures(bare, latents, data.held_out_rows)
     for level in range(levels):
         progress(f"level {level + 1}", level + 1, levels, **figures.shown(level))
+    collapsed = collapse_warnings(figures.fit, bare.codebook_sizes, data.fit, _REMEDY)
     tokenizer = replace(
         bare,
         dim=data.prepared.shape[1],
@@ -107,7 +111,7 @@ def quantized(
         tables=decode_tables(fit, figures.codes, books.codebooks),
         encoder=encoder,
         decoder=decoder,
-        training={"levels": figures.described(), **(described or {})},
+        training={"levels": figures.described(), "warnings": [*warnings, *collapsed], **(described or {})},
     )
     return Fitted(tokenizer, figures.codes)
 
@@ -211,7 +215,7 @@ def _whole(
 
 def _row_use(data: TrainingData, config: Config) -> F64 | None:
     """What each fit row counts for in the use of codes."""
-    if config.tokenizer.balance_by == "items" or config.tokenizer.kept_balance == 0:
+    if config.tokenizer.balance_by == "items":
         return None
     if data.exposure is None:
         raise ConfigError(

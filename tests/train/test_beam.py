@@ -163,6 +163,15 @@ def test_rounds_with_prices_keep_the_use_even() -> None:
     assert all(priced > 2 * plain for priced, plain in zip(used(0.6), used(0.0), strict=True))
 
 
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_books_without_noise_stand_beside_the_shortest_refinement(rounds: int) -> None:
+    rows, start = matrix(500, 3, 1), books((8, 8), 3, 0)
+    astray = refined(rows, start, beam_rounds=rounds, beam_noise=1e4)
+    plain = refined(rows, start, beam_rounds=1, beam_noise=0.0)
+    # as in `rounds_of` the last noise is 0: what is left of a single noisy round is a plain one
+    assert relative_error(rows, astray) <= relative_error(rows, plain)
+
+
 def test_no_rounds_leave_the_books() -> None:
     start = books((5, 4), 4, 0)
     assert refined(matrix(50, 4, 0), start, beam_rounds=0) == start

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -223,7 +222,14 @@ def test_decode_depends_on_the_codes_alone(name: str, trained: dict[str, Tokeniz
     tokenizer = trained[name]
     codes = tokenizer.encode(clusters(50, seed=3)).codes
     assert np.allclose(tokenizer.decode(codes[::-1])[::-1], tokenizer.decode(codes), rtol=0, atol=1e-12)
-    assert np.array_equal(replace(tokenizer, training={}).decode(codes), tokenizer.decode(codes))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_refused(name: str, bad: float) -> None:
+    x = clusters(150)
+    x[70, 1] = bad
+    with pytest.raises(InputRefused, match="some hold NaN or infinity"):
+        train_tokenizer(sample_of(x), config_of(name))
 
 
 def test_progress_tells_every_level(name: str) -> None:

@@ -108,7 +108,9 @@ def test_no_slack_no_weight(data: TrainingData) -> None:
 def test_without_an_item_to_judge_by_nothing_is_spent(data: TrainingData) -> None:
     """As many items as codes: all of them are fitted."""
     few = replace(data, prepared=data.prepared[:32], held_out_rows=0)
-    budget = drq.DrqTrainer().fit(few, config(), silent).training["fidelity_budget"]
+    training = drq.DrqTrainer().fit(few, config(), silent).training
+    budget = training["fidelity_budget"]
+    assert training["warnings"][0].startswith("fewer than 100 items could judge what behaviour costs")
     assert (budget["code_weight"], budget["table_weight"], budget["scales"]) == (0.0, 0.0, [])
 
 
@@ -158,11 +160,21 @@ class TestReadout:
         """Without weight the content is descended for fidelity alone, whatever becomes of the behaviour part."""
         mean = readout.x.mean(axis=0, dtype=np.float64)
         before, after = (
-            reconstruction_error(one, readout.x, mean) for one in (readout.tokenizer, readout.learned(0, config()))
+            reconstruction_error(one, readout.x, mean) for one in (readout.tokenizer, readout.learned(1e-9, config()))
         )
         assert after < 1.002 * before
 
-    def test_no_slack_no_weight(self, readout: Readout, data: TrainingData) -> None:
-        weight, found = chosen_weight(readout, data.held_out, -0.5, config())
+    def test_rows_of_unused_codes_stay(self, readout: Readout) -> None:
+        solved = readout.tokenizer.tables
+        assert solved is not None
+        kept = readout.codes[:, 0] != 0
+        part = Readout(readout.tokenizer, readout.x[kept], readout.codes[kept], readout.pair_codes, readout.pairs)
+        tables = part.learned(0.01, config()).tables
+        assert tables is not None
+        assert np.array_equal(tables[0][0], solved[0][0])
+        assert not (tables[0][1:] == solved[0][1:]).all(axis=1).any()
+
+    def test_the_first_weight_that_is_too_dear_ends_the_search(self, readout: Readout, data: TrainingData) -> None:
+        weight, found = chosen_weight(readout, data.held_out, -0.5, config())  # every weight is
         assert weight == 0
-        assert found["weights"] == [0.0, 0.002]  # the first try that is too dear ends the search
+        assert found["weights"] == [0.0, 0.002]

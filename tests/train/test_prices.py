@@ -8,7 +8,7 @@ import torch
 from train.exact import whole_numbers
 
 from drq_spark.train import nearest
-from drq_spark.train.prices import Balance, next_price, soft_use
+from drq_spark.train.prices import Balance, Prices, next_price, soft_use
 
 
 @pytest.mark.parametrize("tile", [1, 64, 2**20])
@@ -36,3 +36,25 @@ def test_the_price_step_ends_where_theory_says() -> None:
         price = next_price(price, use, 3.0, 0.5)
     expected = 3.0 * (use + 1e-3).log()
     assert torch.allclose(price, expected - expected.mean())
+
+
+def test_the_unit_is_the_mean_of_exponential_gaps() -> None:
+    """Codewords 0 and 2: a row r has the gap |4 - 4r|; rows at 0.5 and 0.9 have 2 and 0.4, of geometric mean .894."""
+    codewords, no_price = torch.tensor([[0.0], [2.0]]), torch.zeros(2, dtype=torch.float64)
+    rows = torch.tensor([[0.5], [0.9]]).repeat(4096, 1)
+    unit = Prices(rows, 128, None, torch.Generator().manual_seed(0))._unit(codewords, no_price)
+    assert unit == pytest.approx(np.exp(np.euler_gamma) * np.sqrt(2 * 0.4), rel=0.05)  # 2048 rows are drawn
+    same = torch.tensor([[1.0], [1.0]])
+    assert Prices(rows, 2, None, torch.Generator())._unit(same, no_price) == 0
+
+
+def test_settled_prices_are_the_fixed_point() -> None:
+    """b = w ln s, with s the use under these prices."""
+    rows = torch.randn(4096, 2, generator=torch.Generator().manual_seed(1)).pow(3)
+    codewords = rows[:8].clone()
+    prices = Prices(rows, 8, None, torch.Generator().manual_seed(0))
+    weight, settled = 0.7, prices.settle(codewords, torch.zeros(8, dtype=torch.float64), 0.7, 400)
+    unit = prices._unit(codewords, settled)
+    expected = unit * weight * (soft_use(prices.rows, codewords, settled, 0.2 * unit) + 1e-3).log()
+    assert torch.allclose(settled, expected - expected.mean(), rtol=0.1, atol=0.1 * unit)
+    assert not torch.allclose(settled, torch.zeros(8, dtype=torch.float64), atol=0.3 * unit)

@@ -42,6 +42,16 @@ def trained(fit: F32, held_out: F32, weights: list[F32] | None = None, **options
     return quantized("test", given, given.prepared, config(**options), silent, weights=weights).tokenizer
 
 
+def test_a_level_that_collapses_is_named() -> None:
+    """Nearly all rows are nearly the same: one code has them, and the others tell the rest apart."""
+    even = rows(1000, 0)
+    fit = even.copy()
+    fit[:970] = 5 + 1e-4 * (fit[:970] - 5)
+    assert trained(even, rows(0, 1)).training["warnings"] == []
+    warning = trained(fit, rows(0, 1)).training["warnings"][0]
+    assert warning.startswith("level 1 uses 9 of 9 codes, no better than 1 codes used evenly: raise tokenizer.balance")
+
+
 def test_every_level_is_fitted_to_what_the_one_before_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     """k-means is given the residuals in standard coordinates: a shift of the first level, a power of two for all."""
     given: list[F32] = []
