@@ -134,10 +134,10 @@ def _plot_convergence(groups: dict[str, list[Row]], path: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     colours = iter(plt.colormaps["tab10"].colors)
     for name, rows in groups.items():
-        shown = {stage for row in rows for stage in row.get("curves") or ()}
-        colour = next(colours) if shown else None
-        for number, row in enumerate(rows):
-            for stage, curve in (row.get("curves") or {}).items():
+        trained = [row["curves"] for row in rows if row.get("curves")]
+        colour = next(colours) if trained else None
+        for number, curves in enumerate(trained):
+            for stage, curve in curves.items():
                 axis, key = (axes[1], "loss") if stage == "contrast" else (axes[0], "relative_mse")
                 label = f"{name}: {stage}" if number == 0 else None
                 axis.plot(curve["steps"], curve[key], color=colour, lw=1.2, label=label)
