@@ -80,8 +80,7 @@ class Readout:
         for level, (table, kept) in enumerate(zip(tables, solved, strict=True)):
             unused = np.bincount(self.codes[:, level], minlength=len(table)) == 0
             table[unused] = kept[unused]  # nothing but the pull towards 0 has moved them
-        if weight == 0:  # least squares stays the best for fidelity, and descent only comes near it
-            for table, kept in zip(tables, solved, strict=True):
+            if weight == 0:  # least squares stays the best for fidelity, and descent only comes near it
                 table[:, : self.tokenizer.dim] = kept[:, : self.tokenizer.dim]
         return replace(self.tokenizer, tables=tables)
 

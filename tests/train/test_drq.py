@@ -114,6 +114,11 @@ def test_without_an_item_to_judge_by_nothing_is_spent(data: TrainingData) -> Non
     assert (budget["code_weight"], budget["table_weight"], budget["scales"]) == (0.0, 0.0, [])
 
 
+def test_fits_that_are_only_compared_take_16_rounds_at_most() -> None:
+    rounds = [drq._brief(config(train__kmeans__beam_rounds=most)).train.kmeans.beam_rounds for most in (64, 3)]
+    assert rounds == [16, 3]
+
+
 def test_the_budget_is_read_off_the_line(tokenizer: Tokenizer) -> None:
     budget = tokenizer.training["fidelity_budget"]
     slope, base = np.polyfit(budget["scales"], budget["unseen_relative_mse"], 1)
