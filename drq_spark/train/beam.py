@@ -39,7 +39,7 @@ _TEMPERATURE = 0.5  # of the price step of a round, in units of price: hotter is
 _WIDTH = 2  # paths kept in all rounds but the last, at most: more do not help
 _ROWS = 16  # at least, of a round, for each codeword of all levels
 _PLAIN_SHARE = 4  # one round without noise for as many with it
-_ROUNDS_PER_ROW = 2.5  # of a codeword: more lower the error of few rows, at the cost of SIDs that are unique
+_ROUNDS_OF_ROWS = 0.27  # times the square of rows a codeword: more lower the error of few rows, but unique SIDs too
 _CODEWORDS = 200_000  # of all rounds together, about: what keeps K = 4096 affordable
 I32 = NDArray[np.int32]
 
@@ -81,7 +81,7 @@ def refine(
 
 def rounds_of(rows: int, words: int, settings: KMeans) -> int:
     """How many rounds refine `words` codewords of all levels on `rows`, those that end it aside; 0 leaves the books."""
-    few, large = int(_ROUNDS_PER_ROW * rows / words), _CODEWORDS // words
+    few, large = int(_ROUNDS_OF_ROWS * (rows / words) ** 2), _CODEWORDS // words
     return min(settings.beam_rounds, max(few, _PLAIN_SHARE), max(large, _PLAIN_SHARE))
 
 
