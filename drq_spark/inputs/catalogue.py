@@ -175,7 +175,7 @@ def _profile(df: DataFrame, config: Config) -> Profile:
         null_ids=null_ids,
         ids=sum(counted.values()),
         duplicates=rows - null_ids > sum(counted.values()),
-        dim=config.items.dim or _most_frequent_length(df, lengths - {None}, config),
+        dim=_dim(df, lengths - {None}, config),
         fingerprint=content_hash(parts, df.schema.simpleString()),
         key_histogram=counted,
     )
@@ -186,13 +186,28 @@ def _precedence() -> Column:
     return F.struct(F.col("length").isNull(), F.col("embedding_hash"), -F.coalesce("exposure", F.lit(0.0)))
 
 
-def _most_frequent_length(df: DataFrame, lengths: set[int], config: Config) -> int:
+def _dim(df: DataFrame, lengths: set[int], config: Config) -> int:
+    """D as configured, or the most frequent length; `lengths` are some that occur, the least and the greatest included.
+
+    Raises:
+        InputRefused: there are no embeddings, or none can have the configured length.
+    """
+    name, configured = config.items.embedding, config.items.dim
     if not lengths - {0}:
+        raise InputRefused(f"items table: embedding column {name!r} holds no embedding: all are NULL or empty")
+    if configured is None:
+        return _most_frequent_length(df, lengths)
+    if not min(lengths) <= configured <= max(lengths):
         raise InputRefused(
-            f"items table: embedding column {config.items.embedding!r} holds no embedding: all are NULL or empty"
+            f"items.dim is {configured}, but embeddings in column {name!r} have {min(lengths)} to {max(lengths)} "
+            "numbers: set items.dim to their length or leave it out"
         )
+    return configured
+
+
+def _most_frequent_length(df: DataFrame, lengths: set[int]) -> int:
     if len(lengths) == 1:
-        return lengths.pop()
+        return min(lengths)
     counts = df.where(F.col("embedding").isNotNull()).groupBy(_length(df).alias("length")).count()
     most = counts.where("length > 0").orderBy(F.desc("count"), F.desc("length")).first()
     assert most is not None  # some length is above 0

@@ -9,9 +9,9 @@ What the dial p of a codebook keeps is w = u (1 + 8 / m) p / (1 - p) with u the 
 is no price, 1 is w = infinity, prices that make the use uniform.
 
 u = exp(mean ln far) mean(gap / far), with gap that between the best and the second best cost and far the mean squared
-distance to these two codewords: the mean gap of rows of about one length. Of rows whose lengths differ by orders of magnitude the longest
-would make the plain mean, and prices of that size drive the many short ones in one flock from code to code; and a
-geometric mean of the gaps is made by the few rows half way between two codes.
+distance to these two codewords: the mean gap of rows of about one length. Of rows whose lengths differ by orders of
+magnitude the longest would make the plain mean, and prices of that size drive the many short ones in one flock from
+code to code; and a geometric mean of the gaps is made by the few rows half way between two codes.
 """
 
 from __future__ import annotations

@@ -191,6 +191,14 @@ class TestProfile:
         assert read_catalogue(spark, config(items)).profile.dim == DIM
         assert read_catalogue(spark, config(items, f"items.dim={DIM + 1}")).profile.dim == DIM + 1
 
+    @pytest.mark.parametrize("dim", [DIM - 1, DIM + 2])
+    def test_a_dimension_that_no_embedding_has_is_refused(self, spark, tmp_path, dim):
+        rows = plain(20, DIM).plus(["long"], clustered(1, DIM + 1).tolist())
+        with pytest.raises(
+            InputRefused, match=rf"items.dim is {dim}, but embeddings .* have {DIM} to {DIM + 1} numbers"
+        ):
+            read_catalogue(spark, config(write(rows, tmp_path / "items"), f"items.dim={dim}"))
+
     @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
     def test_an_exposure_that_is_no_weight_is_refused(self, spark, tmp_path, value):
         rows = plain(20, DIM, exposed=True).plus(["bad"], clustered(1, DIM).tolist(), exposure=value)
