@@ -25,6 +25,7 @@ from drq_spark.train.registry import trainer
 F32 = NDArray[np.float32]
 
 _SPLIT_STREAM = 0  # purpose of the permutation that splits the sample
+_LARGEST = 1e15  # number of an embedding: sums of thousands of squares of it, and of its inverse, are float32 numbers
 _SECTIONS: Mapping[str, set[str]] = {  # of `train`, that a tokenizer reads
     "drq": {"kmeans", "behaviour", "drq"},
     "rq_kmeans": {"kmeans"},
@@ -142,12 +143,18 @@ def _split_pairs(sample: Sample, held_out: NDArray[np.int64], config: Config) ->
 
 
 def _prepared(x: F32, order: NDArray[np.int64], config: Config) -> F32:
-    prepared = np.empty(x.shape, np.float32)
+    prepared, largest = np.empty(x.shape, np.float32), 0.0
     for block in row_blocks(*x.shape):
         rows = x[order[block]]
         if not np.isfinite(rows).all():
             raise InputRefused("training takes finite embeddings, and some hold NaN or infinity: leave them out")
         prepared[block] = normalized(rows, config.items.normalize)
+        largest = max(largest, float(np.abs(prepared[block]).max()))
+    if largest > 0 and not 1 / _LARGEST <= largest <= _LARGEST:
+        raise InputRefused(
+            f"the largest number of all embeddings is {largest:.3g}, and training squares them in float32: "
+            f"bring it between {1 / _LARGEST:g} and {_LARGEST:g}, or set items.normalize to l2"
+        )
     return prepared
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from drq_spark.config import load_config
-from drq_spark.errors import ConfigError, SetupError
+from drq_spark.errors import ConfigError, InputRefused, SetupError
 from drq_spark.sample.values import Sample
 from drq_spark.train.driver import split, train_tokenizer
 from drq_spark.train.registry import NAMES, trainer
@@ -72,6 +72,27 @@ def test_split_is_a_seeded_partition() -> None:
     assert sorted(np.concatenate([data.fit, data.held_out])[:, 0]) == sorted(x[:, 0])
     assert np.array_equal(split(Sample(x, "abc"), config).fit, data.fit)
     assert not np.array_equal(split(Sample(x, "abc"), config.model_copy(update={"seed": 1})).fit, data.fit)
+
+
+@pytest.mark.parametrize("largest", [1e20, 1e-24])
+def test_embeddings_whose_squares_are_no_float32_are_refused(largest: float) -> None:
+    x = np.linspace(0, largest, 400, dtype=np.float32).reshape(100, 4)
+    with pytest.raises(InputRefused, match=r"largest number of all embeddings is 1e.2., .* set items.normalize to l2"):
+        split(Sample(x, "abc"), load_config())
+    unit = split(Sample(x[1:], "abc"), load_config(settings=["items.normalize=l2"])).prepared
+    assert np.linalg.norm(unit, axis=1) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("scale", [2.0**45, 2.0**-45])
+@pytest.mark.parametrize("name", ["rq_kmeans", "drq"])
+def test_very_large_and_very_small_embeddings_get_the_same_codes(name: str, scale: float) -> None:
+    """Powers of two scale every float32 exactly."""
+    x = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32)
+    config = load_config(
+        options={"tokenizer.name": name, "tokenizer.codes": 8, "tokenizer.levels": 2, "train.threads": 1}
+    )
+    codes = [train_tokenizer(Sample(rows, "abc"), config).encode(rows).codes for rows in (x, x * np.float32(scale))]
+    assert np.array_equal(*codes)
 
 
 def test_streams_of_other_purposes_differ() -> None:
