@@ -8,10 +8,9 @@ whose fixed point is b = w ln s.
 What the dial p of a codebook keeps is w = u (1 + 8 / m) p / (1 - p) with u the unit of price and m the rows a code: 0
 is no price, 1 is w = infinity, prices that make the use uniform.
 
-u = exp(mean ln far) mean(gap / far), with gap that between the best and the second best cost and far the mean squared
-distance to these two codewords: the mean gap of rows of about one length. Of rows whose lengths differ by orders of
-magnitude the longest would make the plain mean, and prices of that size drive the many short ones in one flock from
-code to code; and a geometric mean of the gaps is made by the few rows half way between two codes.
+u = exp(gamma + mean ln gap), gap that between the best and the second best cost and gamma Euler's constant: the mean of
+gaps that are exponential. Of rows whose lengths differ by orders of magnitude the longest would make the plain mean,
+and prices of that size drive the many short ones in one flock from code to code.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ from drq_spark.train.nearest import offset, scores, tiles
 SOFT_ROWS_PER_CODE = 64  # rows that measure soft use
 LAST_TEMPERATURE = 0.2  # of priced iterations, in units of price; the first is 1
 _GAP_ROWS = 2048  # rows that measure the unit of price
-_LEAST_FAR = 1e-6  # of the mean: a row on two equal codewords has no distance, and float32 may lose it
+_LEAST_GAP = 1e-6  # of the mean gap: a row between two equal codewords has none
+_EULER = 0.5772156649015329
 _FEW_ROWS = 8  # a code: as few double the weight of prices, for chance alone makes their use uneven
 _LEAST_USE = 1e-3  # keeps ln s finite for a code without any use
 
@@ -78,12 +78,10 @@ class Prices:
     def _unit(self, codewords: Tensor, price: Tensor) -> float:
         """u of the module docstring: what a price must weigh to matter."""
         chosen = torch.randint(len(self.rows), (_GAP_ROWS,), generator=self.generator).to(self.rows.device)
-        rows = self.rows[chosen]
-        two = scores(rows, codewords, offset(codewords, price)).topk(2, dim=1, largest=False)
-        gap = (two.values[:, 1] - two.values[:, 0]).double()
-        far = (rows[:, None] - codewords[two.indices]).square().sum(dim=2, dtype=torch.float64).mean(dim=1)
-        far = far.clamp(min=_LEAST_FAR * float(far.mean()))
-        return exp(float(far.log().mean())) * float((gap / far).mean()) if far.max() > 0 else 0.0
+        two = scores(self.rows[chosen], codewords, offset(codewords, price)).topk(2, dim=1, largest=False).values
+        gap = (two[:, 1] - two[:, 0]).double()
+        mean = float(gap.mean())
+        return exp(float(gap.clamp(min=_LEAST_GAP * mean).log().mean()) + _EULER) if mean > 0 else 0.0
 
 
 def next_price(price: Tensor, use: Tensor, weight: float, temperature: float) -> Tensor:

@@ -43,20 +43,17 @@ def test_the_price_step_ends_where_theory_says() -> None:
     assert torch.allclose(price, expected - expected.mean())
 
 
-def test_the_unit_is_the_mean_gap_of_rows_of_one_length() -> None:
-    """Codewords 0 and 2: rows at 0.5 and 0.9 have the gaps 2 and 0.4 and mean squared distances 1.25 and 1.01."""
+def test_the_unit_is_the_mean_of_exponential_gaps() -> None:
+    """Codewords 0 and 2: a row r has the gap |4 - 4r|; rows at 0.5 and 0.9 have 2 and 0.4, of geometric mean .894."""
     codewords, no_price = torch.tensor([[0.0], [2.0]]), torch.zeros(2, dtype=torch.float64)
     rows = torch.tensor([[0.5], [0.9]]).repeat(4096, 1)
     unit = unit_of(rows, codewords, no_price)
-    assert unit == pytest.approx(np.sqrt(1.25 * 1.01) * (2 / 1.25 + 0.4 / 1.01) / 2, rel=0.05)  # 2048 rows are drawn
-    assert unit_of(torch.full((64, 1), 0.5), codewords, no_price) == pytest.approx(2)
-    assert unit_of(torch.full((64, 1), 0.5), codewords, torch.tensor([0.25, -0.25]).double()) == pytest.approx(1.5)
+    assert unit == pytest.approx(np.exp(np.euler_gamma) * np.sqrt(2 * 0.4), rel=0.05)  # 2048 rows are drawn
     assert unit_of(rows, torch.tensor([[1.0], [1.0]]), no_price) == 0, "no gap"
-    assert unit_of(torch.ones(64, 1), torch.tensor([[1.0], [1.0]]), no_price) == 0, "no distance"
 
 
 def test_a_few_long_rows_do_not_make_the_unit() -> None:
-    """One row of a hundred is a thousand times as long: the plain mean gap would be ten thousand times as large."""
+    """One row of a hundred is a thousand times as long: the plain mean gap would be twenty times as large."""
     codewords = torch.tensor([[0.0], [2.0]])
     rows = torch.tensor([[0.5]]).repeat(10_000, 1)
     some = rows.clone()
