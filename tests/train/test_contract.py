@@ -248,7 +248,7 @@ def test_progress_tells_every_level(name: str) -> None:
 def test_too_little_memory_is_refused_before_anything_is_done(name: str) -> None:
     config = config_of(name, train__max_memory_gb=0.01)
     with pytest.raises(ConfigError, match=r"needs 0\.\d+ GB .*max_memory_gb is 0\.01"):
-        train_tokenizer(Sample(np.empty((10, DIM), np.float32), "abc"), config)
+        train_tokenizer(Sample(np.zeros((10, DIM), np.float32), "abc"), config)
 
 
 def test_memory_grows_with_the_sample(name: str) -> None:
