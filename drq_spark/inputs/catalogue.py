@@ -197,10 +197,12 @@ def _dim(df: DataFrame, lengths: set[int], config: Config) -> int:
         raise InputRefused(f"items table: embedding column {name!r} holds no embedding: all are NULL or empty")
     if configured is None:
         return _most_frequent_length(df, lengths)
-    if not min(lengths) <= configured <= max(lengths):
+    least, most = min(lengths), max(lengths)
+    if not least <= configured <= most:
+        have = f"{least}" if least == most else f"{least} to {most}"
         raise InputRefused(
-            f"items.dim is {configured}, but embeddings in column {name!r} have {min(lengths)} to {max(lengths)} "
-            "numbers: set items.dim to their length or leave it out"
+            f"items.dim is {configured}, but embeddings in column {name!r} have {have} numbers: "
+            "set items.dim to their length or leave it out"
         )
     return configured
 
