@@ -55,6 +55,7 @@ class Reason(str, Enum):
     NULL = "null"
     WRONG_DIMENSION = "wrong_dimension"
     NOT_FINITE = "not_finite"
+    TOO_LARGE = "too_large"
     ZERO_NORM = "zero_norm"
     NULL_CODES = "null_codes"
     WRONG_LENGTH = "wrong_length"

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from drq_spark.schemas import Reason
-from drq_spark.tokenizer.model import Normalize
+from drq_spark.tokenizer.model import MAX_NUMBER, Normalize
 
-_REASONS = (Reason.NULL, Reason.WRONG_DIMENSION, Reason.NOT_FINITE, Reason.ZERO_NORM)
+_REASONS = (Reason.NULL, Reason.WRONG_DIMENSION, Reason.NOT_FINITE, Reason.TOO_LARGE, Reason.ZERO_NORM)
 _FLOAT_BYTES = 4
 
 
@@ -35,8 +35,8 @@ class Embeddings:
 def read_embeddings(column: pa.Array, dim: int, normalize: Normalize) -> Embeddings:
     """Rows of an array<float> or little-endian float32 binary column as a matrix, with a reason for each row left out.
 
-    Checked in the order of `schemas.Reason`: null, wrong_dimension, not_finite (NULL elements count as NaN), zero_norm
-    (only where rows are divided by their norm).
+    Checked in the order of `schemas.Reason`: null, wrong_dimension, not_finite (NULL elements count as NaN), too_large
+    (a number beyond `MAX_NUMBER`, unless rows are divided by their norm), zero_norm (only where they are).
     """
     fault = np.full(len(column), -1, np.int8)
     length = _lengths(column)
@@ -45,9 +45,12 @@ def read_embeddings(column: pa.Array, dim: int, normalize: Normalize) -> Embeddi
     shaped = fault < 0
     x = _matrix(column if shaped.all() else column.filter(pa.array(shaped)), dim)
     row_fault = np.full(len(x), -1, np.int8)
+    largest = np.abs(x).max(axis=1, initial=0.0)
     if normalize == "l2":
-        row_fault[~x.any(axis=1)] = _REASONS.index(Reason.ZERO_NORM)
-    row_fault[~np.isfinite(x).all(axis=1)] = _REASONS.index(Reason.NOT_FINITE)
+        row_fault[largest == 0] = _REASONS.index(Reason.ZERO_NORM)
+    else:
+        row_fault[largest > MAX_NUMBER] = _REASONS.index(Reason.TOO_LARGE)
+    row_fault[~np.isfinite(largest)] = _REASONS.index(Reason.NOT_FINITE)
     fault[shaped] = row_fault
     usable = fault < 0
     names = pa.array([reason.value for reason in _REASONS], pa.string())

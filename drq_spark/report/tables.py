@@ -24,6 +24,7 @@ _REASONS = {
     Reason.NULL: "no embedding",
     Reason.WRONG_DIMENSION: "embedding of another length",
     Reason.NOT_FINITE: "embedding with values that are not finite",
+    Reason.TOO_LARGE: "embedding with numbers beyond 1e15, a placeholder as a rule",
     Reason.ZERO_NORM: "embedding of norm 0, which cosine geometry cannot place",
     Reason.NULL_CODES: "no codes, or a NULL among them",
     Reason.WRONG_LENGTH: "another number of codes than the SIDs have levels",

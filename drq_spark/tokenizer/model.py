@@ -22,6 +22,7 @@ Normalize = Literal["none", "l2"]
 _BLOCK_ELEMENTS = 2**21  # float64 numbers of one block of rows while encoding
 _LARGEST = float(np.finfo(np.float32).max)
 MAX_BEAM = 64
+MAX_NUMBER = 1e15  # of an embedding: sums of thousands of squares of it, and of its inverse, are float32 numbers
 
 
 @dataclass(frozen=True)

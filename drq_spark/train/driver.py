@@ -14,7 +14,7 @@ from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.progress import Progress, silent
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.model import normalized
+from drq_spark.tokenizer.model import MAX_NUMBER, normalized
 from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contract import Trainer, TrainingData, TrainingPairs
 from drq_spark.train.figures import reconstruction_error
@@ -25,7 +25,6 @@ from drq_spark.train.registry import trainer
 F32 = NDArray[np.float32]
 
 _SPLIT_STREAM = 0  # purpose of the permutation that splits the sample
-_LARGEST = 1e15  # number of an embedding: sums of thousands of squares of it, and of its inverse, are float32 numbers
 _SECTIONS: Mapping[str, set[str]] = {  # of `train`, that a tokenizer reads
     "drq": {"kmeans", "behaviour", "drq"},
     "rq_kmeans": {"kmeans"},
@@ -50,9 +49,11 @@ def train_tokenizer(sample: Sample, config: Config, progress: Progress = silent)
     Raises:
         ConfigError: the name is unknown, or training needs more memory than `train.max_memory_gb`.
         SetupError: torch is missing, or `train.device` asks for a GPU that is not there.
-        InputRefused: fewer items than codes, or an embedding is not finite.
+        InputRefused: fewer items than codes, or embeddings that are not finite or whose squares are no float32 numbers.
         TrainingFailed: the fit diverged, or its decoder memorises.
     """
+    rows, dim = sample.x.shape
+    check_memory(trainer(config.tokenizer.name), rows, dim, config)
     return fit_tokenizer(split(sample, config), config, progress)
 
 
@@ -108,7 +109,7 @@ def split(sample: Sample, config: Config) -> TrainingData:
     The held-out items are those with the lowest keys, so an item is on the same side among the items and in the pairs.
 
     Raises:
-        InputRefused: an embedding is not finite.
+        InputRefused: embeddings that are not finite, or whose squares are no float32 numbers.
         ValueError: behaviour without split keys.
     """
     order = _split_order(sample, config.seed)
@@ -150,10 +151,10 @@ def _prepared(x: F32, order: NDArray[np.int64], config: Config) -> F32:
             raise InputRefused("training takes finite embeddings, and some hold NaN or infinity: leave them out")
         prepared[block] = normalized(rows, config.items.normalize)
         largest = max(largest, float(np.abs(prepared[block]).max()))
-    if largest > 0 and not 1 / _LARGEST <= largest <= _LARGEST:
+    if largest > 0 and not 1 / MAX_NUMBER <= largest <= MAX_NUMBER:
         raise InputRefused(
-            f"the largest number of all embeddings is {largest:.3g}, and training squares them in float32: "
-            f"bring it between {1 / _LARGEST:g} and {_LARGEST:g}, or set items.normalize to l2"
+            f"the largest number of all embeddings is {largest:.3g}, and training squares them in float32: scale them "
+            f"to between {1 / MAX_NUMBER:g} and {MAX_NUMBER:g}, or set items.normalize to l2"
         )
     return prepared
 

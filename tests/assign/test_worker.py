@@ -15,6 +15,7 @@ from drq_spark.assign import worker
 from drq_spark.assign.ship import Shipped
 from drq_spark.assign.worker import ASSIGNED_DDL, assign_batch, assign_rows, assigned_schema, assigner
 from drq_spark.tokenizer import Tokenizer
+from drq_spark.tokenizer.model import MAX_NUMBER
 
 TOKENIZERS = [plain(), plain(normalize="l2"), full(), full(tables=None, decoder=None, dim=3, encoder=None)]
 BAD = {"null": None, "wrong_dimension": [1.0], "not_finite": [math.nan] * 6, "zero_norm": [0.0] * 6}
@@ -165,8 +166,8 @@ def test_slices_of_a_batch_are_batches():
 
 
 def test_the_largest_embeddings_leave_finite_totals():
-    huge = [[3e38] * 6, [-3e38, 3e38] * 3]
-    for tokenizer in (plain(), full()):
+    for tokenizer, largest in ((plain(), MAX_NUMBER), (full(), 3e38)):  # full() divides rows by their norm
+        huge = np.float32([[largest] * 6, [-largest, largest] * 3]).tolist()
         out = assign_batch(batch_of(huge), tokenizer).to_pylist()
         assert all(row["codes"] is not None and math.isfinite(row["residual_norm"]) for row in out)
         assert all(np.isfinite(value).all() for value in out[0]["totals"].values())

@@ -67,6 +67,7 @@ CASES = {
     ),
     "all embeddings NULL": Case(3, "all are NULL or empty", lambda: changed(embedding=floats([None] * 60))),
     "all embeddings NaN": Case(3, "60 not_finite", lambda: changed(embedding=floats([[float("nan")] * DIM] * 60))),
+    "all embeddings placeholders": Case(3, "60 too_large", lambda: changed(embedding=floats([[1e30] * DIM] * 60))),
     "all ids NULL": Case(3, "NULL in all 60 rows", lambda: changed(item_id=pa.nulls(60, pa.string()))),
     "mostly mixed lengths": Case(3, "61 wrong_dimension", mixed),
     "all zero under l2": Case(

@@ -70,6 +70,17 @@ def test_norm_0_is_a_row_unless_rows_are_divided_by_it():
     assert read_embeddings(zeros, 2, "l2").reason.to_pylist() == ["zero_norm", None]
 
 
+@pytest.mark.parametrize("kind", LISTS + BYTES, ids=str)
+def test_placeholders_are_too_large_unless_rows_are_divided_by_their_norm(kind):
+    limit = float(np.float32(1e15))  # below 1e15
+    beyond = np.nextafter(np.float32(limit), np.float32(np.inf)).item()
+    rows = [[0.0, limit, 1.0], [beyond, 0.0, 1.0], [1.0, -1e30, 1.0]]
+    found = read_embeddings(column([*rows, [-limit, 0.0, 1.0]], kind), 3, "none")
+    assert found.reason.to_pylist() == [None, "too_large", "too_large", None]
+    assert found.x.tolist() == [rows[0], [-limit, 0.0, 1.0]]
+    assert read_embeddings(column(rows, kind), 3, "l2").reason.null_count == 3
+
+
 @pytest.mark.parametrize("kind", LISTS, ids=str)
 def test_null_elements_are_not_finite(kind):
     found = read_embeddings(pa.array([[1.0, None, 3.0], GOOD[0], [None, None, None]], kind), 3, "l2")
@@ -79,7 +90,7 @@ def test_null_elements_are_not_finite(kind):
 
 def test_doubles_beyond_float32_are_not_finite():
     doubles = pa.array([[1e39, 0.0], [MAX, -MAX], [1e-60, 0.0]], pa.list_(pa.float64()))
-    assert read_embeddings(doubles, 2, "none").reason.to_pylist() == ["not_finite", None, None]
+    assert read_embeddings(doubles, 2, "none").reason.to_pylist() == ["not_finite", "too_large", None]
     assert read_embeddings(doubles, 2, "l2").reason.to_pylist() == ["not_finite", None, "zero_norm"]
 
 
@@ -124,7 +135,9 @@ def test_good_rows_are_not_copied(start):
 
 
 VALUES = st.one_of(
-    st.none(), st.sampled_from([0.0, 1.0, -2.5, math.nan, math.inf, -math.inf]), st.floats(-9, 9, width=32)
+    st.none(),
+    st.sampled_from([0.0, 1.0, -2.5, 2.0**99, -(2.0**99), math.nan, math.inf, -math.inf]),
+    st.floats(-9, 9, width=32),
 )
 ROWS = st.lists(
     st.one_of(st.none(), st.lists(VALUES, max_size=3), st.lists(VALUES, min_size=2, max_size=2)), max_size=8
@@ -143,7 +156,9 @@ def test_any_rows(rows, data, normalize):
             return "wrong_dimension"
         if any(value is None or not math.isfinite(value) for value in row):
             return "not_finite"
-        return "zero_norm" if normalize == "l2" and not any(row) else None
+        if normalize == "none":
+            return "too_large" if any(abs(value) > 1e15 for value in row) else None
+        return None if any(row) else "zero_norm"
 
     start = data.draw(st.integers(0, len(rows)))
     end = data.draw(st.integers(start, len(rows)))

@@ -130,6 +130,7 @@ def messy(rows: int = 600, dim: int = 16, seed: int = 7, *, normalize: str = "no
     x[10:15] = x[10]
     good = replace(good, embeddings=tuple(row.tolist() for row in x))
     whole, zero = x[0].tolist(), [0.0] * dim
+    placeholder = [1e30, *whole[1:]]
     nan, infinite = [float("nan"), *whole[1:]], [*whole[1:], float("inf")]
     bad = {
         "bad-null": (None, "null"),
@@ -142,7 +143,7 @@ def messy(rows: int = 600, dim: int = 16, seed: int = 7, *, normalize: str = "no
     }
     kept = {item: x[number] for number, item in enumerate(good.ids)}
     table = good.plus(list(bad), [embedding for embedding, _ in bad.values()])
-    table = table.plus(["zero"], [zero]).plus([None, None], [whole, x[1].tolist()])
+    table = table.plus(["zero", "placeholder"], [zero, placeholder]).plus([None, None], [whole, x[1].tolist()])
     table = table.plus(["twice-equal"] * 3, [x[2].tolist()] * 3)
     table = table.plus(["twice-null"] * 2, [None, x[5].tolist()])
     differs = [x[3].tolist(), x[4].tolist(), (x[4] + x[3]).tolist()]
@@ -153,7 +154,9 @@ def messy(rows: int = 600, dim: int = 16, seed: int = 7, *, normalize: str = "no
     kept |= {"twice-equal": x[2], "twice-null": x[5]}
     if normalize == "l2":
         expected.append(("zero", "zero_norm"))
+        kept["placeholder"] = np.array(placeholder, np.float32)
     else:
+        expected.append(("placeholder", "too_large"))
         kept["zero"] = np.zeros(dim, np.float32)
     ordered = tuple(sorted(expected, key=lambda row: (row[0] or "", row[1])))
     return Messy(table.shuffled(3), ordered, kept, ("twice-differs",))

@@ -15,6 +15,7 @@ from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms, normalized
+from drq_spark.train import driver
 from drq_spark.train.driver import split, train_tokenizer
 from drq_spark.train.figures import reconstruction_error
 from drq_spark.train.registry import NAMES, trainer
@@ -245,10 +246,12 @@ def test_progress_tells_every_level(name: str) -> None:
     assert all(0 < figures["held_out_relative_mse"] < 1 for *_, figures in levels)
 
 
-def test_too_little_memory_is_refused_before_anything_is_done(name: str) -> None:
+def test_too_little_memory_is_refused_before_anything_is_done(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config = config_of(name, train__max_memory_gb=0.01)
+    sample = Sample(np.zeros((10, DIM), np.float32), "abc")
+    monkeypatch.setattr(driver, "split", lambda *_: pytest.fail("the sample was copied first"))
     with pytest.raises(ConfigError, match=r"needs 0\.\d+ GB .*max_memory_gb is 0\.01"):
-        train_tokenizer(Sample(np.zeros((10, DIM), np.float32), "abc"), config)
+        train_tokenizer(sample, config)
 
 
 def test_memory_grows_with_the_sample(name: str) -> None:
