@@ -40,16 +40,17 @@ lint-imports: $(VENV)/.ready
 # DATA: folders with items.parquet and events.parquet; without it the bundled catalogue.
 DATA ?= drq_spark/data/packages_5k
 THREADS ?= 2
+LINES := docs/tokenizers/measured.jsonl
 bench-tokenizers: $(VENV)/.ready
-	@rm -rf build/bench && mkdir -p build/bench
+	@rm -f $(LINES)
 	@for folder in $(DATA); do \
-	    $(BIN)/python bench/tokenizers.py $$folder --threads $(THREADS) --to build/bench/tokenizers.jsonl && \
-	    $(BIN)/python bench/tokenizers.py $$folder --threads $(THREADS) --to build/bench/tokenizers.jsonl \
+	    $(BIN)/python bench/tokenizers.py $$folder --threads $(THREADS) --to $(LINES) && \
+	    $(BIN)/python bench/tokenizers.py $$folder --threads $(THREADS) --to $(LINES) \
 	        --only drq --no-events && \
-	    $(BIN)/python bench/tokenizers.py $$folder --threads $(THREADS) --to build/bench/tokenizers.jsonl \
+	    $(BIN)/python bench/tokenizers.py $$folder --threads $(THREADS) --to $(LINES) \
 	        --only drq --no-events --seeds 1 --dials 0 0.25 0.5 0.75 1 || exit 1; \
 	done
-	@$(BIN)/python bench/tokenizer_page.py build/bench/tokenizers.jsonl docs/tokenizers
+	@$(BIN)/python bench/tokenizer_page.py $(LINES) docs/tokenizers
 
 config: $(VENV)/.ready
 	@$(BIN)/python tools/base_config.py

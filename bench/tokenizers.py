@@ -51,8 +51,9 @@ def faiss_kmeans(sample: Sample, config: Config) -> Tokenizer:
     residual, books = x.copy(), []
     for level, size in enumerate(config.tokenizer.codebook_sizes):
         kmeans = faiss.Kmeans(
-            x.shape[1], size, niter=25, seed=1 + 10 * config.seed + level, max_points_per_centroid=len(x)
-        )
+            x.shape[1], size, niter=25, seed=1 + 10 * config.seed + level, max_points_per_centroid=len(x),
+            min_points_per_centroid=1,
+        )  # fmt: skip
         kmeans.train(residual)
         books.append(np.array(kmeans.centroids, np.float32))
         residual -= books[-1][kmeans.index.search(residual, 1)[1][:, 0]]
@@ -67,6 +68,7 @@ def faiss_residual_quantizer(beam: int) -> Fit:
         size, levels = config.tokenizer.codebook_sizes[0], config.tokenizer.levels
         quantizer = faiss.ResidualQuantizer(x.shape[1], levels, int(np.log2(size)))
         quantizer.max_beam_size, quantizer.cp.seed = beam, 1 + config.seed
+        quantizer.cp.min_points_per_centroid = 1  # FAISS only warns of fewer, hundreds of times
         quantizer.train(x)
         books = faiss.vector_to_array(quantizer.codebooks).reshape(levels, size, -1)
         return _tokenizer(f"FAISS RQ beam {beam}", x, books, beam)
