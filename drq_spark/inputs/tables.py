@@ -89,11 +89,12 @@ def column(df: DataFrame, name: str, setting: str, what: str) -> Column:
     """The top-level column of exactly that name.
 
     Raises:
-        InputRefused: there is none; the message names the setting, the columns there are and the nearest.
+        InputRefused: there is none; the message names the setting, the columns there are and the one of a like name.
     """
     if name not in df.columns:
-        near = get_close_matches(name, df.columns, n=1, cutoff=0.0)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        folded = {known.casefold(): known for known in df.columns}
+        near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.7)
+        hint = f"did you mean {folded[near[0]]!r}? " if near else ""
         raise InputRefused(f"{what} has no column {name!r} ({setting}): {hint}It has {', '.join(df.columns)}")
     return F.col(quoted(name))
 

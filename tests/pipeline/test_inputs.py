@@ -165,6 +165,8 @@ class TestColumns:
         items = write(rows, tmp_path / "items")
         with pytest.raises(InputRefused, match=r"no column 'ITEM_ID' \(items.id\): did you mean 'item_id'\?"):
             read_catalogue(spark, config(items, "items.id=ITEM_ID"))
+        with pytest.raises(InputRefused, match=r"no column 'vector' \(items.id\): It has"):
+            read_catalogue(spark, config(items, "items.id=vector"))
 
 
 class TestProfile:
