@@ -60,7 +60,8 @@ embeddings (sum of the decode table rows), pairs of users that no training saw a
 `ret@k`: hit rate of those pairs by x̂ over that by x. `s`: seconds of the fit, beside
 whatever else the machine did. Rows of FAISS have no table refit.
 The plots of training show what judged the networks as they learned; VAE: without codes. `make bench-tokenizers` makes
-this page and its lines, [measured.jsonl](measured.jsonl), one a fit.
+this page and its lines, [measured.jsonl](measured.jsonl), one a fit, for three seeds (dials: one); what has more was
+appended by `bench/tokenizers.py --to`.
 """
 
 

@@ -6,6 +6,9 @@ command line (see the README): 0 done, 2 bad arguments or config, 3 input refuse
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class DrqError(Exception):
     """Base of all errors that drq_spark raises on purpose; `exit_code` is what the command line returns."""
@@ -45,3 +48,10 @@ class TrainingFailed(DrqError):
 
 class ConsistencyError(DrqError):
     """Rows were lost or duplicated on the way: a defect, never a property of the data."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """ "did you mean 'x'? " of the known name that is like this one, whatever the case; empty where none is."""
+    folded = {other.casefold(): other for other in known}
+    near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.7)
+    return f"did you mean {folded[near[0]]!r}? " if near else ""

@@ -128,6 +128,11 @@ def test_unknown_keys_name_the_nearest(setting, unknown, nearest):
     assert f"unknown setting {unknown!r}: did you mean {nearest!r}?" in message
 
 
+def test_unknown_keys_like_no_other_get_the_list_alone():
+    message = refusal(settings=["verbosity=3"])
+    assert "unknown setting 'verbosity': Known here: " in message
+
+
 def test_all_faults_are_in_one_line(tmp_path):
     message = refusal([written(tmp_path, "sead: 1\ntokenizer: {levels: x}\nsample: {size: 0}")])
     for part in ("unknown setting 'sead'", "tokenizer.levels: ", "not 'x'", "sample.size: ", "not 0"):

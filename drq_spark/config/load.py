@@ -7,7 +7,6 @@ Precedence: defaults < each --config file in order < named options < --set. YAML
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
 from reprlib import Repr
@@ -18,7 +17,7 @@ from pydantic import ValidationError
 
 from drq_spark.config.measure import GateRule
 from drq_spark.config.settings import Config
-from drq_spark.errors import ConfigError
+from drq_spark.errors import ConfigError, did_you_mean
 
 
 def load_config(
@@ -93,8 +92,7 @@ def _explain(fault: Mapping[str, Any]) -> str:
         message = fault["msg"].removeprefix("Value error, ")
         return f"{path}: {message}" + (f", not {_repr(fault['input'])}" if fault["type"] != "value_error" else "")
     known = _known_keys(fault["loc"][:-1])
-    near = get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.0)
-    return f"unknown setting {path!r}: did you mean {near[0]!r}? Known here: {', '.join(known)}"
+    return f"unknown setting {path!r}: {did_you_mean(str(fault['loc'][-1]), known)}Known here: {', '.join(known)}"
 
 
 def _known_keys(location: Sequence[Any]) -> list[str]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from drq_spark.errors import InputRefused
+from drq_spark.errors import InputRefused, did_you_mean
 from drq_spark.files import one_line
 
 _GLOB = re.compile(r"[*?\[{]")
@@ -92,9 +91,7 @@ def column(df: DataFrame, name: str, setting: str, what: str) -> Column:
         InputRefused: there is none; the message names the setting, the columns there are and the one of a like name.
     """
     if name not in df.columns:
-        folded = {known.casefold(): known for known in df.columns}
-        near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.7)
-        hint = f"did you mean {folded[near[0]]!r}? " if near else ""
+        hint = did_you_mean(name, df.columns)
         raise InputRefused(f"{what} has no column {name!r} ({setting}): {hint}It has {', '.join(df.columns)}")
     return F.col(quoted(name))
 

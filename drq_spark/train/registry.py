@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from difflib import get_close_matches
 
-from drq_spark.errors import ConfigError, SetupError
+from drq_spark.errors import ConfigError, SetupError, did_you_mean
 from drq_spark.train.contract import Trainer
 
 
@@ -66,8 +65,7 @@ def trainer(name: str) -> Trainer:
         SetupError: torch is not installed.
     """
     if name not in _TRAINERS:
-        near = get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
-        raise ConfigError(f"no tokenizer is called {name!r}: did you mean {near!r}? Known: {', '.join(NAMES)}")
+        raise ConfigError(f"no tokenizer is called {name!r}: {did_you_mean(name, NAMES)}Known: {', '.join(NAMES)}")
     # OpenMP reads it when torch is loaded: threads that wait must sleep, for they share the cores with Spark. Spinning
     # ones made training on two busy cores four times as slow.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
