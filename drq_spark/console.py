@@ -160,6 +160,10 @@ def _catalogue_table(outcome: Outcome) -> Table:
     table.add_row("largest bucket", _number(_value(figures, Metric.LARGEST_BUCKET), ",.0f"))
     table.add_row("relative MSE of the reconstruction", _number(_value(figures, Metric.RELATIVE_MSE), ".4f"))
     table.add_row("mean cosine of the reconstruction", _number(_value(figures, Metric.MEAN_COSINE), ".4f"))
+    for title, metric, show in _MATCHING:
+        value = _value(figures, metric)
+        if value is not None:  # neighbours are not measured of every catalogue, behaviour only where there are events
+            table.add_row(title, show(value))
     churn = _value(figures, Metric.CHURN)
     if churn is not None:
         table.add_row("SIDs changed since the published run", _percent(churn))
@@ -180,6 +184,14 @@ def _value(figures: Sequence[MetricRow], metric: Metric, level: int = 0, eta: fl
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
+
+
+_MATCHING = (
+    ("neighbours kept, of the nearest 20", Metric.NEIGHBOUR_RECALL_20, _percent),
+    ("behaviour retention among 200 (embedding: 100%)", Metric.RETENTION_200, _percent),
+    ("AUC of behaviour pairs, SIDs", Metric.AUC_SUM_POPULARITY, "{:.3f}".format),
+    ("AUC of behaviour pairs, embeddings", Metric.AUC_RAW_POPULARITY, "{:.3f}".format),
+)
 
 
 def _number(value: float | None, spec: str) -> str:

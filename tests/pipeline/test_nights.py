@@ -61,6 +61,11 @@ class TestOutcome:
         assert "unique_sids" in nights.third.stderr
         assert "pointer was not moved" in nights.third.stderr
 
+    def test_behaviour_is_shown_where_there_are_events(self, nights):
+        auc = stored_figures(nights.out, nights.second.run_id)["auc_sum_popularity", 0, "items", None]
+        assert f"AUC of behaviour pairs, SIDs {auc:.3f}" in " ".join(nights.second.stdout.split())
+        assert "behaviour" not in nights.first.stdout
+
     def test_the_pointer_follows_the_last_run_that_passed(self, nights):
         pointer = DeltaTable(str(nights.out / "tables" / "published")).to_pyarrow_table().to_pylist()
         assert [row["run_id"] for row in pointer] == [nights.second.run_id]
