@@ -37,7 +37,7 @@ from drq_spark.train.bottleneck import Bottleneck, Passed, kmeans_start, quantiz
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import split
 from drq_spark.train.end_to_end import Recipe, fit_end_to_end
-from drq_spark.train.figures import reconstruction_error
+from drq_spark.train.evaluation import reconstruction_error
 from drq_spark.train.rq_vae import RqVaeTrainer
 from drq_spark.train.rqp_vae import RqpVaeTrainer
 

@@ -11,11 +11,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from drq_spark.measure.formulas import expected_overlaps, perplexity
+from drq_spark.formulas.overlap import expected_overlaps
+from drq_spark.formulas.usage import perplexity
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.train.behaviour_figures import behaviour_auc
-from drq_spark.train.figures import reconstruction_error
+from drq_spark.train.behaviour_auc import behaviour_auc
+from drq_spark.train.evaluation import reconstruction_error
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]

@@ -23,8 +23,9 @@ from catalogues import load
 from perturbation_page import CODES, ETAS, GREEDY, LEVELS, Point, page, plot
 
 from drq_spark.config import load_config
-from drq_spark.measure.formulas import expected_overlaps, inverse_simpson
-from drq_spark.measure.perturbation_worker import noisy
+from drq_spark.formulas.overlap import expected_overlaps
+from drq_spark.formulas.usage import inverse_simpson
+from drq_spark.measure.perturbation.flips_worker import noisy
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.train.driver import fit_tokenizer, split

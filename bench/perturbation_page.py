@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from drq_spark.report.palette import level_colours
+from drq_spark.page.palette import level_colours
 
 ETAS = (0.1, 0.2, 0.5, 1.0)
 CODES, LEVELS = 256, 3

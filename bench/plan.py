@@ -30,10 +30,10 @@ from scipy.special import gammaln
 from scipy.stats import binom
 
 from drq_spark.config import Config, load_config
+from drq_spark.page.palette import level_colours
 from drq_spark.plan.extrapolation import Occupancy, extrapolate, occupancy
 from drq_spark.plan.grid import ITEMS_PER_CODE, fit_books_of, quick
 from drq_spark.progress import silent
-from drq_spark.report.palette import level_colours
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.keys import codes_to_keys

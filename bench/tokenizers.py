@@ -35,7 +35,7 @@ from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms
 from drq_spark.train.driver import fit_tokenizer, split
-from drq_spark.train.figures import reconstruction_error
+from drq_spark.train.evaluation import reconstruction_error
 from drq_spark.train.registry import NAMES
 
 F32 = NDArray[np.float32]

@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from drq_spark.assign.column import sid_udf as sid_udf
+    from drq_spark.assign.sid_udf import sid_udf as sid_udf
     from drq_spark.config import Config as Config
     from drq_spark.config import load_config as load_config
-    from drq_spark.external import measure_sids as measure_sids
+    from drq_spark.external.measure_sids import measure_sids as measure_sids
     from drq_spark.pipeline import run_all as run_all
     from drq_spark.tokenizer.artifact import load_tokenizer as load_tokenizer
     from drq_spark.tokenizer.artifact import save_tokenizer as save_tokenizer
@@ -29,7 +29,7 @@ _HOMES = {
     "measure_sids": "drq_spark.external",
     "run_all": "drq_spark.pipeline",
     "save_tokenizer": "drq_spark.tokenizer.artifact",
-    "sid_udf": "drq_spark.assign.column",
+    "sid_udf": "drq_spark.assign.sid_udf",
     "train_tokenizer": "drq_spark.train.driver",
 }
 __all__ = ["__version__", *_HOMES]

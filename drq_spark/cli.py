@@ -213,8 +213,8 @@ def compare(
 ) -> None:
     """Measure several tokenizers on the same samples: one table, the Pareto front, winners beyond the noise."""
     from drq_spark import steps
-    from drq_spark.compare.page import render
-    from drq_spark.compare.runs import compare as compare_runs
+    from drq_spark.compare.comparison_page import render
+    from drq_spark.compare.trials import compare as compare_runs
     from drq_spark.console import show_comparison
 
     resolved = load_config(config or (), _options(items, events, out, None, levels, codes, seed), settings or ())
@@ -338,7 +338,8 @@ def _run(config: Config, run_date: datetime | None, dry_run: bool) -> None:
 def _measure_sids(
     options: dict[str, Any], config: list[Path] | None, settings: list[str] | None, run_date: datetime | None
 ) -> None:
-    from drq_spark import external, steps
+    from drq_spark import steps
+    from drq_spark.external import measure_sids as external
 
     given = {key: value for key, value in options.items() if value is not None}
     resolved = load_config(config or (), given, settings or ())

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from drq_spark.compare.page import rows
+from drq_spark.compare.comparison_page import rows
 from drq_spark.compare.standing import Comparison
 from drq_spark.config import Config
 from drq_spark.gate import GateResult
-from drq_spark.measure.values import MetricRow
-from drq_spark.schemas import TABLES, Metric, Status
+from drq_spark.metrics import Metric, MetricRow
+from drq_spark.schemas import TABLES, Status
 from drq_spark.steps import Outcome
 from drq_spark.store import Store
 

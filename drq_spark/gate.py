@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drq_spark.config import GateRule, Measure
-from drq_spark.measure.values import MetricRow
-from drq_spark.schemas import Metric, Ruler
+from drq_spark.metrics import Metric, MetricRow, Ruler
 
 _NEEDS_A_PREVIOUS_RUN = {Metric.CHURN, Metric.CHURN_MATCHED}
 

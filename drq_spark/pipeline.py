@@ -16,24 +16,24 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from drq_spark.assign.items import assign_items, sids_table, totals_table, with_suffix
+from drq_spark.assign.assignment import assign_items, sids_table, totals_table, with_suffix
 from drq_spark.config import Config, canonical_json
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.inputs.after import read_after
 from drq_spark.inputs.attributes import read_attributes
-from drq_spark.inputs.beside import fingerprint_beside
-from drq_spark.inputs.catalogue import Catalogue, read_catalogue
 from drq_spark.inputs.events import read_events, with_exposure
-from drq_spark.measure import aggregate
+from drq_spark.inputs.identity import fingerprint_beside
+from drq_spark.inputs.items import Catalogue, read_catalogue
+from drq_spark.inputs.second_version import read_after
 from drq_spark.measure.figures import Churn, Totals
 from drq_spark.measure.step import Known, measured
 from drq_spark.measure.subject import Subject
+from drq_spark.measure.usage import code_usage as aggregate
 from drq_spark.progress import SILENT, Watcher
 from drq_spark.report.gather import read_figures
 from drq_spark.runs import find_same_run, new_run, open_run, save_run
-from drq_spark.sample.behaviour import DrawnBehaviour, draw_behaviour
 from drq_spark.sample.draw import draw_sample
 from drq_spark.sample.load import load_behaviour, load_sample, with_behaviour
+from drq_spark.sample.pairs import DrawnBehaviour, draw_behaviour
 from drq_spark.sample.values import Sample
 from drq_spark.schemas import (
     ASSIGNMENT_TOTALS,

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drq_spark.errors import SetupError
-from drq_spark.java import delta_jars, find_java, require_pyspark
+from drq_spark.local.java import delta_jars, find_java, require_pyspark
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

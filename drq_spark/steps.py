@@ -16,7 +16,7 @@ from drq_spark.files import absolute, ensure_writable, remove_empty_folder, remo
 from drq_spark.gate import GateResult, judge
 from drq_spark.inputs.events import read_events, with_exposure
 from drq_spark.inputs.tables import is_pattern
-from drq_spark.measure.values import MetricRow
+from drq_spark.metrics import MetricRow
 from drq_spark.progress import Watcher
 from drq_spark.report.gather import gather, read_figures
 from drq_spark.report.render import render

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from drq_spark.config import Config, canonical_json, load_config
 from drq_spark.errors import ConfigError
-from drq_spark.schemas import Metric
+from drq_spark.metrics import Metric
 
 WHERE_ONLY = {
     "items.path", "events.path", "sids.path", "sids.codebooks", "measure.embeddings_after",

@@ -6,8 +6,7 @@ import pytest
 
 from drq_spark.config import Config, GateRule, Measure
 from drq_spark.gate import GateResult, judge
-from drq_spark.measure.values import MetricRow
-from drq_spark.schemas import Metric
+from drq_spark.metrics import Metric, MetricRow
 
 SETTINGS = Measure(etas=(0.1, 0.5), headline_eta=0.5)
 

@@ -72,12 +72,12 @@ def test_the_bare_machine_lacks_what_is_not_named():
         ("drq_spark.session", ()),
         ("drq_spark.tokenizer", ("numpy",)),
         ("drq_spark.tokenizer.artifact", ("numpy", "pyarrow", "safetensors")),
-        ("drq_spark.assign.worker", ("numpy", "pyarrow")),
-        ("drq_spark.measure.perturbation_worker", ("numpy", "pyarrow")),
-        ("drq_spark.measure.ranking_worker", ("numpy", "pyarrow")),
-        ("drq_spark.assign.column", ("numpy", "pyarrow", "pandas", "pytz", "dateutil", "six", "pyspark", "py4j")),
+        ("drq_spark.assign.assignment_worker", ("numpy", "pyarrow")),
+        ("drq_spark.measure.perturbation.flips_worker", ("numpy", "pyarrow")),
+        ("drq_spark.measure.behaviour.scans_worker", ("numpy", "pyarrow")),
+        ("drq_spark.assign.sid_udf", ("numpy", "pyarrow", "pandas", "pytz", "dateutil", "six", "pyspark", "py4j")),
         ("drq_spark.measure.formulas", ("numpy", "scipy")),
-        ("drq_spark.measure.estimates", ("numpy", "scipy")),
+        ("drq_spark.formulas.estimates", ("numpy", "scipy")),
     ],
 )
 def test_import_needs_no_other_package(module, installed):

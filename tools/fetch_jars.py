@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from drq_spark.errors import SetupError
-from drq_spark.java import delta_jars, find_java
+from drq_spark.local.java import delta_jars, find_java
 
 try:
     delta_jars(find_java(), print)

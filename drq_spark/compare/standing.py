@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from drq_spark.config import Measure
-from drq_spark.measure.values import MetricRow
-from drq_spark.schemas import Metric, Ruler
+from drq_spark.metrics import Metric, MetricRow, Ruler
 
 F64 = NDArray[np.float64]
 Better = Literal["high", "low"]

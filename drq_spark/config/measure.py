@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from drq_spark.config.section import Positive, Section
-from drq_spark.schemas import Metric
+from drq_spark.metrics import Metric
 
 
 class Measure(Section):

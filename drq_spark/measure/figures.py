@@ -9,21 +9,17 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from drq_spark.measure import formulas
-from drq_spark.measure.values import (
-    BucketSums,
-    LevelUsage,
-    Mass,
-    MetricRow,
-    PrefixSums,
-    Scale,
-    Segments,
-    SegmentSums,
-)
-from drq_spark.schemas import Metric
+from drq_spark.formulas import renaming
+from drq_spark.formulas.duplicates import collision_mass, duplicate_rate, exact_duplicate_rate, excess_duplicate_rate
+from drq_spark.formulas.entropy import conditional_entropies, entropy_from_sums
+from drq_spark.formulas.overlap import effective_capacity, expected_overlaps, geometry
+from drq_spark.formulas.ratios import ratio
+from drq_spark.formulas.reconstruction import relative_mse, residual_share
+from drq_spark.formulas.renaming import churn_matched
+from drq_spark.formulas.usage import dead_codes, distribution, gini, inverse_simpson, perplexity, utilization
+from drq_spark.measure.aggregates import BucketSums, LevelUsage, Mass, PrefixSums, Scale, Segments, SegmentSums
+from drq_spark.metrics import EXPOSURE, ITEMS, Metric, MetricRow
 from drq_spark.tokenizer import Tokenizer
-
-ITEMS, EXPOSURE = "items", "exposure"
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,7 @@ def _row(metric: Metric, value: float, level: int = 0, weighting: str = ITEMS, s
 
 def _catalogue(aggregates: Aggregates) -> Iterator[MetricRow]:
     yield _row(Metric.ITEMS, aggregates.prefixes[-1].items)
-    yield _row(Metric.QUARANTINE_RATE, formulas.share(aggregates.rows_quarantined, aggregates.rows_in))
+    yield _row(Metric.QUARANTINE_RATE, ratio(aggregates.rows_quarantined, aggregates.rows_in))
 
 
 def _weightings(usage: LevelUsage) -> dict[str, NDArray[np.int64] | NDArray[np.float64]]:
@@ -110,11 +106,11 @@ def _usage(levels: Sequence[LevelUsage]) -> Iterator[MetricRow]:
 
 
 def _usage_of_level(counts: NDArray[np.int64] | NDArray[np.float64], level: int, weighting: str) -> Iterator[MetricRow]:
-    yield _row(Metric.UTILIZATION, formulas.utilization(counts), level, weighting)
-    yield _row(Metric.DEAD_CODES, formulas.dead_codes(counts), level, weighting)
-    yield _row(Metric.PERPLEXITY, formulas.perplexity(counts), level, weighting)
-    yield _row(Metric.INVERSE_SIMPSON, formulas.inverse_simpson(counts), level, weighting)
-    yield _row(Metric.GINI, formulas.gini(counts), level, weighting)
+    yield _row(Metric.UTILIZATION, utilization(counts), level, weighting)
+    yield _row(Metric.DEAD_CODES, dead_codes(counts), level, weighting)
+    yield _row(Metric.PERPLEXITY, perplexity(counts), level, weighting)
+    yield _row(Metric.INVERSE_SIMPSON, inverse_simpson(counts), level, weighting)
+    yield _row(Metric.GINI, gini(counts), level, weighting)
 
 
 def _sigmas(scales: Sequence[Scale]) -> Iterator[MetricRow]:
@@ -130,7 +126,7 @@ def _capacity(
     """What is left of K: by use on every level, and the capacity curve where the codewords are known."""
     for level, usage in enumerate(levels, start=1):
         for weighting, counts in _weightings(usage).items():
-            yield _row(Metric.DISTRIBUTION, formulas.distribution(counts), level, weighting)
+            yield _row(Metric.DISTRIBUTION, distribution(counts), level, weighting)
     if tokenizer is not None:
         yield from _curve(levels, tokenizer, scales)
 
@@ -141,27 +137,27 @@ def _curve(levels: Sequence[LevelUsage], tokenizer: Tokenizer, scales: Sequence[
     for level, (usage, book, weight) in enumerate(parts, start=1):
         weightings = _weightings(usage)
         sigmas = [scale.sigma[level - 1] for scale in scales]
-        overlaps = formulas.expected_overlaps(list(weightings.values()), book, sigmas, weight)
+        overlaps = expected_overlaps(list(weightings.values()), book, sigmas, weight)
         for (weighting, counts), curve in zip(weightings.items(), overlaps, strict=True):
             for scale, overlap in zip(scales, curve.tolist(), strict=True):
                 yield _row(Metric.EXPECTED_OVERLAP, overlap, level, weighting, scale)
-                yield _row(Metric.EFFECTIVE_CAPACITY, formulas.effective_capacity(overlap), level, weighting, scale)
-                yield _row(Metric.GEOMETRY, formulas.geometry(counts, overlap), level, weighting, scale)
+                yield _row(Metric.EFFECTIVE_CAPACITY, effective_capacity(overlap), level, weighting, scale)
+                yield _row(Metric.GEOMETRY, geometry(counts, overlap), level, weighting, scale)
 
 
 def _collisions(buckets: BucketSums) -> Iterator[MetricRow]:
     items = buckets.all.items
     yield _row(Metric.UNIQUE_SIDS, buckets.sids)
-    yield _row(Metric.DUPLICATE_RATE, formulas.duplicate_rate(buckets.sids, items))
+    yield _row(Metric.DUPLICATE_RATE, duplicate_rate(buckets.sids, items))
     yield _row(Metric.LARGEST_BUCKET, buckets.largest)
-    yield _row(Metric.COLLISION_MASS, formulas.collision_mass(buckets.sum_squares, items))
+    yield _row(Metric.COLLISION_MASS, collision_mass(buckets.sum_squares, items))
     if buckets.all.exposure and buckets.exposure_squares is not None:
-        mass = formulas.share(buckets.exposure_squares, buckets.all.exposure**2)
+        mass = ratio(buckets.exposure_squares, buckets.all.exposure**2)
         yield _row(Metric.COLLISION_MASS, mass, weighting=EXPOSURE)
     if buckets.distinct_embeddings is not None:
         distinct = buckets.distinct_embeddings
-        yield _row(Metric.EXACT_DUPLICATE_RATE, formulas.exact_duplicate_rate(distinct, items))
-        yield _row(Metric.EXCESS_DUPLICATE_RATE, formulas.excess_duplicate_rate(buckets.sids, distinct, items))
+        yield _row(Metric.EXACT_DUPLICATE_RATE, exact_duplicate_rate(distinct, items))
+        yield _row(Metric.EXCESS_DUPLICATE_RATE, excess_duplicate_rate(buckets.sids, distinct, items))
     parts = {
         Metric.SHARED_RATE: buckets.shared,
         Metric.HARMFUL_SHARED_RATE: buckets.harmful,
@@ -175,9 +171,9 @@ def _shares_of(whole: Mass, metric: Metric, part: Mass | None) -> Iterator[Metri
     """A part of the items as share of all, by items and by exposure."""
     if part is None:
         return
-    yield _row(metric, formulas.share(part.items, whole.items))
+    yield _row(metric, ratio(part.items, whole.items))
     if whole.exposure and part.exposure is not None:
-        yield _row(metric, formulas.share(part.exposure, whole.exposure), weighting=EXPOSURE)
+        yield _row(metric, ratio(part.exposure, whole.exposure), weighting=EXPOSURE)
 
 
 def _segments(segments: Segments, sums: Mapping[str, SegmentSums]) -> Iterator[MetricRow]:
@@ -191,43 +187,43 @@ def _segments(segments: Segments, sums: Mapping[str, SegmentSums]) -> Iterator[M
             continue
         for level, usage in enumerate(segments.usage[name], start=1):
             yield from _usage_of_level(usage.items, level, name)
-        yield _row(Metric.SHARED_RATE, formulas.share(found.shared, found.items), weighting=name)
+        yield _row(Metric.SHARED_RATE, ratio(found.shared, found.items), weighting=name)
         if found.harmful is not None:
-            yield _row(Metric.HARMFUL_SHARED_RATE, formulas.share(found.harmful, found.items), weighting=name)
+            yield _row(Metric.HARMFUL_SHARED_RATE, ratio(found.harmful, found.items), weighting=name)
 
 
 def _prefixes(prefixes: Sequence[PrefixSums]) -> Iterator[MetricRow]:
     for level, sums in enumerate(prefixes, start=1):
         yield _row(Metric.OCCUPIED_PREFIXES, sums.occupied, level)
-    entropies = {ITEMS: [formulas.entropy_from_sums(sums.items, sums.sum_n_log_n) for sums in prefixes]}
+    entropies = {ITEMS: [entropy_from_sums(sums.items, sums.sum_n_log_n) for sums in prefixes]}
     exposed = [
-        formulas.entropy_from_sums(sums.exposure, sums.exposure_log)
+        entropy_from_sums(sums.exposure, sums.exposure_log)
         for sums in prefixes
         if sums.exposure and sums.exposure_log is not None
     ]
     if len(exposed) == len(prefixes):
         entropies[EXPOSURE] = exposed
     for weighting, values in entropies.items():
-        steps = formulas.conditional_entropies(values)
+        steps = conditional_entropies(values)
         for level, (whole, step) in enumerate(zip(values, steps, strict=True), start=1):
             yield _row(Metric.PREFIX_ENTROPY, whole, level, weighting)
             yield _row(Metric.CONDITIONAL_ENTROPY, step, level, weighting)
 
 
 def _fidelity(totals: Totals) -> Iterator[MetricRow]:
-    yield _row(Metric.RELATIVE_MSE, formulas.relative_mse(totals.squared_error, totals.centred_square))
-    yield _row(Metric.MEAN_COSINE, formulas.share(totals.cosine, totals.items))
-    shares = formulas.residual_share(totals.residual_square, totals.latent_centred_square)
+    yield _row(Metric.RELATIVE_MSE, relative_mse(totals.squared_error, totals.centred_square))
+    yield _row(Metric.MEAN_COSINE, ratio(totals.cosine, totals.items))
+    shares = residual_share(totals.residual_square, totals.latent_centred_square)
     levels = zip(shares, totals.margin, totals.uncertain, strict=True)
     for level, (left, margin, uncertain) in enumerate(levels, start=1):
         yield _row(Metric.RESIDUAL_SHARE, left, level)
-        yield _row(Metric.MEAN_MARGIN, formulas.share(margin, totals.items), level)
-        yield _row(Metric.UNCERTAIN_SHARE, formulas.share(int(uncertain), totals.items), level)
+        yield _row(Metric.MEAN_MARGIN, ratio(margin, totals.items), level)
+        yield _row(Metric.UNCERTAIN_SHARE, ratio(int(uncertain), totals.items), level)
 
 
 def _churn(churn: Churn) -> Iterator[MetricRow]:
-    yield _row(Metric.CHURN, formulas.share(churn.moved, churn.items))
+    yield _row(Metric.CHURN, ratio(churn.moved, churn.items))
     for level, table in enumerate(churn.tables, start=1):
         if table is not None:
-            yield _row(Metric.CHURN, formulas.churn(table), level)
-            yield _row(Metric.CHURN_MATCHED, formulas.churn_matched(table), level)
+            yield _row(Metric.CHURN, renaming.churn(table), level)
+            yield _row(Metric.CHURN_MATCHED, churn_matched(table), level)

@@ -7,17 +7,19 @@ from dataclasses import asdict, dataclass
 
 from pyspark.sql import DataFrame
 
-from drq_spark.measure import aggregate, collisions
-from drq_spark.measure.attributes import attribute_gains
-from drq_spark.measure.bucket_spread import bucket_spread
+from drq_spark.measure.aggregates import Segments
+from drq_spark.measure.behaviour.retrieval import retrieval
+from drq_spark.measure.capacity.sid_capacity import whole_sid_capacity
+from drq_spark.measure.capacity.sigma import scales
+from drq_spark.measure.collisions import sid_counts as collisions
+from drq_spark.measure.collisions.bucket_spread import bucket_spread
 from drq_spark.measure.figures import Aggregates, Churn, Totals, all_figures
-from drq_spark.measure.perturbation import items_at_risk, perturbation
-from drq_spark.measure.retrieval import retrieval
-from drq_spark.measure.rulers import scales
-from drq_spark.measure.segments import segment_thresholds, usage_by_segment
-from drq_spark.measure.sid_capacity import whole_sid_capacity
+from drq_spark.measure.information.attribute_gains import attribute_gains
+from drq_spark.measure.perturbation.flips import items_at_risk, perturbation
 from drq_spark.measure.subject import Subject
-from drq_spark.measure.values import MetricRow, Segments
+from drq_spark.measure.usage import code_usage as aggregate
+from drq_spark.measure.usage.segments import segment_thresholds, usage_by_segment
+from drq_spark.metrics import MetricRow
 from drq_spark.progress import Progress
 from drq_spark.schemas import (
     ATTRIBUTE_GAINS,

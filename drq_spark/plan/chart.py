@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from drq_spark.page.numbers import number, percent
+from drq_spark.page.palette import level_colours
+from drq_spark.page.svg import drawing
 from drq_spark.plan.proposal import Candidate, Plan
-from drq_spark.report.numbers import number, percent
-from drq_spark.report.palette import level_colours
-from drq_spark.report.svg import drawing
 
 _INK, _MUTED, _LINE, _MARK = "#1c222c", "#5b6270", "#dedad1", "#a8361a"
 _SIZE, _DPI = (10.5, 4.6), 120

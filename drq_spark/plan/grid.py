@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from drq_spark.config import Config, TokenizerSettings
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.measure.formulas import expected_overlaps
+from drq_spark.formulas.overlap import expected_overlaps
 from drq_spark.plan.extrapolation import Occupancy, occupancy, overlap_of_all
 from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
@@ -166,7 +166,7 @@ def _told(progress: Progress, sizes: Sequence[int], stage: str, done: int, total
 
 def _encoded(tokenizer: Tokenizer, data: TrainingData) -> tuple[list[float], NDArray[np.int32]]:
     """Relative error after each level, and the SIDs int32 [n, L] of the whole sample."""
-    from drq_spark.train.figures import level_figures
+    from drq_spark.train.evaluation import level_figures
 
     mean = data.fit.mean(axis=0, dtype=np.float64)
     held_out, first = level_figures(tokenizer, data.held_out, mean)

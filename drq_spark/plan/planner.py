@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 
 from drq_spark.config import Config
 from drq_spark.files import absolute, ensure_writable, remove_empty_folder, remove_folder
-from drq_spark.inputs.catalogue import Catalogue as Items
-from drq_spark.inputs.catalogue import read_catalogue
+from drq_spark.inputs.items import Catalogue as Items
+from drq_spark.inputs.items import read_catalogue
 from drq_spark.plan.grid import LEVELS, fit_shapes, quick, refuse_large, usable
 from drq_spark.plan.proposal import Candidate, Catalogue, Plan, Targets, candidate, propose
 from drq_spark.progress import SILENT, Watcher

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from drq_spark.errors import ConfigError
-from drq_spark.measure.formulas import share
+from drq_spark.formulas.ratios import ratio
 from drq_spark.plan.extrapolation import CONFIDENCE, MISFIT, REFIT, Estimate, Extrapolated, extrapolate
 from drq_spark.plan.grid import Fitted, Shape
 
@@ -58,7 +58,7 @@ class Catalogue:
     @property
     def exact_duplicate_rate(self) -> float:
         """The duplicate rate that no shape can avoid: equal embeddings get equal SIDs."""
-        return share(self.items - self.distinct_embeddings, self.items)
+        return ratio(self.items - self.distinct_embeddings, self.items)
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,8 @@ def _shape(one: Candidate, catalogue: Catalogue) -> dict[str, Any]:
         "possible_sids": one.shape.possible,
         "sample": {
             "unique_sids": seen.unique,
-            "duplicate_rate": share(seen.items - seen.unique, seen.items),
-            "shared_rate": share(seen.items - seen.alone, seen.items),
+            "duplicate_rate": ratio(seen.items - seen.unique, seen.items),
+            "shared_rate": ratio(seen.items - seen.alone, seen.items),
             "excess_duplicates": catalogue.sample_distinct - seen.unique,
             "relative_mse": one.fitted.relative_mse,
         },

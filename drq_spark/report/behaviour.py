@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from drq_spark.metrics import Metric
+from drq_spark.page.drawing import MARKS, Dot, dot_rows, spoken
+from drq_spark.page.elements import Fact
+from drq_spark.page.numbers import finite, number, percent
 from drq_spark.report.charts import Chart
 from drq_spark.report.data import ReportData
-from drq_spark.report.drawing import MARKS, Dot, dot_rows, spoken
-from drq_spark.report.numbers import finite, number, percent
-from drq_spark.report.parts import Fact
-from drq_spark.schemas import Metric
 
 _UNIFORM = (
     ("raw embedding", Metric.AUC_RAW_UNIFORM, Metric.AUC_RAW_POPULARITY),

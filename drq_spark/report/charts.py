@@ -10,9 +10,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from drq_spark.report.drawing import Row, bar_rows, end_labels, set_ticks, steps
-from drq_spark.report.numbers import number, percent
-from drq_spark.report.svg import TEXT, axes, colour, inline
+from drq_spark.page.drawing import Row, bar_rows, end_labels, set_ticks, steps
+from drq_spark.page.numbers import number, percent
+from drq_spark.page.svg import TEXT, axes, colour, inline
 
 _POINTS = 160  # of one curve: a finer one would not look different
 Counts = NDArray[np.int64] | NDArray[np.float64]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.gate import GateResult
-from drq_spark.measure.values import LevelUsage, MetricRow
-from drq_spark.schemas import Ruler
+from drq_spark.measure.aggregates import LevelUsage
+from drq_spark.metrics import MetricRow, Ruler
 
 EXTERNAL = "external"
 """The kind of SIDs that another system made."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
-from drq_spark.measure.values import MetricRow
-from drq_spark.report.numbers import finite
-from drq_spark.schemas import Metric, Ruler
+from drq_spark.metrics import Metric, MetricRow, Ruler
+from drq_spark.page.numbers import finite
 
 
 class Figures:

@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 from drq_spark.config import Config
 from drq_spark.gate import GateResult
 from drq_spark.inputs.tables import column, read_table
-from drq_spark.measure.aggregate import code_usage
-from drq_spark.measure.values import MetricRow
+from drq_spark.measure.usage.code_usage import code_usage
+from drq_spark.metrics import MetricRow
 from drq_spark.report.data import EXTERNAL, AtRisk, Bucket, Confusion, Example, Gain, Neighbour, ReportData
 from drq_spark.report.lookups import confused_pairs, examples, items_of_codes
 from drq_spark.report.overlap import overlap_maps

@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
-from drq_spark.schemas import Ruler
+from drq_spark.metrics import Ruler
 from drq_spark.tokenizer.keys import place_values
 
 _CHOSEN = 8

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import cycle
 
+from drq_spark.metrics import Ruler
+from drq_spark.page.drawing import Dot, dot_rows, end_labels, even_steps, set_ticks, spoken, steps
+from drq_spark.page.numbers import number, percent
+from drq_spark.page.svg import TEXT, axes, colour, inline
 from drq_spark.report.charts import Chart
-from drq_spark.report.drawing import Dot, dot_rows, end_labels, even_steps, set_ticks, spoken, steps
-from drq_spark.report.numbers import number, percent
-from drq_spark.report.svg import TEXT, axes, colour, inline
-from drq_spark.schemas import Ruler
 
 Points = Sequence[tuple[float, float, float]]  # (size of the noise, value, two standard errors)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from math import log
 from typing import Any
 
-from drq_spark.report import behaviour, charts, remedies, stability, structure, tables
+from drq_spark.metrics import Metric, Ruler
+from drq_spark.page.environment import environment
+from drq_spark.page.numbers import finite, number, percent
+from drq_spark.page.palette import level_colours
+from drq_spark.page.svg import drawing
+from drq_spark.report import behaviour, charts, stability, structure
+from drq_spark.report import cells as tables
+from drq_spark.report.advice import remedies
 from drq_spark.report.charts import Chart
 from drq_spark.report.data import ReportData
-from drq_spark.report.numbers import finite, number, percent
-from drq_spark.report.page import environment
-from drq_spark.report.palette import level_colours
-from drq_spark.report.svg import drawing
 from drq_spark.report.verdict import capacity_parts, findings, verdict
-from drq_spark.schemas import Metric, Ruler
 
 WEIGHTINGS = ("items", "exposure")
 

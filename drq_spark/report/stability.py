@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from drq_spark.metrics import Metric, Ruler
+from drq_spark.page.drawing import Dot
+from drq_spark.page.elements import Fact, Sid, Table
+from drq_spark.page.numbers import finite, number
 from drq_spark.report import noise
+from drq_spark.report.cells import MISSING, sid
 from drq_spark.report.charts import Chart
 from drq_spark.report.data import Confusion, MetricRow, ReportData
-from drq_spark.report.drawing import Dot
-from drq_spark.report.numbers import finite, number
-from drq_spark.report.parts import Fact, Sid, Table
-from drq_spark.report.tables import MISSING, sid
-from drq_spark.schemas import Metric, Ruler
 
 _NAMED = 3
 _RULERS = {

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from drq_spark.metrics import Metric
+from drq_spark.page.drawing import MARKS, Dot, dot_rows
+from drq_spark.page.elements import Fact, Table
+from drq_spark.page.numbers import finite, number
 from drq_spark.report import maps
+from drq_spark.report.cells import MISSING, figure, levels
 from drq_spark.report.charts import Chart
 from drq_spark.report.data import Gain, ReportData
-from drq_spark.report.drawing import MARKS, Dot, dot_rows
-from drq_spark.report.numbers import finite, number
-from drq_spark.report.parts import Fact, Table
-from drq_spark.report.tables import MISSING, figure, levels
-from drq_spark.schemas import Metric
 
 _SEGMENTS = ("head", "torso", "tail")
 _GAINS = (

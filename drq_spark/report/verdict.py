@@ -1,13 +1,14 @@
-"""How good a run is, in plain words; what to do about it is said by `drq_spark.report.advice`."""
+"""How good a run is, in plain words; what to do about it is said by `drq_spark.report.advice.rules`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from drq_spark.metrics import Metric
+from drq_spark.page.numbers import finite, number, percent, whole_percent
 from drq_spark.report.data import EXTERNAL, ReportData
-from drq_spark.report.numbers import finite, number, percent, whole_percent
-from drq_spark.schemas import Metric, Status
+from drq_spark.schemas import Status
 
 Grade = Literal["good", "fair", "poor"]
 

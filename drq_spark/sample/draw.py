@@ -9,9 +9,9 @@ from pyspark.sql import functions as F
 
 from drq_spark.config import Config
 from drq_spark.errors import InputRefused
-from drq_spark.inputs.catalogue import Catalogue
+from drq_spark.hashing import item_key, key_bucket, last_bucket, sample_key
 from drq_spark.inputs.embeddings import checked_rows
-from drq_spark.sample.keys import item_key, key_bucket, last_bucket, sample_key
+from drq_spark.inputs.items import Catalogue
 
 _SPARE = 1.1  # candidates beyond the sample size, so that a few bad rows need no second pass
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from drq_spark.train.figures import LevelFigures
+from drq_spark.train.evaluation import LevelFigures
 
 _LEAST_USED = 0.5  # share of the codes that the rows could use; below it a level has collapsed
 _LEAST_EVEN = 0.25  # the same of its perplexity

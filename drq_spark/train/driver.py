@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.blocks import row_blocks
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.progress import Progress, silent
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import MAX_NUMBER, normalized
-from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contract import Trainer, TrainingData, TrainingPairs
-from drq_spark.train.figures import reconstruction_error
-from drq_spark.train.guard import refuse_memorising_decoder
+from drq_spark.train.evaluation import reconstruction_error
+from drq_spark.train.memorising import refuse_memorising_decoder
 from drq_spark.train.memory import behaviour_bytes
 from drq_spark.train.registry import trainer
 

@@ -23,15 +23,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.blocks import row_blocks
 from drq_spark.config import Config
 from drq_spark.progress import Progress, silent
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.network import BehaviourEncoder, ContentDecoder
-from drq_spark.train.behaviour import BehaviourModel, train_behaviour
-from drq_spark.train.behaviour_figures import held_out_auc
-from drq_spark.train.blocks import row_blocks
+from drq_spark.train.behaviour_auc import held_out_auc
+from drq_spark.train.behaviour_encoder import BehaviourModel, train_behaviour
 from drq_spark.train.contract import TrainingData, TrainingPairs
-from drq_spark.train.figures import encoded, reconstruction_error
+from drq_spark.train.evaluation import encoded, reconstruction_error
 from drq_spark.train.kmeans import require_rows
 from drq_spark.train.latents import latents_of
 from drq_spark.train.memory import books_bytes, prepared_bytes

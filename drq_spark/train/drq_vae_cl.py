@@ -19,8 +19,8 @@ from drq_spark.config import Config
 from drq_spark.errors import ConfigError
 from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.train.behaviour import require_pairs
-from drq_spark.train.behaviour_figures import held_out_auc
+from drq_spark.train.behaviour_auc import held_out_auc
+from drq_spark.train.behaviour_encoder import require_pairs
 from drq_spark.train.contract import TrainingData, TrainingPairs
 from drq_spark.train.contrastive import PAIRS_STREAM, PairLoss
 from drq_spark.train.drq_vae import quantized_vae, training_bytes

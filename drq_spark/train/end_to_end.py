@@ -19,18 +19,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from drq_spark.blocks import row_blocks
 from drq_spark.config import Config, EndToEnd
-from drq_spark.measure.formulas import perplexity, utilization
+from drq_spark.formulas.usage import perplexity, utilization
 from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms
 from drq_spark.tokenizer.network import ResidualMLP
-from drq_spark.train.blocks import row_blocks
 from drq_spark.train.bottleneck import Bottleneck, Quantized, quantize
 from drq_spark.train.collapse import collapse_warnings
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.descent import Descent, random_batches
-from drq_spark.train.figures import sample_figures
+from drq_spark.train.evaluation import sample_figures
 from drq_spark.train.kmeans import require_rows
 from drq_spark.train.latents import latents_of
 from drq_spark.train.memory import START_ROWS_PER_CODE, end_to_end_bytes

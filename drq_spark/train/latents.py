@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.blocks import row_blocks
 from drq_spark.tokenizer.network import Encoder
-from drq_spark.train.blocks import row_blocks
 
 F32 = NDArray[np.float32]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from drq_spark.train.blocks import row_blocks
+from drq_spark.blocks import row_blocks
 
 _TILE_ELEMENTS = 2**20  # scores, or numbers of a tile of rows, handled at a time
 

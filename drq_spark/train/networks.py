@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from drq_spark.blocks import row_blocks
 from drq_spark.tokenizer.network import ResidualMLP
-from drq_spark.train.blocks import row_blocks
 
 F32 = NDArray[np.float32]
 

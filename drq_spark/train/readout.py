@@ -22,15 +22,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from drq_spark.blocks import row_blocks
 from drq_spark.config import Config
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contrastive import PAIRS_STREAM, PairLoss
+from drq_spark.train.decode_tables import level_ridges
 from drq_spark.train.descent import Descent, random_batches
-from drq_spark.train.figures import decoding_error, encoded
+from drq_spark.train.evaluation import decoding_error, encoded
 from drq_spark.train.kmeans import Step
 from drq_spark.train.runtime import choose_device, random_stream
-from drq_spark.train.tables import level_ridges
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]

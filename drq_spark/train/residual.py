@@ -1,7 +1,7 @@
 """Dataset-level residual k-means on frozen latents, and the tokenizer that it ends in.
 
 Level by level a codebook is fitted to what the levels before leave: r^{l+1} = r^l - c^l_{s^l}, in that level's metric
-where levels weigh coordinates. With a beam the books are then refined together (`drq_spark.train.beam`). All of this
+where levels weigh coordinates. With a beam the books are then refined together (`train.beam_refinement`). All of this
 is float32 on the device. What counts comes after: the finished books encode the sample through the frozen kernel, and
 those codes decide the decode tables and every figure, so they are, to the bit, the codes that the shipped tokenizer
 gives the same rows.
@@ -19,22 +19,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from drq_spark.blocks import row_blocks
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError
 from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms
 from drq_spark.tokenizer.network import Decoder, Encoder
-from drq_spark.train.beam import Layer, refine
-from drq_spark.train.blocks import row_blocks
+from drq_spark.train.beam_refinement import Layer, refine
 from drq_spark.train.collapse import collapse_warnings
 from drq_spark.train.contract import TrainingData
-from drq_spark.train.figures import sample_figures
+from drq_spark.train.decode_tables import decode_tables
+from drq_spark.train.evaluation import sample_figures
 from drq_spark.train.kmeans import fit_codebook, require_rows, standardize
 from drq_spark.train.nearest import sum_by_code
 from drq_spark.train.prices import Balance
 from drq_spark.train.runtime import choose_device, random_stream
-from drq_spark.train.tables import decode_tables
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]

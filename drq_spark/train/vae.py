@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from drq_spark.blocks import row_blocks
 from drq_spark.config import Config
 from drq_spark.errors import TrainingFailed
 from drq_spark.progress import Progress
 from drq_spark.tokenizer.network import ResidualMLP
-from drq_spark.train.blocks import row_blocks
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.descent import Descent, random_batches
 from drq_spark.train.networks import Coordinates, SkipNetwork

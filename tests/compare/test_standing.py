@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drq_spark.compare.page import render
+from drq_spark.compare.comparison_page import render
 from drq_spark.compare.standing import Result, compared, values_of, winner
 from drq_spark.config import Measure
-from drq_spark.measure.values import MetricRow
+from drq_spark.metrics import MetricRow
 
 
 def results(**figures: list[dict[str, tuple[float, ...]]]) -> list[Result]:

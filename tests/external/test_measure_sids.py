@@ -20,7 +20,7 @@ from pipeline.reference import rows_of
 from pyspark.sql import functions as F
 
 from drq_spark.config import load_config
-from drq_spark.external import _begin
+from drq_spark.external.measure_sids import _begin
 from drq_spark.progress import SILENT
 from drq_spark.schemas import SIDS
 from drq_spark.store import Store

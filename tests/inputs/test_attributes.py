@@ -11,7 +11,7 @@ from pipeline.direct import config
 
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.inputs.attributes import attributes_fingerprint, read_attributes
-from drq_spark.inputs.catalogue import read_catalogue
+from drq_spark.inputs.items import read_catalogue
 
 
 def table(ids, **columns):

@@ -16,7 +16,7 @@ import pyspark
 import pytest
 from pipeline import catalogues
 
-from drq_spark.java import delta_jars, find_java
+from drq_spark.local.java import delta_jars, find_java
 from drq_spark.tokenizer.artifact import load_tokenizer
 
 ROOT = Path(__file__).parents[2]

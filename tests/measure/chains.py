@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from drq_spark.measure.entropy import CellSizes
+from drq_spark.formulas.entropy import CellSizes
 
 Codes = Sequence[tuple[int, ...]]
 Attributes = Sequence[tuple[Hashable, ...]]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from drq_spark.measure.noise import isotropic, standard_normals
+from drq_spark.formulas.noise import isotropic, standard_normals
 from drq_spark.tokenizer import Tokenizer
 
 Codes = tuple[int, ...]

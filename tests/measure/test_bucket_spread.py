@@ -12,11 +12,12 @@ from measure.catalogues import Made
 from tokenizer.samples import plain as some_tokenizer
 
 from drq_spark.config import Config, Items, Measure
-from drq_spark.measure import spread, spread_worker
-from drq_spark.measure.bucket_spread import bucket_spread
-from drq_spark.measure.collisions import sid_counts
-from drq_spark.measure.spread import Moments, draw, mean_square_within
-from drq_spark.measure.spread_worker import grouped_moments, moments_of_sids
+from drq_spark.formulas import within_buckets as spread
+from drq_spark.formulas.within_buckets import Moments, draw, mean_square_within
+from drq_spark.measure.collisions import bucket_spread_worker as spread_worker
+from drq_spark.measure.collisions.bucket_spread import bucket_spread
+from drq_spark.measure.collisions.bucket_spread_worker import grouped_moments, moments_of_sids
+from drq_spark.measure.collisions.sid_counts import sid_counts
 from drq_spark.measure.subject import Subject
 
 DIM = 6

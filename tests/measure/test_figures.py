@@ -13,20 +13,19 @@ import numpy as np
 import pytest
 
 from drq_spark.config import Measure
-from drq_spark.measure.figures import Aggregates, Churn, Totals, all_figures
-from drq_spark.measure.rulers import latent_scales
-from drq_spark.measure.values import (
+from drq_spark.measure.aggregates import (
     BucketSums,
     LevelUsage,
     Mass,
-    MetricRow,
     PrefixSums,
     Scale,
     Segments,
     SegmentSums,
     Thresholds,
 )
-from drq_spark.schemas import Metric, Ruler
+from drq_spark.measure.capacity.sigma import latent_scales
+from drq_spark.measure.figures import Aggregates, Churn, Totals, all_figures
+from drq_spark.metrics import Metric, MetricRow, Ruler
 from drq_spark.tokenizer import Tokenizer
 
 OTHERWISE = {

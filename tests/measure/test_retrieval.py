@@ -16,10 +16,10 @@ from pipeline.direct import config, ready_tokenizer
 from pyspark.sql import functions as F
 
 from drq_spark.errors import ConsistencyError
-from drq_spark.measure import drawn
-from drq_spark.measure.retrieval import retrieval
+from drq_spark.measure.behaviour import queries as drawn
+from drq_spark.measure.behaviour.retrieval import retrieval
 from drq_spark.measure.subject import Subject
-from drq_spark.schemas import Metric
+from drq_spark.metrics import Metric
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.artifact import save_tokenizer
 
@@ -297,7 +297,7 @@ class TestParts:
 CONNECT = """
 import json, sys
 from drq_spark.config import Config
-from drq_spark.measure.retrieval import retrieval
+from drq_spark.measure.behaviour.retrieval import retrieval
 from drq_spark.measure.subject import Subject
 from drq_spark.tokenizer.artifact import load_tokenizer
 

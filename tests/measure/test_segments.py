@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from measure.catalogues import layouts, made, segments
 
-from drq_spark.measure import aggregate
-from drq_spark.measure.formulas import segment_thresholds as thresholds_of_groups
-from drq_spark.measure.segments import segment_of, segment_thresholds, usage_by_segment
-from drq_spark.measure.values import Thresholds
+from drq_spark.formulas.usage import segment_thresholds as thresholds_of_groups
+from drq_spark.measure.aggregates import Thresholds
+from drq_spark.measure.usage import code_usage as aggregate
+from drq_spark.measure.usage.segments import segment_of, segment_thresholds, usage_by_segment
 
 PARETO = np.floor(np.random.default_rng(3).pareto(1.1, 200) * 5).tolist()
 EXPOSURES = {

@@ -10,10 +10,12 @@ import pytest
 from measure.subjects import sids_frame, subject_of
 from tokenizer.samples import pattern, plain
 
-from drq_spark.measure import collisions, formulas
-from drq_spark.measure.sid_capacity import whole_sid_capacity
-from drq_spark.measure.values import Scale
-from drq_spark.schemas import Ruler
+from drq_spark.formulas.overlap import expected_overlap
+from drq_spark.formulas.usage import distribution
+from drq_spark.measure.aggregates import Scale
+from drq_spark.measure.capacity.sid_capacity import whole_sid_capacity
+from drq_spark.measure.collisions import sid_counts as collisions
+from drq_spark.metrics import Ruler
 
 SCALES = [
     Scale(Ruler.LATENT, 0.5, (9.0, 9.0, 0.4)),
@@ -81,9 +83,9 @@ def test_one_level_is_the_level_itself(spark, tmp_path):
     codes = catalogue()[0][:, :1]
     found = measured(spark, tmp_path, codes, None, {}, tokenizer, scales=[Scale(Ruler.LATENT, 0.5, (0.5,))])
     counts = np.bincount(codes[:, 0], minlength=8)
-    overlap = formulas.expected_overlap(counts, tokenizer.codebooks[0], 0.5)
+    overlap = expected_overlap(counts, tokenizer.codebooks[0], 0.5)
     assert found["expected_overlap", "items", "latent", 0.5].value == pytest.approx(overlap)
-    assert found["distribution", "items", None, None].value == pytest.approx(formulas.distribution(counts))
+    assert found["distribution", "items", None, None].value == pytest.approx(distribution(counts))
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import numpy as np
 from pipeline.catalogues import F32, SMALL
 from pyspark.sql import DataFrame, SparkSession
 
-from drq_spark.assign.items import Assignment, assign_items
+from drq_spark.assign.assignment import Assignment, assign_items
 from drq_spark.config import Config, load_config
-from drq_spark.inputs.catalogue import Catalogue, read_catalogue
+from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.tokenizer import Tokenizer
 
 

@@ -10,7 +10,7 @@ from pipeline.catalogues import clustered, plain, write
 from pipeline.direct import assigned, by_id, config, ready_tokenizer
 
 from drq_spark.errors import DrqError, InputRefused
-from drq_spark.inputs.catalogue import read_catalogue
+from drq_spark.inputs.items import read_catalogue
 from drq_spark.inputs.tables import quoted
 
 ROWS = 120

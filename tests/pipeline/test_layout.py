@@ -10,15 +10,15 @@ import pytest
 from pipeline.catalogues import plain
 from pipeline.direct import by_id, config
 
-from drq_spark.assign.items import assign_items, with_suffix
-from drq_spark.inputs.catalogue import read_catalogue
-from drq_spark.measure import aggregate
-from drq_spark.measure.collisions import bucket_sums, sid_counts
+from drq_spark.assign.assignment import assign_items, with_suffix
+from drq_spark.inputs.items import read_catalogue
+from drq_spark.measure.aggregates import Segments
+from drq_spark.measure.capacity.sigma import latent_scales
+from drq_spark.measure.collisions.sid_counts import bucket_sums, sid_counts
 from drq_spark.measure.figures import Aggregates, Totals, all_figures
-from drq_spark.measure.rulers import latent_scales
-from drq_spark.measure.segments import segment_thresholds, usage_by_segment
 from drq_spark.measure.subject import Subject
-from drq_spark.measure.values import Segments
+from drq_spark.measure.usage import code_usage as aggregate
+from drq_spark.measure.usage.segments import segment_thresholds, usage_by_segment
 from drq_spark.sample.draw import draw_sample
 from drq_spark.sample.load import load_sample
 from drq_spark.tokenizer.artifact import tokenizer_id

@@ -17,7 +17,8 @@ from pipeline.nights import command
 from pipeline.reference import Artifact, codes_of, expected_figures, rows_of, stored_figures
 
 from drq_spark import pipeline, steps
-from drq_spark.schemas import ATTRIBUTE_GAINS, BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS, PUBLISHED, TABLES, Metric
+from drq_spark.metrics import Metric
+from drq_spark.schemas import ATTRIBUTE_GAINS, BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS, PUBLISHED, TABLES
 
 pytestmark = pytest.mark.timeout(1800)  # the first test here waits for three whole runs
 OF_BEHAVIOUR = (BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS)

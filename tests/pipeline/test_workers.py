@@ -25,9 +25,9 @@ spark = local_session(master="local[2,3]", memory="1g", shuffle_partitions=2, sc
 
 ASSIGN = """
 import json, os, signal, sys
-from drq_spark.assign import items as steps
+from drq_spark.assign import assignment as steps
 from drq_spark.config import load_config
-from drq_spark.inputs.catalogue import read_catalogue
+from drq_spark.inputs.items import read_catalogue
 from drq_spark.tokenizer.artifact import load_tokenizer
 
 items, folder, scratch = sys.argv[1:4]
@@ -134,7 +134,7 @@ class TestConnect:
     def test_sample_and_codes_are_those_of_an_ordinary_session(self, ready, run_connect, spark, tmp_path):
         from pipeline.direct import config
 
-        from drq_spark.inputs.catalogue import read_catalogue
+        from drq_spark.inputs.items import read_catalogue
         from drq_spark.sample.draw import draw_sample
         from drq_spark.sample.load import load_sample
 

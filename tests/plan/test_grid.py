@@ -8,7 +8,7 @@ from pipeline.catalogues import clustered
 
 from drq_spark.config import Config, load_config
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.measure.formulas import expected_overlap
+from drq_spark.formulas.overlap import expected_overlap
 from drq_spark.plan.grid import CODES, LEVELS, fit_shapes, quick, usable
 from drq_spark.progress import silent
 from drq_spark.sample.values import Sample

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from drq_spark.measure import formulas as f
+from drq_spark.formulas import usage
+from drq_spark.formulas.duplicates import (
+    collision_mass,
+    duplicate_rate,
+    exact_duplicate_rate,
+    excess_duplicate_rate,
+    shared_rate,
+)
+from drq_spark.formulas.entropy import conditional_entropies
+from drq_spark.formulas.overlap import effective_capacity, expected_overlaps, geometry
+from drq_spark.formulas.ratios import ratio
 from drq_spark.report.data import (
     AtRisk,
     Branch,
@@ -85,27 +95,27 @@ class Run:
 
     def _weighted(self, level: int, weighting: str, counts: np.ndarray, book: np.ndarray) -> None:
         for metric in ("utilization", "dead_codes", "perplexity", "inverse_simpson", "gini", "distribution"):
-            self.add(metric, getattr(f, metric)(counts), level, weighting)
+            self.add(metric, getattr(usage, metric)(counts), level, weighting)
         small = self.codes <= 512  # all pairs of a large codebook take too long for a test
-        overlaps = f.expected_overlaps([counts], book, ETAS)[0] if small else np.array(ETAS) ** 2 / 60 * level + 1e-3
+        overlaps = expected_overlaps([counts], book, ETAS)[0] if small else np.array(ETAS) ** 2 / 60 * level + 1e-3
         for eta, overlap in zip(ETAS, overlaps, strict=True):
             self.add("expected_overlap", overlap, level, weighting, eta)
-            self.add("effective_capacity", f.effective_capacity(overlap), level, weighting, eta)
-            self.add("geometry", min(1.0, f.geometry(counts, overlap)), level, weighting, eta)
+            self.add("effective_capacity", effective_capacity(overlap), level, weighting, eta)
+            self.add("geometry", min(1.0, geometry(counts, overlap)), level, weighting, eta)
 
     def sid_figures(self, quarantined: int) -> None:
         """Figures of whole SIDs, fidelity and entropies."""
         unique, distinct = round(0.93 * self.items), round(0.965 * self.items)
         shared = round(0.112 * self.items)
         self.add("items", self.items)
-        self.add("quarantine_rate", f.share(quarantined, self.items + quarantined))
+        self.add("quarantine_rate", ratio(quarantined, self.items + quarantined))
         self.add("unique_sids", unique)
-        self.add("duplicate_rate", f.duplicate_rate(unique, self.items))
-        self.add("shared_rate", f.shared_rate(shared, self.items))
-        self.add("exact_duplicate_rate", f.exact_duplicate_rate(distinct, self.items))
-        self.add("excess_duplicate_rate", f.excess_duplicate_rate(unique, distinct, self.items))
+        self.add("duplicate_rate", duplicate_rate(unique, self.items))
+        self.add("shared_rate", shared_rate(shared, self.items))
+        self.add("exact_duplicate_rate", exact_duplicate_rate(distinct, self.items))
+        self.add("excess_duplicate_rate", excess_duplicate_rate(unique, distinct, self.items))
         self.add("largest_bucket", 187)
-        self.add("collision_mass", f.collision_mass(1.4 * self.items, self.items))
+        self.add("collision_mass", collision_mass(1.4 * self.items, self.items))
         if self.exposure:
             self.add("collision_mass", 4.1e-5, weighting="exposure")
         self.add("relative_mse", 0.3142)
@@ -120,7 +130,7 @@ class Run:
             self.add("uncertain_share", 3e-6 * level, level)
         for weighting in ("items", "exposure") if self.exposure else ("items",):
             values = entropies if weighting == "items" else [0.8 * value for value in entropies]
-            for level, (whole, step) in enumerate(zip(values, f.conditional_entropies(values), strict=True), 1):
+            for level, (whole, step) in enumerate(zip(values, conditional_entropies(values), strict=True), 1):
                 self.add("prefix_entropy", whole, level, weighting)
                 self.add("conditional_entropy", step, level, weighting)
 
@@ -148,7 +158,7 @@ class Run:
             self.add("segment_threshold", least, 0, segment)
             for level, use in enumerate(self.usage, 1):
                 for metric in ("utilization", "perplexity", "inverse_simpson", "gini", "dead_codes"):
-                    self.add(metric, part * getattr(f, metric)(use.items), level, segment)
+                    self.add(metric, part * getattr(usage, metric)(use.items), level, segment)
 
     def behaviour_figures(self) -> None:
         """Neighbours, hit rates, retention and AUC, with their standard errors."""

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.config import Measure
+from drq_spark.measure.aggregates import BucketSums, LevelUsage, Mass, PrefixSums
+from drq_spark.measure.capacity.sigma import latent_scales
 from drq_spark.measure.figures import Aggregates, Totals, all_figures
-from drq_spark.measure.rulers import latent_scales
-from drq_spark.measure.values import BucketSums, LevelUsage, Mass, MetricRow, PrefixSums
+from drq_spark.metrics import MetricRow
 from drq_spark.tokenizer import Tokenizer
 
 ITEMS, LEVELS, CODES, DIM = 20_000, 3, 64, 16

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from report.ill import CODES, ITEMS, figures, healthy
 
-from drq_spark.measure.values import MetricRow
-from drq_spark.report.advice import Rule, advice
+from drq_spark.metrics import MetricRow
+from drq_spark.report.advice.rules import Rule, advice
 
 RNG = np.random.default_rng(5)
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drq_spark.page.svg import drawing
 from drq_spark.report.data import Branch
 from drq_spark.report.maps import _SHADES, icicle, overlap
 from drq_spark.report.overlap import MOST, overlap_map
-from drq_spark.report.svg import drawing
 
 
 def slow_overlap(a, b, sigma, weight):

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from report.builder import HOSTILE, build
 
+from drq_spark.metrics import Metric
 from drq_spark.report.data import EXTERNAL, LevelUsage, MetricRow, ReportData
 from drq_spark.report.render import render
-from drq_spark.schemas import Metric
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 LOADING = {"src", "srcset", "data", "poster", "action", "formaction", "background", "cite", "ping"}

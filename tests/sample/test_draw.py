@@ -11,7 +11,7 @@ from pipeline.direct import config
 from pyspark.sql import functions as F
 
 from drq_spark.errors import InputRefused
-from drq_spark.inputs.catalogue import read_catalogue
+from drq_spark.inputs.items import read_catalogue
 from drq_spark.sample import draw, load
 from drq_spark.sample.draw import draw_sample
 from drq_spark.sample.load import load_sample

@@ -17,7 +17,7 @@ from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms, normalized
 from drq_spark.train import driver
 from drq_spark.train.driver import split, train_tokenizer
-from drq_spark.train.figures import reconstruction_error
+from drq_spark.train.evaluation import reconstruction_error
 from drq_spark.train.registry import NAMES, trainer
 
 F32 = NDArray[np.float32]

@@ -14,10 +14,10 @@ from drq_spark.progress import silent
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.network import BehaviourEncoder, ContentDecoder, unit_rows
 from drq_spark.train import drq
-from drq_spark.train.behaviour import BehaviourModel, train_behaviour
-from drq_spark.train.behaviour_figures import behaviour_auc
+from drq_spark.train.behaviour_auc import behaviour_auc
+from drq_spark.train.behaviour_encoder import BehaviourModel, train_behaviour
 from drq_spark.train.contract import TrainingData, TrainingPairs
-from drq_spark.train.figures import encoded, reconstruction_error
+from drq_spark.train.evaluation import encoded, reconstruction_error
 from drq_spark.train.latents import latents_of
 from drq_spark.train.readout import Readout, chosen_weight
 

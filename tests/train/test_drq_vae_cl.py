@@ -13,7 +13,7 @@ from train.habits import sample_of
 from drq_spark.config import Config, load_config
 from drq_spark.errors import ConfigError, InputRefused, TrainingFailed
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.train.behaviour_figures import behaviour_auc
+from drq_spark.train.behaviour_auc import behaviour_auc
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import fit_tokenizer, split
 

@@ -20,7 +20,7 @@ from drq_spark.train.bottleneck import commitment, quantize, rotated, straight_t
 from drq_spark.train.collapse import collapse_warnings
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import train_tokenizer
-from drq_spark.train.figures import LevelFigures
+from drq_spark.train.evaluation import LevelFigures
 from drq_spark.train.rq_vae import LearnedBooks, RqVaeTrainer, codebook_loss
 from drq_spark.train.rqp_vae import AveragedBooks, average, revive
 

@@ -15,9 +15,9 @@ from drq_spark.errors import ConfigError
 from drq_spark.progress import silent
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.train import kmeans, residual
-from drq_spark.train.beam import Layer, beam_codes
+from drq_spark.train.beam_refinement import Layer, beam_codes
 from drq_spark.train.contract import TrainingData
-from drq_spark.train.figures import reconstruction_error
+from drq_spark.train.evaluation import reconstruction_error
 from drq_spark.train.residual import quantized
 
 F32 = NDArray[np.float32]

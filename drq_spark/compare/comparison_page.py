@@ -1,0 +1,158 @@
+"""Comparison -> one HTML page: the table, the front on the three axes, and how to read both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from drq_spark.compare.standing import Cell, Column, Comparison
+from drq_spark.page.drawing import set_ticks
+from drq_spark.page.environment import environment
+from drq_spark.page.numbers import number
+from drq_spark.page.svg import TEXT, axes, colour, drawing, inline
+from drq_spark.report.charts import Chart
+
+_MISSING = "–"
+_HEIGHT = 260  # px of a plot of the front
+_LABEL_GAP = 14  # px between two names, at least
+
+
+def render(comparison: Comparison, source: str) -> str:
+    """The page; `source` names the catalogue. The same comparison gives the same text."""
+    with drawing():
+        charts = front_charts(comparison)
+    return (
+        environment()
+        .get_template("compare.html.j2")
+        .render(
+            comparison=comparison,
+            source=source,
+            charts=charts,
+            rows=rows(comparison),
+            winners=winners(comparison),
+            level_colours=[],
+        )
+    )
+
+
+def rows(comparison: Comparison) -> list[tuple[str, list[tuple[str, bool]]]]:
+    """A row a column of the comparison: its title, and for each tokenizer the text and whether it wins."""
+    return [
+        (
+            f"{column.title} {'↑' if column.better == 'high' else '↓'}",
+            [_cell(comparison, name, column) for name in comparison.names],
+        )
+        for column in comparison.columns
+    ]
+
+
+def _cell(comparison: Comparison, name: str, column: Column) -> tuple[str, bool]:
+    cell = comparison.cells.get((name, column.key))
+    return cell_text(cell), cell is not None and cell.winner
+
+
+def cell_text(cell: Cell | None) -> str:
+    """Means by level, or the mean and the spread over the seeds.
+
+    >>> cell_text(Cell((0.123, 0.2), (0.16,), False))
+    '.123 .200'
+    """
+    if cell is None:
+        return _MISSING
+    shown = " ".join(_short(value) for value in cell.shown)
+    if len(cell.shown) > 1 or len(cell.judged) < 2:
+        return shown
+    return f"{shown} ± {_short(float(np.std(cell.judged, ddof=1)))}"
+
+
+def _short(value: float) -> str:
+    text = f"{value:.3f}"
+    return text.removeprefix("0") if text.startswith("0.") else text
+
+
+def winners(comparison: Comparison) -> list[str]:
+    """A sentence for every tokenizer that wins something."""
+    won = {
+        name: [column.title for column in comparison.columns if _cell(comparison, name, column)[1]]
+        for name in comparison.names
+    }
+    return [f"{name} is ahead in {', '.join(titles)}." for name, titles in won.items() if titles]
+
+
+def front_charts(comparison: Comparison) -> list[Chart]:
+    """A plot for each two axes of quality that were measured."""
+    present = [column for column in comparison.columns if column.axis is not None]
+    return [_front_chart(comparison, x, y) for y, x in combinations(_reconstruction_last(present), 2)]
+
+
+def _reconstruction_last(columns: Sequence[Column]) -> list[Column]:
+    """So that the error is on the x axis wherever it is shown."""
+    return sorted(columns, key=lambda column: column.axis == "reconstruction")
+
+
+def _front_chart(comparison: Comparison, x: Column, y: Column) -> Chart:
+    both = [
+        (name, comparison.cells[name, x.key].mean, comparison.cells[name, y.key].mean)
+        for name in comparison.names
+        if (name, x.key) in comparison.cells and (name, y.key) in comparison.cells
+    ]
+    drawn = axes(_HEIGHT, left=46, right=92, top=12, bottom=38)
+    xs, ys = np.array([place[1] for place in both]), np.array([place[2] for place in both])
+    drawn.set(xlim=_around(xs), ylim=_around(ys))
+    for name, a, b in both:
+        ahead = name in comparison.front
+        style: dict[str, Any] = {"color": colour("effective" if ahead else "muted"), "zorder": 3}
+        drawn.plot([a], [b], marker="D" if ahead else "o", markersize=8 if ahead else 6, **style)
+    _name_points(drawn, both, comparison.front)
+    set_ticks(drawn.xaxis, _round_places(*drawn.get_xlim()), number)
+    set_ticks(drawn.yaxis, _round_places(*drawn.get_ylim()), number)
+    drawn.set_xlabel(f"{x.title} ({_direction(x)})", size=TEXT, color=colour("muted"), labelpad=2)
+    words = "; ".join(f"{name} {x.title} {number(a)}, {y.title} {number(b)}" for name, a, b in both)
+    return Chart(
+        f"{y.title} ({_direction(y)}) against {x.title}",
+        "",
+        inline(drawn, f"front-{x.key}-{y.key}", words),
+    )
+
+
+def _direction(column: Column) -> str:
+    return "higher is better" if column.better == "high" else "lower is better"
+
+
+def _around(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
+    """Limits with room on both sides."""
+    low, high = float(values.min()), float(values.max())
+    room = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
+    return low - room, high + room
+
+
+def _round_places(low: float, high: float) -> list[float]:
+    """Four or five round places between two limits."""
+    step = 10.0 ** np.floor(np.log10((high - low) / 2))
+    step *= next(factor for factor in (5, 2, 1, 0.5) if (high - low) / (factor * step) >= 3)
+    first = int(np.ceil(low / step))
+    return [round(place * step, 10) for place in range(first, int(np.floor(high / step)) + 1)]
+
+
+def _name_points(drawn: Any, points: Sequence[tuple[str, float, float]], ahead: Sequence[str]) -> None:
+    """Names to the right of their points, moved apart where they would touch."""
+    low, high = drawn.get_ylim()
+    height = drawn.get_position().height * _HEIGHT
+    natural = {name: (b - low) / (high - low) * height for name, _, b in points}
+    placed: dict[str, float] = {}
+    for name in sorted(natural, key=lambda item: natural[item]):
+        placed[name] = max(natural[name], max(placed.values(), default=-_LABEL_GAP) + _LABEL_GAP)
+    for name, a, b in points:
+        drawn.annotate(
+            name,
+            (a, b),
+            (9, placed[name] - natural[name]),
+            textcoords="offset points",
+            va="center",
+            color=colour("ink" if name in ahead else "muted"),
+            size=TEXT,
+            annotation_clip=False,
+        )

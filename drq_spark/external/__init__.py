@@ -1,0 +1,1 @@
+"""SIDs that another system made: read, measured and reported beside our own."""

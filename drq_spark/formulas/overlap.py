@@ -1,0 +1,190 @@
+"""Expected overlap of codewords and effective capacity: K_eff = 1 / O_pi = K D G.
+
+Conventions: `counts` are uses of the codes of one level, [K], unused codes as 0; items (int) or exposure (float) alike,
+so that pi_k = counts_k / sum counts. A figure that does not exist (nothing counted, no variance) is nan: callers leave
+its row out.
+
+Sources:
+    DRQ: arXiv 2606.01844, expected codeword overlap and effective capacity.
+    Leinster & Cobbold 2012: Measuring diversity: the importance of species similarity, Ecology 93(3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import erfc
+
+from drq_spark.formulas.usage import F64, Counts, shares_of, simpson
+
+REACH = 17.8
+"""Codewords further apart than this many sigma overlap by less than 1e-18, which counts as 0."""
+
+_TILE_ELEMENTS = 2**21  # float64 numbers of one block of codewords or of distances: 16 MiB
+_CANCELLED = 2.0**-20  # squared distances this small beside the norms have lost too many digits to subtraction
+
+
+def codeword_overlap(distance: ArrayLike, sigma: float) -> F64:
+    """Overlap of two codewords blurred by N(0, sigma^2 I): OVL = 2 Phi(-d / (2 sigma)) = erfc(d / (2 sqrt2 sigma)).
+
+    Source: DRQ. The area that the two bells share: twice the chance that one blurred codeword ends up nearer to the
+    other. 1 at distance 0, whatever sigma; at sigma = 0 it is 0 elsewhere, as it is beyond `REACH`.
+
+    Args:
+        distance: Euclidean distances, any shape, not negative.
+        sigma: scale of the perturbation per coordinate, not negative.
+
+    >>> codeword_overlap([0.0, 2.0], 1.0).round(4).tolist()  # 2 Phi(-1)
+    [1.0, 0.3173]
+    """
+    if not sigma >= 0:
+        raise ValueError(f"sigma must be 0 or more, not {sigma}")
+    apart = np.asarray(distance, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        scaled = np.where(apart > 0, apart / (sigma * np.sqrt(8.0)), 0.0)
+    near = scaled < REACH / np.sqrt(8.0)
+    if near.mean() > 0.5:  # picking them out would cost more than the rest of erfc
+        return np.where(near, erfc(scaled), 0.0)
+    overlap = np.zeros(scaled.shape)
+    overlap[near] = erfc(scaled[near])  # not erfc(.., where=near): that breaks the heap with some versions of scipy
+    return overlap
+
+
+def expected_overlap(counts: Counts, codebook: NDArray[np.floating], sigma: float) -> float:
+    """O_pi(sigma) = sum_ij pi_i pi_j OVL(i, j): mean overlap of the codes of two items drawn at random; in (0, 1].
+
+    Source: DRQ; the mean ordinariness of Leinster & Cobbold with OVL as similarity. Exact over all pairs. At
+    sigma = 0 it is sum pi^2 with coinciding codewords counted as one.
+
+    Args:
+        counts: [K]. codebook: [K, d]. sigma: see `codeword_overlap`.
+
+    >>> book = np.array([[0.0], [2.0]])
+    >>> round(expected_overlap(np.array([1, 1]), book, 1.0), 4)  # (2 * 1 + 2 * 0.3173) / 4
+    0.6587
+    """
+    return float(expected_overlaps([counts], codebook, [sigma])[0, 0])
+
+
+def expected_overlaps(
+    weightings: Sequence[Counts],
+    codebook: NDArray[np.floating],
+    sigmas: Sequence[float],
+    weight: NDArray[np.floating] | None = None,
+) -> F64:
+    """`expected_overlap` [V, S] for V weightings of the same codes and S sigmas, with one pass over the pairs.
+
+    Where codes are chosen by ||W (r - c)|| with W = diag(weight), the boundary between two codewords has the normal
+    W^2 (c_i - c_j), so ||W D||^2 / ||W^2 D|| stands for the distance ||D||, D = c_i - c_j.
+
+    Blocks of pairs keep memory at about 100 MB beside the codebook, whatever K; distances are float64.
+    """
+    shares = np.stack([shares_of(counts) for counts in weightings])
+    if codebook.ndim != 2 or len(codebook) != shares.shape[1]:
+        raise ValueError(f"the codebook must be [{shares.shape[1]}, d], not of shape {codebook.shape}")
+    shares, codewords = _merged(shares, codebook)
+    between = np.zeros((len(shares), len(sigmas)))
+    for rows, columns, distance in pair_distances(codebook, codewords, weight):
+        if rows == columns:
+            np.fill_diagonal(distance, np.inf)
+        nearest = distance.min()
+        for index, sigma in enumerate(sigmas):
+            if nearest > REACH * sigma:
+                continue
+            overlap = codeword_overlap(distance, sigma)
+            pairs = ((shares[:, rows] @ overlap) * shares[:, columns]).sum(axis=1)
+            between[:, index] += pairs if rows == columns else 2 * pairs
+    # the diagonal apart, without rounding of distances: K_eff = 1 / sum pi^2 exactly where no codewords overlap
+    return np.asarray(np.minimum(np.square(shares).sum(axis=1, keepdims=True) + between, 1.0))
+
+
+def _merged(shares: F64, codebook: NDArray[np.floating]) -> tuple[F64, NDArray[np.intp]]:
+    """Shares [W, M] and rows [M] of the different codewords in use: copies of a codeword (overlap 1) count as one."""
+    used = np.flatnonzero((shares != 0).any(axis=0))  # nan counts as used: it must come out as nan
+    groups: dict[bytes, int] = {}
+    group = [groups.setdefault(blake2b(codebook[code].tobytes()).digest(), len(groups)) for code in used]
+    merged = np.zeros((len(groups), len(shares)))
+    np.add.at(merged, group, shares[:, used].T)
+    return merged.T, used[np.unique(group, return_index=True)[1]]
+
+
+def pair_distances(
+    codebook: NDArray[np.floating], codewords: NDArray[np.intp], weight: NDArray[np.floating] | None
+) -> Iterator[tuple[slice, slice, F64]]:
+    """Distances across the boundary of all pairs of some codewords, see `expected_overlaps`.
+
+    Args:
+        codebook: [K, d]. codewords: rows of it, int [M]. weight: [d], None for ones.
+
+    Yields:
+        (rows, columns, distances float64 [rows, columns]): parts of the M x M matrix on and above the diagonal, at most
+        1024 wide. Where rows == columns the block is symmetric.
+    """
+    centre = codebook[codewords].mean(axis=0, dtype=np.float64)
+    step = max(1, min(_TILE_ELEMENTS // max(1, codebook.shape[1]), 1024))
+    blocks = [slice(start, min(start + step, len(codewords))) for start in range(0, len(codewords), step)]
+    for number, rows in enumerate(blocks):
+        left = codebook[codewords[rows]] - centre
+        for columns in blocks[number:]:
+            right = left if columns == rows else codebook[codewords[columns]] - centre
+            yield rows, columns, _boundary_distances(left, right, weight)
+
+
+def overlap_matrix(
+    codebook: NDArray[np.floating], sigma: float, weight: NDArray[np.floating] | None = None
+) -> tuple[F64, F64]:
+    """Boundary distances and overlaps [K, K] of all pairs of codewords, see `expected_overlaps`; for few codes.
+
+    >>> distance, overlap = overlap_matrix(np.array([[0.0], [2.0]]), 1.0)
+    >>> distance.tolist(), overlap.round(4).tolist()
+    ([[0.0, 2.0], [2.0, 0.0]], [[1.0, 0.3173], [0.3173, 1.0]])
+    """
+    centred = codebook - codebook.mean(axis=0, dtype=np.float64)
+    distance = _boundary_distances(centred, centred, weight)
+    return distance, codeword_overlap(distance, sigma)
+
+
+def _boundary_distances(left: F64, right: F64, weight: NDArray[np.floating] | None) -> F64:
+    """||D||, or ||W D||^2 / ||W^2 D|| with W = diag(weight), of all pairs D = a - b; 0 where W D is 0."""
+    if weight is None:
+        return np.sqrt(_squared_distances(left, right))
+    once_weighed = weight.astype(np.float64)  # the square of a float32 number needs more digits
+    twice_weighed = np.square(once_weighed)
+    once = _squared_distances(left * once_weighed, right * once_weighed)
+    twice = np.sqrt(_squared_distances(left * twice_weighed, right * twice_weighed))
+    return np.divide(once, twice, out=np.zeros_like(once), where=twice > 0)
+
+
+def _squared_distances(left: F64, right: F64) -> F64:
+    """||a - b||^2 as |a|^2 + |b|^2 - 2 a.b, by differences where that cancels: never negative, 0 only if equal."""
+    size = np.square(left).sum(axis=1)[:, None] + np.square(right).sum(axis=1)
+    square = size - 2.0 * (left @ right.T)
+    first, second = np.nonzero(square <= _CANCELLED * size)
+    step = max(1, _TILE_ELEMENTS // max(1, left.shape[1]))
+    for start in range(0, len(first), step):
+        i, j = first[start : start + step], second[start : start + step]
+        square[i, j] = np.square(left[i] - right[j]).sum(axis=1)
+    return np.asarray(square)
+
+
+def effective_capacity(overlap: float) -> float:
+    """K_eff = 1 / O_pi: as many equally used codes that nothing confuses. 1 <= K_eff <= 1 / sum pi^2 <= K.
+
+    Source: DRQ; the diversity of order 2 of Leinster & Cobbold.
+
+    >>> effective_capacity(0.25)
+    4.0
+    """
+    return 1.0 / overlap
+
+
+def geometry(counts: Counts, overlap: float) -> float:
+    """G = sum pi^2 / O_pi, in (0, 1]: what codewords too close to each other leave of K D.
+
+    >>> round(geometry(np.array([1, 1]), 0.6587), 4)  # 0.5 / 0.6587
+    0.7591
+    """
+    return simpson(counts) / overlap

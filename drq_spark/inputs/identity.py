@@ -1,0 +1,22 @@
+"""What goes into a run beside its items: events, the second version of the embeddings, attributes."""
+
+from __future__ import annotations
+
+from pyspark.sql import SparkSession
+
+from drq_spark.config import Config
+from drq_spark.inputs.attributes import attributes_fingerprint
+from drq_spark.inputs.events import events_fingerprint
+from drq_spark.inputs.second_version import after_fingerprint
+
+_FINGERPRINTS = (events_fingerprint, after_fingerprint, attributes_fingerprint)
+
+
+def fingerprint_beside(spark: SparkSession, config: Config, id_type: str) -> str:
+    """Of the content of all of it, `-` for what is not named: `events:after:attributes`.
+
+    Raises:
+        InputRefused: one of them cannot be used.
+    """
+    parts = (fingerprint(spark, config, id_type) for fingerprint in _FINGERPRINTS)
+    return ":".join(part or "-" for part in parts)

@@ -1,0 +1,235 @@
+"""The items table under the names and types of the pipeline, and what is known of it before any Python sees a row.
+
+Catalogue columns: item_id (the user's type), embedding (array<float> or little-endian float32 binary), exposure
+(double, NULL without an exposure column), embedding_hash (bigint).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from drq_spark.config import Config, Items
+from drq_spark.errors import ConfigError, InputRefused
+from drq_spark.hashing import key_bucket, sample_key
+from drq_spark.inputs.attributes import check_attributes
+from drq_spark.inputs.fingerprint import content_hash, sums, sums_of_groups
+from drq_spark.inputs.tables import column, damage_refused, read_table
+from drq_spark.schemas import Reason
+
+_INTEGERS = (T.ByteType, T.ShortType, T.IntegerType, T.LongType)
+_WHAT = "items table"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What one pass over the items table tells.
+
+    Attributes:
+        rows: all rows. null_ids: rows without an id. duplicates: whether some id has more than one row. ids: different
+        ids. dim: D, as configured or the most frequent length. fingerprint: of the rows, whatever their order, files
+        and partitions.
+        key_histogram: bucket of the sample key -> ids, see `drq_spark.hashing`.
+    """
+
+    rows: int
+    null_ids: int
+    ids: int
+    duplicates: bool
+    dim: int
+    fingerprint: str
+    key_histogram: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The items to give SIDs to: `df` has one row per id; `quarantined` (item_id, reason) the rows set aside so far."""
+
+    df: DataFrame
+    quarantined: DataFrame
+    id_type: str
+    profile: Profile
+
+
+def read_catalogue(spark: SparkSession, config: Config) -> Catalogue:
+    """Read, check and profile the items table (one Spark job, no Python workers).
+
+    Raises:
+        InputRefused: a column is missing or of an unusable type, there are no rows, no embeddings, or bad exposures.
+        ConfigError: no items were named.
+    """
+    if config.items.path is None:
+        raise ConfigError("no items: give --items PATH_OR_TABLE or set items.path")
+    source = read_table(spark, config.items.path, "items table")
+    if config.items.name is not None:
+        column(source, config.items.name, "items.name", "items table")  # the report needs it hours later
+    check_attributes(source, config.items)
+    if config.sample.exposure_power > 0 and config.items.exposure is None:
+        raise ConfigError("sample.exposure_power needs an exposure column: set items.exposure")
+    df = canonical(source, config.items)
+    with damage_refused(config.items.path, "items table"):
+        profile = _profile(df, config)
+    kept, set_aside = one_row_per_id(df, duplicates=profile.duplicates)
+    return Catalogue(kept, set_aside, df.schema["item_id"].dataType.simpleString(), profile)
+
+
+def canonical(source: DataFrame, items: Items, what: str = _WHAT) -> DataFrame:
+    """Rename and cast the user's columns to the catalogue columns; `what` names the table in messages.
+
+    Raises:
+        InputRefused: a column is missing or of an unusable type.
+    """
+    item_id = column(source, items.id, "items.id", what)
+    embedding = column(source, items.embedding, "items.embedding", what)
+    exposure = F.lit(None) if items.exposure is None else column(source, items.exposure, "items.exposure", what)
+    _check_id_type(source, items.id, what)
+    if items.exposure is not None and not isinstance(source.schema[items.exposure].dataType, T.NumericType):
+        raise InputRefused(
+            f"{what}: exposure column {items.exposure!r} is {_type_of(source, items.exposure)}; it must be a number"
+        )
+    array = _float32(embedding, source, items.embedding, what).alias("embedding")
+    chosen = source.select(item_id.alias("item_id"), array, exposure.cast("double").alias("exposure"))
+    if items.exposure is not None:
+        chosen = chosen.withColumn("exposure", F.coalesce("exposure", F.lit(0.0)))
+    return chosen.withColumn("embedding_hash", F.xxhash64("embedding"))
+
+
+def _check_id_type(source: DataFrame, name: str, what: str) -> None:
+    if not isinstance(source.schema[name].dataType, (T.StringType, *_INTEGERS)):
+        raise InputRefused(
+            f"{what}: id column {name!r} is {_type_of(source, name)}; ids must be a string or an integer type, cast it"
+        )
+
+
+def _float32(embedding: Column, source: DataFrame, name: str, what: str) -> Column:
+    kind = source.schema[name].dataType
+    if isinstance(kind, T.BinaryType):
+        return embedding
+    if isinstance(kind, T.ArrayType) and isinstance(kind.elementType, T.FractionalType):
+        return embedding.cast("array<float>")
+    if isinstance(kind, T.UserDefinedType) and kind.simpleString() == "vector":
+        from pyspark.ml.functions import vector_to_array  # not there on every platform, and not needed for other types
+
+        return F.when(embedding.isNotNull(), vector_to_array(embedding, "float32"))
+    raise InputRefused(
+        f"{what}: embedding column {name!r} is {_type_of(source, name)}; it must be array<float>, array<double>, "
+        "binary (little-endian float32) or an ml Vector"
+    )
+
+
+def _type_of(source: DataFrame, name: str) -> str:
+    return source.schema[name].dataType.simpleString()
+
+
+def _length(df: DataFrame) -> Column:
+    if isinstance(df.schema["embedding"].dataType, T.BinaryType):
+        return (F.octet_length("embedding") / 4).cast("int")
+    return F.size("embedding")
+
+
+def _profile(df: DataFrame, config: Config) -> Profile:
+    row_hash = F.xxhash64("item_id", "embedding_hash", "exposure")
+    length = F.when(F.col("embedding").isNotNull(), _length(df))
+    usable = F.coalesce((F.col("exposure") >= 0) & (F.col("exposure") < float("inf")), F.lit(True))
+    per_id = (
+        df.select("item_id", "exposure", "embedding_hash", row_hash.alias("hash"), length.alias("length"))
+        .groupBy("item_id")
+        .agg(
+            *sums(F.col("hash")),
+            F.min("length").alias("shortest"),
+            F.max("length").alias("longest"),
+            F.min_by("exposure", _precedence()).alias("exposure"),
+            F.min(usable).alias("exposed"),
+        )
+    )
+    bucket = F.when(F.col("item_id").isNotNull(), key_bucket(sample_key(config.seed, config.sample.exposure_power)))
+    parts = (
+        per_id.groupBy(bucket.alias("bucket"))
+        .agg(
+            *sums_of_groups(),
+            F.count(F.lit(1)).alias("ids"),
+            F.min("shortest").alias("shortest"),
+            F.max("longest").alias("longest"),
+            F.min("exposed").alias("exposed"),
+        )
+        .collect()
+    )
+    rows = sum(part.rows for part in parts)
+    if rows == 0:
+        raise InputRefused(f"items table {config.items.path!r} has no rows")
+    if not all(part.exposed for part in parts):
+        raise InputRefused(
+            f"items table: exposure column {config.items.exposure!r} has negative, NaN or infinite values"
+        )
+    lengths = {part.shortest for part in parts} | {part.longest for part in parts}
+    counted = {part.bucket: part.ids for part in parts if part.bucket is not None}
+    null_ids = sum(part.rows for part in parts if part.bucket is None)
+    if not counted:
+        raise InputRefused(f"items table: id column {config.items.id!r} is NULL in all {rows:,} rows")
+    return Profile(
+        rows=rows,
+        null_ids=null_ids,
+        ids=sum(counted.values()),
+        duplicates=rows - null_ids > sum(counted.values()),
+        dim=_dim(df, lengths - {None}, config),
+        fingerprint=content_hash(parts, df.schema.simpleString()),
+        key_histogram=counted,
+    )
+
+
+def _precedence() -> Column:
+    """Of several rows with one id the lowest of these stays; rows have columns length, embedding_hash and exposure."""
+    return F.struct(F.col("length").isNull(), F.col("embedding_hash"), -F.coalesce("exposure", F.lit(0.0)))
+
+
+def _dim(df: DataFrame, lengths: set[int], config: Config) -> int:
+    """D as configured, or the most frequent length; `lengths` are some that occur, the least and the greatest included.
+
+    Raises:
+        InputRefused: there are no embeddings, or none can have the configured length.
+    """
+    name, configured = config.items.embedding, config.items.dim
+    if not lengths - {0}:
+        raise InputRefused(f"items table: embedding column {name!r} holds no embedding: all are NULL or empty")
+    if configured is None:
+        return _most_frequent_length(df, lengths)
+    least, most = min(lengths), max(lengths)
+    if not least <= configured <= most:
+        have = f"{least}" if least == most else f"{least} to {most}"
+        raise InputRefused(
+            f"items.dim is {configured}, but embeddings in column {name!r} have {have} numbers: "
+            "set items.dim to their length or leave it out"
+        )
+    return configured
+
+
+def _most_frequent_length(df: DataFrame, lengths: set[int]) -> int:
+    if len(lengths) == 1:
+        return min(lengths)
+    counts = df.where(F.col("embedding").isNotNull()).groupBy(_length(df).alias("length")).count()
+    most = counts.where("length > 0").orderBy(F.desc("count"), F.desc("length")).first()
+    assert most is not None  # some length is above 0
+    return int(most.length)
+
+
+def one_row_per_id(df: DataFrame, *, duplicates: bool) -> tuple[DataFrame, DataFrame]:
+    """Rows to assign, and (item_id, reason) of the others; `duplicates` tells whether some id has more than one row.
+
+    Of several rows with one id one stays: the one with the lowest embedding hash among those that have an embedding.
+    """
+    without_id = df.where(F.col("item_id").isNull())
+    null_ids = without_id.select("item_id", F.lit(Reason.NULL_ID.value).alias("reason"))
+    if not duplicates:
+        return df.where(F.col("item_id").isNotNull()), null_ids
+    repeated = df.groupBy("item_id").count().where("count > 1 AND item_id IS NOT NULL").select("item_id")
+    unique = df.where(F.col("item_id").isNotNull()).join(repeated, "item_id", "left_anti")
+    sized = df.withColumn("length", F.when(F.col("embedding").isNotNull(), _length(df)))
+    ordered = Window.partitionBy("item_id").orderBy(_precedence())
+    ranked = sized.join(repeated, "item_id", "left_semi").withColumn("rank", F.row_number().over(ordered))
+    kept = unique.unionByName(ranked.where("rank = 1").drop("rank", "length"))
+    repeats = ranked.where("rank > 1").select("item_id", F.lit(Reason.DUPLICATE_ID.value).alias("reason"))
+    return kept, null_ids.unionByName(repeats)

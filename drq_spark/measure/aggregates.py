@@ -1,0 +1,110 @@
+"""The small values between aggregation and presentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drq_spark.metrics import Ruler
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How far a perturbation moves the latents.
+
+    Attributes:
+        ruler: what is perturbed. eta: its scale, see `schemas.METRICS`; None for a second version.
+        sigma: RMS displacement per effective coordinate of W^l z, one number a level.
+        standard_error: of sigma, one number a level; None where sigma is no estimate.
+    """
+
+    ruler: Ruler
+    eta: float | None
+    sigma: tuple[float, ...]
+    standard_error: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class LevelUsage:
+    """Use of the codes of one level: items int64 [K]; exposure float64 [K] or None."""
+
+    items: NDArray[np.int64]
+    exposure: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class PrefixSums:
+    """Sums over the occupied prefixes of one length: how many there are, their items, and sums over their counts n.
+
+    The exposure sums are None without exposure.
+    """
+
+    occupied: int
+    items: int
+    sum_n_log_n: float
+    exposure: float | None
+    exposure_log: float | None
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Lowest exposure of an item of the head and of the torso.
+
+    `torso` is None where the head alone carries two thirds of all exposure: then no item is of the torso.
+    """
+
+    head: float
+    torso: float | None
+
+
+@dataclass(frozen=True)
+class Mass:
+    """Some items and their exposure, None without exposure."""
+
+    items: int
+    exposure: float | None
+
+
+@dataclass(frozen=True)
+class SegmentSums:
+    """Items of a segment; those among them whose SID another item has; those where it has another embedding."""
+
+    items: int
+    shared: int
+    harmful: int | None
+
+
+@dataclass(frozen=True)
+class BucketSums:
+    """Sums over the different SIDs; a bucket is the n items with one SID.
+
+    Attributes:
+        sids: different SIDs. all: all items. largest: max n. sum_squares: sum n^2. exposure_squares: sum e^2, e the
+        exposure of a bucket. shared: items in buckets with n >= 2; of those harmful: buckets with different
+        embeddings, duplicates: buckets with equal ones. distinct_embeddings: among all items.
+        segments: name -> sums over its items.
+
+    What needs embeddings is None where those of some items are not known, exposure sums without exposure.
+    """
+
+    sids: int
+    all: Mass
+    largest: int
+    sum_squares: int
+    exposure_squares: float | None
+    shared: Mass
+    harmful: Mass | None
+    duplicates: Mass | None
+    distinct_embeddings: int | None
+    segments: Mapping[str, SegmentSums]
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Head, torso and tail: their thresholds, and per segment the use of the codes of every level by its items."""
+
+    thresholds: Thresholds
+    usage: Mapping[str, Sequence[LevelUsage]]

@@ -1,0 +1,1 @@
+"""Neighbours, and what users do, by exact search in the whole catalogue."""

@@ -1,0 +1,79 @@
+"""How many of an item's nearest neighbours by x are still the nearest by x_hat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from drq_spark.errors import ConsistencyError
+from drq_spark.formulas.estimates import Estimate, sample_mean
+from drq_spark.formulas.ranking import chance_in_top, unit
+from drq_spark.measure.behaviour.queries import Drawn, located_sids
+from drq_spark.measure.behaviour.scans import ItemAnswers, SidAnswers
+from drq_spark.measure.subject import Subject
+from drq_spark.metrics import Metric
+from drq_spark.tokenizer import Tokenizer
+from drq_spark.tokenizer.keys import keys_to_codes
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+_RECALL = {20: Metric.NEIGHBOUR_RECALL_20, 200: Metric.NEIGHBOUR_RECALL_200}
+
+
+def neighbour_recall(
+    subject: Subject, drawn: Drawn, queries: I64, by_item: ItemAnswers, by_sid: SidAnswers
+) -> dict[Metric, Estimate]:
+    """Recall at 20 and 200: mean over queries of sum over the k nearest items by x of P(among the k nearest by x_hat).
+
+    The catalogue is asked once more, for the SIDs of the neighbours. A figure of k is left out where no item has k
+    others.
+
+    Args:
+        queries: int64 [Q], rows of the drawn items. by_item, by_sid: the answers for them.
+
+    Raises:
+        ConsistencyError: an item with an embedding has no SID.
+    """
+    assert subject.tokenizer is not None  # else there is no x_hat
+    own = drawn.ids.take(pa.array(queries))
+    neighbours = [
+        ids.filter(pc.not_equal(ids, own[place])).slice(0, max(_RECALL)) for place, ids in enumerate(by_item.nearest)
+    ]
+    among = _sids_of(subject, neighbours)
+    scores = [_scores(subject.tokenizer, sid, sids) for sid, sids in zip(drawn.sid[queries], among, strict=True)]
+    return {
+        metric: sample_mean(_recalls(scores, by_sid.tied, k), by_item.items)
+        for k, metric in _RECALL.items()
+        if by_item.items > k and len(scores)
+    }
+
+
+def _scores(tokenizer: Tokenizer, sid: int, sids: I64) -> F64:
+    """Cosine [n] of the x_hat of one SID to those of others [n]."""
+    vectors = unit(tokenizer.decode(keys_to_codes(np.array([sid, *sids]), tokenizer.codebook_sizes)))
+    return np.asarray(vectors[1:] @ vectors[0])
+
+
+def _recalls(scores: Sequence[F64], tied: Sequence[tuple[F64, F64]], k: int) -> F64:
+    """Recall [Q] of every query's first k neighbours, from the scores of these by x_hat."""
+    return np.array([chance_in_top(own[:k], *best, k).sum() / k for own, best in zip(scores, tied, strict=True)])
+
+
+def _sids_of(subject: Subject, ids: Sequence[pa.Array]) -> list[I64]:
+    """SIDs of several lists of items."""
+    if not ids:
+        return []
+    every = pa.concat_arrays(ids)
+    located = located_sids(subject, every)
+    place = pc.index_in(every, value_set=located["item_id"].combine_chunks())
+    if place.null_count:
+        raise ConsistencyError(
+            f"{place.null_count:,} neighbours have an embedding and no SID: did the items table change since the run?"
+        )
+    sids = located["sid"].to_numpy()[place.to_numpy()]
+    return np.split(sids, np.cumsum([len(part) for part in ids])[:-1])

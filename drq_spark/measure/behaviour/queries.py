@@ -1,0 +1,162 @@
+"""What the catalogue is asked about: items and pairs of consecutive items, drawn by hash, with their vectors and SIDs.
+
+Everything here is of a size that the settings bound; it lies on the driver.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from drq_spark.hashing import item_key
+from drq_spark.inputs.embeddings import checked_rows
+from drq_spark.measure.subject import Subject
+from drq_spark.sample.load import chunks, embedding_matrix
+from drq_spark.sample.pairs import consecutive
+from drq_spark.tokenizer.model import Normalize, normalized
+
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
+
+logger = logging.getLogger(__name__)
+
+_VECTOR_BYTES = 10**9  # float32 vectors of all items of the pairs and their partners
+_ITEMS_A_PAIR = 3  # its two items and a partner
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Items and pairs, drawn by hash: the same for every tokenizer and under any layout.
+
+    Attributes:
+        ids: [m], all items in question. sid: int64 [m], their SIDs. x: float32 [m, D], their prepared embeddings; None
+        without items.
+        items: int64 [n], rows of items drawn uniformly, in the order of their keys.
+        pairs: int64 [p, 2], rows of item and next item, in the order of the pairs' keys. users: int64 [p], a key of
+        each pair's user. all_pairs: pairs that there are; all are known by their SIDs.
+    """
+
+    ids: pa.Array
+    sid: I64
+    x: F32 | None
+    items: I64
+    pairs: I64
+    users: I64
+    all_pairs: int
+
+
+def normalization(subject: Subject) -> Normalize:
+    """What happens to embeddings first."""
+    return subject.config.items.normalize if subject.tokenizer is None else subject.tokenizer.normalize
+
+
+def draw(subject: Subject) -> Drawn:
+    """Draw items and pairs; one scan of the embeddings picks theirs out.
+
+    A pair is two events of one user that follow one another, see `sample.behaviour`, of two items with a SID; where
+    users are held out (`events.holdout`), theirs only, so that a tokenizer is judged on users that it did not see.
+    Items without a SID, or where there are embeddings without a usable one, are drawn for nothing.
+    """
+    pairs, all_pairs = _pairs(subject, subject.events)
+    items = _items(subject, max(subject.config.measure.neighbour_queries, len(pairs)))
+    ends = [pairs.column(name).combine_chunks() for name in ("item_id", "next_item_id")]
+    located = located_sids(subject, pa.concat_arrays([items, *ends]))
+    ids, x = located.column("item_id").combine_chunks(), None
+    if subject.items is not None:
+        ids, x = _vectors(subject, ids)
+        located = located.take(pc.index_in(ids, value_set=located.column("item_id").combine_chunks()))
+    rows = np.stack([_rows(end, ids) for end in ends], axis=1)
+    known = (rows >= 0).all(axis=1)
+    drawn = _rows(items, ids)
+    return Drawn(
+        ids=ids,
+        sid=located.column("sid").to_numpy(),
+        x=x,
+        items=drawn[drawn >= 0],
+        pairs=rows[known],
+        users=pairs.column("user_key").to_numpy()[known],
+        all_pairs=all_pairs,
+    )
+
+
+def located_sids(subject: Subject, ids: pa.Array) -> pa.Table:
+    """item_id and sid of these items, each once."""
+    wanted = subject.spark.createDataFrame(pa.table({"item_id": ids.unique()}))
+    found = subject.sids.select("item_id", "sid").join(F.broadcast(wanted), "item_id", "left_semi")
+    return found.toArrow()
+
+
+def _rows(ids: pa.Array, among: pa.Array) -> I64:
+    """Row of each id, -1 where it is not there."""
+    return np.asarray(pc.index_in(ids, value_set=among).fill_null(-1).to_numpy(), np.int64)
+
+
+def _pairs(subject: Subject, events: DataFrame | None) -> tuple[pa.Table, int]:
+    """The pairs (item_id, next_item_id, user_key) with the lowest keys, in their order; and how many there are."""
+    if events is None:
+        columns = ("item_id", F.col("item_id").alias("next_item_id"), F.lit(0).cast("bigint").alias("user_key"))
+        return subject.sids.select(*columns).limit(0).toArrow(), 0
+    pairs = consecutive(events, subject.sids.select("item_id"), subject.config)
+    if subject.config.events.holdout > 0:
+        pairs = pairs.where("held_out")
+    folder = f"{subject.staging}/judged_pairs"
+    pairs.drop("held_out").write.mode("overwrite").parquet(folder)
+    staged = subject.spark.read.parquet(folder)
+    order = ["pair_key", "item_id", "next_item_id"]
+    lowest = staged.orderBy(*order).limit(_most_pairs(subject)).toArrow()
+    return lowest.sort_by([(name, "ascending") for name in order]), staged.count()
+
+
+def _most_pairs(subject: Subject) -> int:
+    """Pairs that the settings want, or that there is memory for."""
+    settings = subject.config.measure
+    wanted = max(settings.ranked_pairs, settings.scored_pairs)
+    if subject.items is None or subject.dim is None:
+        return wanted
+    possible = max(1, _VECTOR_BYTES // (4 * subject.dim * _ITEMS_A_PAIR))
+    if possible < wanted:
+        logger.warning("behaviour is judged on %d pairs, not %d: more vectors take over 1 GB", possible, wanted)
+    return min(wanted, possible)
+
+
+def _items(subject: Subject, most: int) -> pa.Array:
+    """Ids of the items with the lowest keys, in their order."""
+    keyed = subject.sids.select("item_id", item_key("query", subject.config.seed).alias("key"))
+    lowest = keyed.orderBy("key", "item_id").limit(most).toArrow()
+    return lowest.sort_by([("key", "ascending"), ("item_id", "ascending")]).column("item_id").combine_chunks()
+
+
+def _vectors(subject: Subject, ids: pa.Array) -> tuple[pa.Array, F32]:
+    """Those of the items that have a usable embedding, and float32 [m, D], prepared."""
+    assert subject.items is not None
+    assert subject.dim is not None
+    dim, normalize = subject.dim, normalization(subject)
+    staged = _staged_vectors(subject, subject.items, ids)
+    rows = staged.count()
+    x, found, filled = np.empty((rows, dim), np.float32), [ids[:0]], 0
+    for chunk in chunks(staged, "key", rows * dim * 4):
+        x[filled : filled + len(chunk)] = normalized(embedding_matrix(chunk, dim), normalize)
+        found.append(chunk.column("item_id").combine_chunks())
+        filled += len(chunk)
+    pa.default_memory_pool().release_unused()
+    return pa.concat_arrays(found), x
+
+
+def _staged_vectors(subject: Subject, items: DataFrame, ids: pa.Array) -> DataFrame:
+    """item_id, key, embedding (array<float>) of the usable ones among some items."""
+    assert subject.dim is not None
+    wanted = subject.spark.createDataFrame(pa.table({"item_id": ids}))
+    rows = items.select("item_id", item_key("query", subject.config.seed).alias("key"), "embedding")
+    picked = rows.join(F.broadcast(wanted), "item_id", "left_semi")
+    schema = f"item_id {subject.id_type}, key bigint, reason string, embedding array<float>"
+    folder = f"{subject.staging}/judged_items"
+    check = checked_rows(subject.dim, normalization(subject))
+    picked.mapInArrow(check, schema).where("reason IS NULL").write.mode("overwrite").parquet(folder)
+    return subject.spark.read.parquet(folder)

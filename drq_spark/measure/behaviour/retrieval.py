@@ -1,0 +1,103 @@
+"""Figures of search in the whole catalogue: neighbours, and what users do, with exact ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drq_spark.errors import ConsistencyError
+from drq_spark.formulas.estimates import Estimate
+from drq_spark.formulas.ranking import unit
+from drq_spark.measure.behaviour.neighbours import neighbour_recall
+from drq_spark.measure.behaviour.queries import Drawn, draw
+from drq_spark.measure.behaviour.retention import (
+    Score,
+    embedding_scores,
+    prefix_score,
+    raw_score,
+    retention,
+    separation,
+)
+from drq_spark.measure.behaviour.scans import ItemAnswers, SidAnswers, scan_items, scan_sids
+from drq_spark.measure.behaviour.scans_worker import Questions
+from drq_spark.measure.subject import Subject
+from drq_spark.metrics import ITEMS, Metric, MetricRow
+from drq_spark.tokenizer.keys import keys_to_codes
+
+I64 = NDArray[np.int64]
+
+
+def retrieval(subject: Subject) -> list[MetricRow]:
+    """Neighbour recall, hit rates and retention, and the AUC of embeddings and SIDs, with standard errors.
+
+    Two scans of the embeddings: one picks the drawn ones out, one compares every item with them. One scan of the
+    distinct SIDs. Without a tokenizer there is no x_hat: the AUC of embeddings and of shared prefixes is left. Without
+    items the AUC of SIDs is, without events the neighbours are.
+
+    Raises:
+        ConsistencyError: a tokenizer gave the SIDs, and the items with a usable embedding are not those with a SID.
+    """
+    searched = subject.rebuilds and subject.items is not None
+    if not searched and subject.events is None:
+        return []
+    drawn = draw(subject)
+    settings = subject.config.measure
+    pairs = drawn.pairs[: settings.ranked_pairs] if searched else drawn.pairs[:0]
+    queries = drawn.items[: settings.neighbour_queries] if searched else drawn.items[:0]
+    by_item = _ask_items(subject, drawn, pairs, queries)
+    by_sid = _ask_sids(subject, drawn, pairs, queries)
+    figures: dict[Metric, Estimate] = {}
+    if by_item is not None and by_sid is not None:
+        _check_same_items(by_item, by_sid)
+        figures |= neighbour_recall(subject, drawn, queries, by_item, by_sid)
+        figures |= retention(drawn.users[: len(pairs)], by_item, by_sid)
+    figures |= separation(drawn, settings.scored_pairs, _scores(subject, drawn, by_item, by_sid), subject.config.seed)
+    if subject.events is not None:
+        figures[Metric.BEHAVIOUR_PAIRS] = Estimate(float(drawn.all_pairs), float("nan"))
+    return [_row(metric, estimate) for metric, estimate in figures.items() if isfinite(estimate.value)]
+
+
+def _ask_items(subject: Subject, drawn: Drawn, pairs: I64, queries: I64) -> ItemAnswers | None:
+    if subject.items is None or drawn.x is None:
+        return None
+    return scan_items(subject, subject.items, _questions(drawn.x.__getitem__, pairs, queries), drawn.x.shape[1])
+
+
+def _ask_sids(subject: Subject, drawn: Drawn, pairs: I64, queries: I64) -> SidAnswers | None:
+    tokenizer = subject.tokenizer
+    if tokenizer is None:
+        return None
+    codes = keys_to_codes(drawn.sid, subject.codebook_sizes)
+    return scan_sids(subject, tokenizer, _questions(lambda rows: tokenizer.decode(codes[rows]), pairs, queries))
+
+
+def _questions(vectors: Callable[[I64], NDArray[np.floating]], pairs: I64, queries: I64) -> Questions:
+    """Of pairs [P, 2] and queries [Q], rows of the drawn items, whose vectors a function gives."""
+    left, right = unit(vectors(pairs[:, 0])), unit(vectors(pairs[:, 1]))
+    return Questions(left, (left * right).sum(axis=1), unit(vectors(queries)))
+
+
+def _scores(subject: Subject, drawn: Drawn, by_item: ItemAnswers | None, by_sid: SidAnswers | None) -> dict[str, Score]:
+    """All scores that there are vectors for."""
+    scores = prefix_score(drawn, subject.codebook_sizes)
+    if by_item is not None:
+        scores |= raw_score(drawn, by_item)
+    if by_sid is not None and subject.tokenizer is not None:
+        scores |= embedding_scores(drawn, subject.tokenizer, by_sid)
+    return scores
+
+
+def _check_same_items(by_item: ItemAnswers, by_sid: SidAnswers) -> None:
+    if by_item.items != by_sid.items:
+        raise ConsistencyError(
+            f"{by_item.items:,} items have a usable embedding, but {by_sid.items:,} have a SID; "
+            "did the items table change since the run?"
+        )
+
+
+def _row(metric: Metric, estimate: Estimate) -> MetricRow:
+    error = estimate.error if isfinite(estimate.error) else None
+    return MetricRow(metric.value, 0, ITEMS, None, estimate.value, error)

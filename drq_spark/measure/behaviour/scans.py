@@ -1,0 +1,146 @@
+"""The two passes that answer all questions: over the embeddings, and over the distinct SIDs.
+
+x_hat is a function of the SID alone, so its candidates are the distinct SIDs with their numbers of items: embeddings
+and codes never meet, and no embedding is shuffled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from itertools import accumulate
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from drq_spark.formulas.ranking import without_self
+from drq_spark.hashing import item_key
+from drq_spark.measure.behaviour.queries import normalization
+from drq_spark.measure.behaviour.scans_worker import (
+    ITEMS_DDL,
+    SIDS_DDL,
+    SUMS,
+    Questions,
+    item_scanner,
+    merger,
+    sid_scanner,
+)
+from drq_spark.measure.subject import Subject
+from drq_spark.ship import ship
+from drq_spark.tokenizer import Tokenizer
+
+F64 = NDArray[np.float64]
+
+_MOST_TASKS = 1000  # each leaves the best of every query: a few megabytes
+_SIDS_A_TASK = 20_000  # some seconds of work
+
+
+@dataclass(frozen=True)
+class ItemAnswers:
+    """By the embeddings x.
+
+    Attributes:
+        items: rows with a usable embedding. total: float64 [D], sum of their prepared embeddings.
+        better, ties: float64 [P], items with a higher cosine to the query of the pair than its target, and with the
+            same one, target included and query left out.
+        nearest: per query the ids of the 201 best items, the best first, itself among them where it is one of them.
+    """
+
+    items: int
+    total: F64
+    better: F64
+    ties: F64
+    nearest: Sequence[pa.Array]
+
+
+@dataclass(frozen=True)
+class SidAnswers:
+    """By the reconstructions x_hat.
+
+    Attributes:
+        usage: items float64 [K] of every code, per level. better, ties: as in `ItemAnswers`.
+        tied: per query the scores and the numbers of items of the best ties, the best first, at least 200 items where
+            there are so many; the query itself left out.
+    """
+
+    usage: Sequence[F64]
+    better: F64
+    ties: F64
+    tied: Sequence[tuple[F64, F64]]
+
+    @property
+    def items(self) -> int:
+        """Items with a SID."""
+        return int(self.usage[0].sum())
+
+
+def scan_items(subject: Subject, items: DataFrame, questions: Questions, dim: int) -> ItemAnswers:
+    """One pass over the embeddings; a task leaves a few megabytes, whatever the number of items."""
+    shipped = ship(subject.spark, questions, _digest(questions))
+    key = item_key("query", subject.config.seed).alias("key")
+    keyed = items.select("item_id", key, "embedding").coalesce(_MOST_TASKS)
+    scanner = item_scanner(shipped, dim, normalization(subject))
+    parts = keyed.mapInArrow(scanner, ITEMS_DDL.format(id=subject.id_type))
+    found = _merged(parts, ITEMS_DDL.format(id=subject.id_type), len(questions.query), items=True)
+    better, ties, more = _sums(found, questions, 1 + dim)
+    ids = found["item_id"].combine_chunks()
+    nearest = [ids[row].values for row in _places(found, len(questions.query))]
+    return ItemAnswers(int(more[0]), more[1:], better, ties, nearest)
+
+
+def scan_sids(subject: Subject, tokenizer: Tokenizer, questions: Questions) -> SidAnswers:
+    """One pass over the distinct SIDs; 8 bytes an item are shuffled to count them."""
+    bare = replace(tokenizer)  # without what the driver has cached
+    shipped = ship(subject.spark, (questions, bare), f"{subject.tokenizer_id}:{_digest(questions)}")
+    tasks = min(_MOST_TASKS, 1 + subject.sids.count() // _SIDS_A_TASK)
+    counted = subject.sids.select("sid").repartition(tasks, "sid").groupBy("sid").agg(F.count(F.lit(1)).alias("items"))
+    found = _merged(counted.mapInArrow(sid_scanner(shipped), SIDS_DDL), SIDS_DDL, len(questions.query), items=False)
+    sizes = tokenizer.codebook_sizes
+    better, ties, usage = _sums(found, questions, sum(sizes))
+    scores, weights = (found[name].combine_chunks() for name in ("score", "weight"))
+    tied = [
+        (scores[row].values.to_numpy(), _without_own(weights[row].values.to_numpy()))
+        for row in _places(found, len(questions.query))
+    ]
+    return SidAnswers(np.split(usage, list(accumulate(sizes))[:-1]), better, ties, tied)
+
+
+def _merged(parts: DataFrame, schema: str, queries: int, *, items: bool) -> pa.Table:
+    """The rows of all tasks as those of one: what is shuffled is a task's best candidates of each query."""
+    return parts.repartition("query").mapInArrow(merger(queries, items=items), schema).toArrow()
+
+
+def _sums(found: pa.Table, questions: Questions, more: int) -> tuple[F64, F64, F64]:
+    """Better, ties (both without the query itself) and further sums."""
+    pairs = len(questions.left)
+    place = np.flatnonzero(found["query"].to_numpy() == SUMS)
+    sums = np.zeros(2 * pairs + more)
+    if len(place):
+        sums = found["sums"][int(place[0])].values.to_numpy()
+    better, ties, rest = np.split(sums, [pairs, 2 * pairs])
+    own = np.square(questions.left).sum(axis=1)
+    return *without_self(better, ties, questions.target, own), rest
+
+
+def _places(found: pa.Table, queries: int) -> list[int]:
+    """Row of each query."""
+    order = np.argsort(found["query"].to_numpy(), kind="stable")
+    return [int(row) for row in order[len(order) - queries :]]
+
+
+def _without_own(weight: F64) -> F64:
+    """Numbers of items of ties, the best first, without the query itself: nothing has a higher score."""
+    return np.asarray(weight - (np.arange(len(weight)) == 0))
+
+
+def _digest(questions: Questions) -> str:
+    """Of all numbers in the questions."""
+    found = blake2b(digest_size=16)
+    for part in (questions.left, questions.target, questions.query):
+        found.update(f"{part.shape}".encode())
+        found.update(np.ascontiguousarray(part).data)
+    return found.hexdigest()

@@ -1,0 +1,1 @@
+"""Items behind the same SID."""

@@ -1,0 +1,74 @@
+"""How far apart the items of a shared SID lie: the embeddings of a bounded number of items are read."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from drq_spark.formulas.within_buckets import Draw, Moments, draw, mean_square_within
+from drq_spark.hashing import bucket_key, item_key
+from drq_spark.measure.collisions.bucket_spread_worker import MOMENTS_DDL, moments_of_sids
+from drq_spark.measure.subject import Subject
+from drq_spark.metrics import Metric, MetricRow
+
+_ORDER = ("key", "sid")
+
+
+def bucket_spread(subject: Subject, per_sid: DataFrame, mean_centred_square: float | None) -> list[MetricRow]:
+    """The row of `bucket_spread`; none without items, without shared SIDs, or where no item differs from another.
+
+    About `measure.overlap_items` items of shared SIDs are drawn by hash. Their ids are broadcast into the items table;
+    the drawn embeddings alone are shuffled, and a row per drawn SID reaches the driver.
+
+    Args:
+        per_sid: rows of `collisions.sid_counts`. mean_centred_square: mean of ||x - mean||^2 over all items.
+    """
+    if subject.items is None or subject.dim is None or not mean_centred_square:
+        return []
+    most, seed = subject.config.measure.overlap_items, subject.config.seed
+    shared = per_sid.where("items > 1").select("sid", "items", bucket_key(seed).alias("key"))
+    lowest = shared.orderBy(*_ORDER).limit(most // 2 + 1).toArrow().sort_by([(name, "ascending") for name in _ORDER])
+    drawn = draw(lowest["key"].to_numpy(), lowest["items"].to_numpy(), most)
+    if not drawn.count:
+        return []
+    chosen = lowest.slice(0, drawn.count)
+    vectors = subject.items.select("item_id", "embedding").join(_members(subject, chosen, drawn), "item_id")
+    normalize = subject.config.items.normalize if subject.tokenizer is None else subject.tokenizer.normalize
+    by_sid = vectors.select("sid", "embedding").repartition("sid")
+    found = by_sid.mapInArrow(moments_of_sids(subject.dim, normalize), MOMENTS_DDL).toArrow()
+    value, error = mean_square_within(_moments(found, chosen, drawn))
+    if not isfinite(value):
+        return []
+    scaled = None if error is None else error / mean_centred_square
+    return [MetricRow(Metric.BUCKET_SPREAD.value, 0, "items", None, value / mean_centred_square, scaled)]
+
+
+def _moments(found: pa.Table, chosen: pa.Table, drawn: Draw) -> Moments:
+    """The moments of the drawn SIDs, in the order of `chosen` (columns sid, items)."""
+    sid = chosen["sid"].to_numpy()
+    order = np.argsort(sid)
+    place = order[np.searchsorted(sid, found["sid"].to_numpy(), sorter=order)]
+
+    def column(name: str) -> NDArray[np.float64]:
+        """In the order of `chosen`; 0 where no embedding of a SID is usable."""
+        values = np.zeros(len(sid))
+        values[place] = found[name].to_numpy()
+        return values
+
+    items = chosen["items"].to_numpy()
+    return Moments(items, drawn.shown, column("rows"), column("square"), column("fourth"), drawn.chance)
+
+
+def _members(subject: Subject, chosen: pa.Table, drawn: Draw) -> DataFrame:
+    """sid and item_id, for a broadcast, of the items that stand for the chosen SIDs: the first ones by hash."""
+    sids = F.broadcast(subject.spark.createDataFrame(chosen.select(["sid"])))
+    items = subject.sids.select("sid", "item_id").join(sids, "sid")
+    key = item_key("member", subject.config.seed)  # some items of a crowded SID stand for all
+    order = Window.partitionBy("sid").orderBy(key, F.col("item_id").cast("string"))
+    placed = items.withColumn("place", F.row_number().over(order))
+    return F.broadcast(placed.where(F.col("place") <= int(drawn.shown.max())).drop("place"))

@@ -1,0 +1,1 @@
+"""What codes tell: entropies of prefixes, and what attributes add."""

@@ -1,0 +1,1 @@
+"""Which codes flip when embeddings move."""

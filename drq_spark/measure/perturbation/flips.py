@@ -1,0 +1,147 @@
+"""The perturbation test: items are perturbed and encoded anew, and the codes that flip are counted.
+
+One pass over the embeddings, and one over their second version where there is one; embeddings are not shuffled, and of
+the items only counts come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import isfinite, sqrt
+
+from pyspark.sql import DataFrame, Row, Window
+from pyspark.sql import functions as F
+
+from drq_spark.formulas.ratios import ratio, ratio_standard_error
+from drq_spark.hashing import drawn, item_key
+from drq_spark.measure.perturbation.flips_worker import COUNTS_DDL, noise_counter, version_counter
+from drq_spark.measure.subject import Subject
+from drq_spark.metrics import EXPOSURE, ITEMS, Metric, MetricRow, Ruler
+from drq_spark.ship import ship
+
+_MOST_PAIRS = 200  # pairs of codes kept per level and perturbation
+_KEYS = ("ruler", "eta", "level", "code", "other")
+_SUMS = ("items", "flipped", "exposure", "flipped_exposure", "exposure_square", "flipped_exposure_square")
+
+
+@dataclass(frozen=True)
+class Perturbed:
+    """Outcome of the perturbation test.
+
+    Attributes:
+        figures: flip_rate per level, sid_survival at level 0, per ruler, eta and weighting.
+        confusion: level, ruler, eta, code, other, items: the most frequent flips, see `schemas.CODE_CONFUSION`; read
+        from the staging folder.
+    """
+
+    figures: list[MetricRow]
+    confusion: DataFrame
+
+
+def perturbation(subject: Subject) -> Perturbed:
+    """Flip rates of about `measure.perturbed_items` items, drawn by hash; of all where there are not more.
+
+    Rulers: noise on the latents for every eta, noise on the embeddings for every rho, see `perturbation_worker.noisy`;
+    and the second version of the items' embeddings where the subject has one (eta NULL). Items that a perturbation
+    leaves without a usable embedding, or that have no second version, are not counted there.
+
+    flip_rate: share of the items whose code of a level differs, whatever earlier levels did. sid_survival: share of the
+    items none of whose codes differs.
+
+    Standard errors, see `formulas.share_standard_error`: with noise, over other items like these and other noise. For
+    these very items it is an upper bound, since each keeps its own chance to flip. With a second version only the
+    drawing of items is random: times sqrt(1 - share drawn), and None where all were drawn.
+
+    Raises:
+        ValueError: the subject has no tokenizer or no embeddings.
+    """
+    tokenizer, items, settings = subject.tokenizer, subject.items, subject.config.measure
+    if tokenizer is None or items is None:
+        raise ValueError("the perturbation test needs the tokenizer and the embeddings")
+    share = min(1.0, settings.perturbed_items / max(1, subject.sids.count()))
+    chosen = _chosen(subject, share)
+    shipped = ship(subject.spark, replace(tokenizer), subject.tokenizer_id)  # a copy without what the driver has cached
+    noise = _embedded(items, chosen).mapInArrow(noise_counter(shipped, settings.etas, settings.rhos), COUNTS_DDL)
+    counts = noise
+    if subject.after is not None:
+        moved = _embedded(subject.after, chosen).mapInArrow(version_counter(shipped), COUNTS_DDL)
+        counts = noise.unionByName(moved)
+    folder = f"{subject.staging}/perturbed"
+    summed = counts.groupBy(*_KEYS).agg(*[F.sum(name).alias(name) for name in _SUMS])
+    summed.write.mode("overwrite").parquet(folder)
+    staged = subject.spark.read.parquet(folder)
+    totals = staged.where("code IS NULL").orderBy("ruler", "eta", "level").collect()
+    return Perturbed([row for total in totals for row in _figures(total, share)], _confusion(staged))
+
+
+def items_at_risk(sids: DataFrame, most: int = 50) -> DataFrame:
+    """The items with the smallest margins over all levels: rank, item_id, codes, at_level, smallest_margin, exposure.
+
+    Margins that are NULL or NaN do not count; an item that has no other is left out. Equal margins: the first level of
+    an item, then items by id. Every partition sends its first `most` thin rows.
+    """
+    placed = F.transform("margin", lambda margin, index: F.struct(margin.alias("margin"), (index + 1).alias("level")))
+    usable = F.filter(placed, lambda entry: entry["margin"].isNotNull() & ~F.isnan(entry["margin"]))
+    smallest = sids.withColumn("smallest", F.array_min(usable)).where("smallest IS NOT NULL")
+    first = smallest.orderBy("smallest.margin", "item_id").limit(most)
+    rank = F.row_number().over(Window.orderBy("smallest.margin", "item_id"))
+    return first.select(
+        rank.alias("rank"),
+        "item_id",
+        "codes",
+        F.col("smallest.level").alias("at_level"),
+        F.col("smallest.margin").alias("smallest_margin"),
+        "exposure",
+    )
+
+
+def _chosen(subject: Subject, share: float) -> DataFrame:
+    """noise_key, codes and exposure (0 where it is not known) of the drawn items, by item_id."""
+    seed = subject.config.seed
+    exposure = F.coalesce("exposure", F.lit(0.0)).alias("exposure")
+    chosen = subject.sids.where(drawn("perturbation", seed, share))
+    return chosen.select("item_id", item_key("noise", seed).alias("noise_key"), "codes", exposure)
+
+
+def _embedded(items: DataFrame, chosen: DataFrame) -> DataFrame:
+    """The drawn items with their embeddings of a table; the drawn rows travel, the embeddings stay where they are."""
+    joined = items.select("item_id", "embedding").join(F.broadcast(chosen), "item_id")
+    return joined.select("noise_key", "codes", "exposure", "embedding")
+
+
+def _figures(total: Row, share: float) -> Iterator[MetricRow]:
+    """The rows of one perturbation and level: by items, and by exposure where there is some."""
+    items, flipped = int(total["items"]), int(total.flipped)
+    yield from _figure(total, ITEMS, (items, items, flipped, items, flipped), share)
+    weights = (total.exposure, total.flipped_exposure, total.exposure_square, total.flipped_exposure_square)
+    yield from _figure(total, EXPOSURE, (items, *weights), share)
+
+
+def _figure(
+    total: Row, weighting: str, sums: tuple[int, float, float, float, float], share: float
+) -> Iterator[MetricRow]:
+    """One row, none where nothing weighs; sums as `formulas.share_standard_error` takes them."""
+    rate = ratio(sums[2], sums[1])
+    if not isfinite(rate):
+        return
+    error = ratio_standard_error(*sums)
+    if total.ruler == Ruler.AFTER.value:
+        error = error * sqrt(1 - share) if share < 1 else float("nan")  # nothing is left to chance
+    survival = total.level == 0
+    yield MetricRow(
+        metric=(Metric.SID_SURVIVAL if survival else Metric.FLIP_RATE).value,
+        level=total.level,
+        weighting=weighting,
+        eta=total.eta,
+        value=1 - rate if survival else rate,
+        standard_error=error if isfinite(error) else None,
+        ruler=total.ruler,
+    )
+
+
+def _confusion(staged: DataFrame) -> DataFrame:
+    """The most frequent pairs per level and perturbation, ties by the codes."""
+    order = Window.partitionBy("level", "ruler", "eta").orderBy(F.desc("items"), "code", "other")
+    ranked = staged.where("code IS NOT NULL").withColumn("place", F.row_number().over(order))
+    return ranked.where(F.col("place") <= _MOST_PAIRS).select("level", "ruler", "eta", "code", "other", "items")

@@ -1,0 +1,188 @@
+"""Arrow batches of items in, counts of flipped codes out. Runs on executors: numpy and pyarrow only.
+
+A batch has columns noise_key (bigint: the item's noise depends on it alone), codes (array<int>: of the item as it is),
+exposure (double, not NULL) and embedding. No row about an item leaves the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from drq_spark.formulas.noise import isotropic, standard_normals
+from drq_spark.inputs.embeddings import read_embeddings
+from drq_spark.metrics import Ruler
+from drq_spark.ship import Shipped
+from drq_spark.tokenizer.model import Tokenizer
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I32 = NDArray[np.int32]
+U64 = NDArray[np.uint64]
+Work = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+COUNTS_DDL = (
+    "ruler string, eta double, level int, code int, other int, items bigint, flipped bigint, exposure double, "
+    "flipped_exposure double, exposure_square double, flipped_exposure_square double"
+)
+"""Two kinds of rows: with code and other, the items whose code of the level became the other one; without, per level
+(0: the whole SID) all items and those that flipped, and sums of exposure and of its squares over the same."""
+
+_LATENT_STREAM = 0  # of `standard_normals`
+_BLOCK_ELEMENTS = 2**20  # float64 numbers per array while a block of rows is perturbed
+_SCHEMA = pa.schema(
+    [
+        ("ruler", pa.string()), ("eta", pa.float64()), ("level", pa.int32()), ("code", pa.int32()),
+        ("other", pa.int32()), ("items", pa.int64()), ("flipped", pa.int64()), ("exposure", pa.float64()),
+        ("flipped_exposure", pa.float64()), ("exposure_square", pa.float64()),
+        ("flipped_exposure_square", pa.float64()),
+    ]
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PerturbedCodes:
+    """What one perturbation makes of n rows.
+
+    Attributes:
+        ruler: value of `schemas.Ruler`. eta: its scale, None for a second version. kept: bool [n], m of them true: rows
+        that are still usable. codes: int32 [m, L] of those.
+    """
+
+    ruler: str
+    eta: float | None
+    kept: NDArray[np.bool_]
+    codes: I32
+
+
+def noise_counter(shipped: Shipped[Tokenizer], etas: Sequence[float], rhos: Sequence[float]) -> Work:
+    """For mapInArrow: items -> `COUNTS_DDL`, for noise on the latents and on the embeddings, see `noisy`."""
+
+    def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        tokenizer = shipped.value()
+        for batch in batches:
+            for block in _blocks(batch, tokenizer):
+                rows, x = _read(block, tokenizer)
+                for perturbed in noisy(x, rows.key, tokenizer, etas, rhos):
+                    yield from rows.counts(perturbed)
+
+    return count
+
+
+def version_counter(shipped: Shipped[Tokenizer]) -> Work:
+    """For mapInArrow: items -> `COUNTS_DDL`, where the embedding is a second version, and codes those of the first."""
+
+    def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        tokenizer = shipped.value()
+        for batch in batches:
+            for block in _blocks(batch, tokenizer):
+                rows, x = _read(block, tokenizer)
+                every = np.ones(len(x), bool)
+                yield from rows.counts(PerturbedCodes(Ruler.AFTER.value, None, every, tokenizer.encode(x).codes))
+
+    return count
+
+
+def noisy(
+    x: F32, key: U64, tokenizer: Tokenizer, etas: Sequence[float], rhos: Sequence[float]
+) -> Iterator[PerturbedCodes]:
+    """Codes of raw usable rows x (float32 [n, D]) with noise, for every eta and every rho.
+
+    Latent: z + eta u g / w, g standard normal, u the RMS of the latents per effective coordinate and w the weights,
+    both of the last level: isotropic noise of scale eta u in its metric. Coordinates of weight 0 are only read out and
+    get none. Input: x + rho ||x|| g / ||g||, prepared and encoded anew. Every item has one g a ruler, from its key
+    (uint64 [n]), whatever the scale, so that a curve over scales is smooth.
+    """
+    z = tokenizer.latent(tokenizer.prepare_input(x))
+    normals = standard_normals(key, tokenizer.latent_dim, _LATENT_STREAM)
+    step = tokenizer.latent_rms[-1] * normals * _per_weight(tokenizer)
+    for eta in etas:
+        kept, moved = _usable(z + eta * step)
+        yield PerturbedCodes(Ruler.LATENT.value, eta, kept, tokenizer.encode_latent(moved).codes)
+    wide = x.astype(np.float64)
+    step = np.sqrt(np.square(wide).sum(axis=1, keepdims=True)) * isotropic(key, tokenizer.dim)
+    for rho in rhos:
+        kept, moved = _usable(wide + rho * step, directed=tokenizer.normalize == "l2")
+        yield PerturbedCodes(Ruler.INPUT.value, rho, kept, tokenizer.encode(moved).codes)
+
+
+def _per_weight(tokenizer: Tokenizer) -> F64:
+    """1 / w of the last level, [d]; 0 where w is 0, ones without weights."""
+    if tokenizer.weights is None:
+        return np.ones(tokenizer.latent_dim)
+    weight = tokenizer.weights[-1].astype(np.float64)
+    return np.asarray(np.divide(1.0, weight, out=np.zeros_like(weight), where=weight != 0))
+
+
+def _usable(rows: F64, *, directed: bool = False) -> tuple[NDArray[np.bool_], F32]:
+    """Which rows are finite as float32, and not 0 where a direction is needed, bool [n]; and those rows."""
+    with np.errstate(over="ignore"):
+        narrow = rows.astype(np.float32)
+    finite = np.isfinite(narrow).all(axis=1)
+    kept = np.asarray(finite & narrow.any(axis=1) if directed else finite)
+    return kept, narrow[kept]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Items as they are: noise key uint64 [n], codes int32 [n, L], exposure float64 [n]."""
+
+    key: U64
+    codes: I32
+    exposure: F64
+
+    def counts(self, perturbed: PerturbedCodes) -> Iterator[pa.RecordBatch]:
+        """Batches of `COUNTS_DDL` about one perturbation of the rows."""
+        before, exposure = self.codes[perturbed.kept], self.exposure[perturbed.kept]
+        flips = before != perturbed.codes
+        yield _batch(perturbed, **_totals(flips, exposure))
+        row, index = np.nonzero(flips)
+        triples = np.stack([index + 1, before[row, index], perturbed.codes[row, index]])
+        (level, code, other), items = np.unique(triples, axis=1, return_counts=True)
+        yield _batch(perturbed, level=level, code=code, other=other, items=items)
+
+
+def _totals(flips: NDArray[np.bool_], exposure: F64) -> dict[str, NDArray[np.integer] | F64]:
+    """Columns of the rows per level, from bool [m, L] and float64 [m]."""
+    flipped = np.concatenate([flips.any(axis=1, keepdims=True), flips], axis=1)
+    levels = flipped.shape[1]
+    square = exposure * exposure
+    return {
+        "level": np.arange(levels),
+        "items": np.full(levels, len(flipped)),
+        "flipped": flipped.sum(axis=0),
+        "exposure": np.full(levels, exposure.sum()),
+        "flipped_exposure": exposure @ flipped,
+        "exposure_square": np.full(levels, square.sum()),
+        "flipped_exposure_square": square @ flipped,
+    }
+
+
+def _batch(perturbed: PerturbedCodes, **columns: NDArray[np.integer] | F64) -> pa.RecordBatch:
+    """Rows of `COUNTS_DDL`, NULL in the columns that are not given; mapInArrow casts nothing, so types are exact."""
+    size = len(columns["level"])
+    known = {"ruler": pa.repeat(perturbed.ruler, size)}
+    if perturbed.eta is not None:
+        known["eta"] = pa.repeat(float(perturbed.eta), size)
+    known |= {name: pa.array(values, _SCHEMA.field(name).type) for name, values in columns.items()}
+    return pa.RecordBatch.from_arrays(
+        [known.get(field.name, pa.nulls(size, field.type)) for field in _SCHEMA], schema=_SCHEMA
+    )
+
+
+def _blocks(batch: pa.RecordBatch, tokenizer: Tokenizer) -> Iterator[pa.RecordBatch]:
+    """Parts of a batch that keep arrays small, whatever its rows are wide."""
+    step = max(64, _BLOCK_ELEMENTS // max(tokenizer.dim, tokenizer.latent_dim))
+    return (batch.slice(start, step) for start in range(0, batch.num_rows, step))
+
+
+def _read(block: pa.RecordBatch, tokenizer: Tokenizer) -> tuple[_Rows, F32]:
+    """The rows of a block with a usable embedding, and the embeddings, float32 [n, D]."""
+    found = read_embeddings(block.column("embedding"), tokenizer.dim, tokenizer.normalize)
+    codes = block.column("codes").flatten().to_numpy().reshape(-1, tokenizer.levels)[found.usable]
+    key, exposure = (block.column(name).to_numpy()[found.usable] for name in ("noise_key", "exposure"))
+    return _Rows(key.view(np.uint64), codes, exposure), found.x

@@ -1,0 +1,1 @@
+"""How the codes of every level are used."""

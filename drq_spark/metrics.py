@@ -1,0 +1,90 @@
+"""The figures of a run by name: what they are called, one of them as a row, and all of them looked up.
+
+Names, rulers and weightings are the values of the columns of the metrics table, see `drq_spark.schemas.METRICS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+ITEMS, EXPOSURE = "items", "exposure"
+"""Values of metrics.weighting: what a code is weighted by."""
+
+
+class Ruler(str, Enum):
+    """What is perturbed; the values of metrics.ruler."""
+
+    LATENT = "latent"
+    INPUT = "input"
+    AFTER = "after"
+
+
+class Metric(str, Enum):
+    """Names in metrics.metric; the formulas are in `drq_spark.formulas`."""
+
+    ITEMS = "items"
+    QUARANTINE_RATE = "quarantine_rate"
+    UTILIZATION = "utilization"
+    DEAD_CODES = "dead_codes"
+    PERPLEXITY = "perplexity"
+    INVERSE_SIMPSON = "inverse_simpson"
+    GINI = "gini"
+    EXPECTED_OVERLAP = "expected_overlap"
+    EFFECTIVE_CAPACITY = "effective_capacity"
+    DISTRIBUTION = "distribution"
+    GEOMETRY = "geometry"
+    UNIQUE_SIDS = "unique_sids"
+    DUPLICATE_RATE = "duplicate_rate"
+    SHARED_RATE = "shared_rate"
+    EXACT_DUPLICATE_RATE = "exact_duplicate_rate"
+    EXCESS_DUPLICATE_RATE = "excess_duplicate_rate"
+    LARGEST_BUCKET = "largest_bucket"
+    COLLISION_MASS = "collision_mass"
+    PREFIX_ENTROPY = "prefix_entropy"
+    CONDITIONAL_ENTROPY = "conditional_entropy"
+    OCCUPIED_PREFIXES = "occupied_prefixes"
+    RELATIVE_MSE = "relative_mse"
+    MEAN_COSINE = "mean_cosine"
+    RESIDUAL_SHARE = "residual_share"
+    MEAN_MARGIN = "mean_margin"
+    UNCERTAIN_SHARE = "uncertain_share"
+    CHURN = "churn"
+    CHURN_MATCHED = "churn_matched"
+    SIGMA = "sigma"
+    FLIP_RATE = "flip_rate"
+    SID_SURVIVAL = "sid_survival"
+    SEGMENT_THRESHOLD = "segment_threshold"
+    HARMFUL_SHARED_RATE = "harmful_shared_rate"
+    EXACT_DUPLICATE_BUCKET_RATE = "exact_duplicate_bucket_rate"
+    BUCKET_SPREAD = "bucket_spread"
+    NEIGHBOUR_RECALL_20 = "neighbour_recall_20"
+    NEIGHBOUR_RECALL_200 = "neighbour_recall_200"
+    RAW_HIT_RATE_20 = "raw_hit_rate_20"
+    RAW_HIT_RATE_200 = "raw_hit_rate_200"
+    HIT_RATE_20 = "hit_rate_20"
+    HIT_RATE_200 = "hit_rate_200"
+    RETENTION_20 = "retention_20"
+    RETENTION_200 = "retention_200"
+    BEHAVIOUR_PAIRS = "behaviour_pairs"
+    AUC_RAW_UNIFORM = "auc_raw_uniform"
+    AUC_RAW_POPULARITY = "auc_raw_popularity"
+    AUC_SUM_UNIFORM = "auc_sum_uniform"
+    AUC_SUM_POPULARITY = "auc_sum_popularity"
+    AUC_CONCATENATION_UNIFORM = "auc_concatenation_uniform"
+    AUC_CONCATENATION_POPULARITY = "auc_concatenation_popularity"
+    AUC_PREFIX_UNIFORM = "auc_prefix_uniform"
+    AUC_PREFIX_POPULARITY = "auc_prefix_popularity"
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """A row of the metrics table; see `drq_spark.schemas.METRICS`."""
+
+    metric: str
+    level: int
+    weighting: str
+    eta: float | None
+    value: float
+    standard_error: float | None = None
+    ruler: str | None = None

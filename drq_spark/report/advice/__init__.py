@@ -1,0 +1,1 @@
+"""From figures to what is wrong and what to do about it."""

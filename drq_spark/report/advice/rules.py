@@ -1,0 +1,44 @@
+"""From figures to what is wrong and what to do about it: every such rule, once, in the order in which they speak.
+
+One that explains a fault silences those that only see its consequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from drq_spark.metrics import MetricRow
+from drq_spark.report.advice import level_rules, sid_rules
+from drq_spark.report.advice.rule import Advice, Rule
+from drq_spark.report.figures import Figures
+
+__all__ = ["Advice", "Rule", "advice"]
+
+_RULES: tuple[Callable[[Figures, Sequence[Advice]], Advice | None], ...] = (
+    level_rules.collapsed,
+    level_rules.dead,
+    level_rules.uneven,
+    level_rules.unstable,
+    level_rules.crowded,
+    level_rules.exposure,
+    sid_rules.duplicates,
+    sid_rules.too_small,
+    sid_rules.clumped,
+    sid_rules.behaviour,
+)
+
+
+def advice(figures: Sequence[MetricRow], codebook_sizes: Sequence[int], headline_eta: float) -> list[Advice]:
+    """What is wrong with a run and what to do, worst first; nothing for a sound one.
+
+    Args:
+        figures: rows of the metrics table; a rule without its figures is silent. codebook_sizes: K per level.
+        headline_eta: the eta of the capacity figures.
+    """
+    seen = Figures(figures, tuple(codebook_sizes), headline_eta)
+    found: list[Advice] = []
+    for rule in _RULES:
+        result = rule(seen, found)
+        if result is not None:
+            found.append(result)
+    return found

@@ -1,0 +1,170 @@
+"""Draw pairs of consecutive items from the events, and the items in them: the same ones under any layout.
+
+A pair is an event and the next event of the same user, ordered by position, then by the id as text (so that equal
+positions have one order), where the two items differ and both have a usable embedding. Only events that really follow
+one another make a pair: an event of an item that the catalogue does not have, or of none, stands between its
+neighbours and makes none of them. Events without a user or a position are no part of any sequence and are left out.
+
+Which pairs are drawn is decided by the key of the pair alone, a uniform hash, so that they are a uniform sample:
+
+1. Of the users that training may see the `events.max_pairs` pairs with the lowest keys, of the held-out users
+   (`events.holdout`, by hash of the user) max_pairs * holdout.
+2. Of both together those below the lowest key that would touch more than `sample.size` different items: an item counts
+   from the lowest key of its pairs on. That is `sample.size` items exactly (one fewer where the last pair would bring
+   two), or all items of the pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from drq_spark.config import Config
+from drq_spark.errors import InputRefused
+from drq_spark.hashing import held_out_user, item_key, pair_key, user_key
+from drq_spark.inputs.embeddings import checked_rows
+from drq_spark.inputs.items import Catalogue
+
+_SPARE = 1.2  # candidates beyond the bounds, so that a few bad rows need no second round
+_MORE = 4  # times as many candidates in the next round
+_KEYS = 2**63
+
+
+@dataclass(frozen=True)
+class DrawnBehaviour:
+    """What the tables behaviour_items and behaviour_pairs hold, read from the staging folder.
+
+    Attributes:
+        items: item_id, split_key, embedding (array<float>) of every item in a pair.
+        pairs: item_id, next_item_id, pair_key, held_out.
+    """
+
+    items: DataFrame
+    pairs: DataFrame
+
+
+def draw_behaviour(catalogue: Catalogue, events: DataFrame, config: Config, staging: str) -> DrawnBehaviour:
+    """Draw the pairs and their items; every shuffle is on ids and keys, embeddings are read for candidates only.
+
+    Args:
+        catalogue: the items. events: as `inputs.events.read_events` gives them. staging: a folder for thin rows and
+            candidates.
+
+    Raises:
+        InputRefused: no pair is left to train on.
+    """
+    every = consecutive(events, catalogue.df.select("item_id"), config)
+    pairs = _staged(every.drop("user_key"), f"{staging}/pairs")
+    totals = _count(pairs)
+    bounds = {False: config.events.max_pairs, True: int(config.events.max_pairs * config.events.holdout)}
+    spare = _SPARE
+    while True:
+        near, whole = _candidates(pairs, totals, bounds, config.sample.size, spare)
+        items = _usable(near, catalogue, config, f"{staging}/pair_items")
+        known = _staged(_between(near, items), f"{staging}/usable_pairs")
+        found = _count(known)
+        drawn = _bounded(known, bounds)
+        limit = _first_beyond(_first_keys(drawn), config.sample.size)
+        if whole or limit is not None or all(found.get(kind, 0) >= bounds[kind] for kind in totals):
+            break
+        spare *= _MORE
+    _check_enough(found, config)
+    kept = drawn if limit is None else drawn.where(F.col("pair_key") < limit)
+    touched = F.broadcast(_first_keys(kept).select("item_id"))
+    return DrawnBehaviour(items.join(touched, "item_id", "left_semi"), kept)
+
+
+def consecutive(events: DataFrame, ids: DataFrame, config: Config) -> DataFrame:
+    """All pairs of known items: item_id, next_item_id, pair_key, user_key, held_out.
+
+    Args:
+        events: as `inputs.events.read_events` gives them. ids: item_id of the known items, each once.
+    """
+    known = ids.select("item_id", F.lit(True).alias("known"))
+    placed = events.where(F.col("user").isNotNull() & F.col("position").isNotNull()).join(known, "item_id", "left")
+    sequence = Window.partitionBy("user").orderBy("position", F.col("item_id").cast("string"))
+    following = placed.withColumns(
+        {"next_item_id": F.lead("item_id").over(sequence), "next_known": F.lead("known").over(sequence)}
+    )
+    return following.where("known AND next_known AND item_id <> next_item_id").select(
+        "item_id",
+        "next_item_id",
+        pair_key(config.seed).alias("pair_key"),
+        user_key(config.seed).alias("user_key"),
+        held_out_user(config.seed, config.events.holdout).alias("held_out"),
+    )
+
+
+def _staged(df: DataFrame, folder: str) -> DataFrame:
+    df.write.mode("overwrite").parquet(folder)
+    return df.sparkSession.read.parquet(folder)
+
+
+def _count(pairs: DataFrame) -> dict[bool, int]:
+    """Pairs to train (False) and held-out ones (True), where there are any."""
+    return {row.held_out: row["count"] for row in pairs.groupBy("held_out").count().collect()}
+
+
+def _candidates(
+    pairs: DataFrame, totals: Mapping[bool, int], bounds: Mapping[bool, int], size: int, spare: float
+) -> tuple[DataFrame, bool]:
+    """All pairs below some key, `spare` times as many as the bounds want; and whether these are all there are."""
+    share = max((spare * bounds[kind] / total for kind, total in totals.items()), default=1.0)
+    near = pairs if share >= 1 else pairs.where(F.col("pair_key") < int(share * _KEYS))
+    limit = _first_beyond(_first_keys(near), int(spare * size))
+    return (near, share >= 1) if limit is None else (near.where(F.col("pair_key") < limit), False)
+
+
+def _usable(pairs: DataFrame, catalogue: Catalogue, config: Config, folder: str) -> DataFrame:
+    """Items of the pairs with a usable embedding, by the check that the sample has: item_id, split_key, embedding."""
+    touched = F.broadcast(_first_keys(pairs).select("item_id"))
+    rows = catalogue.df.select("item_id", "embedding").join(touched, "item_id", "left_semi")
+    schema = f"item_id {catalogue.id_type}, reason string, embedding array<float>"
+    check = checked_rows(catalogue.profile.dim, config.items.normalize)
+    checked = _staged(rows.mapInArrow(check, schema), folder)
+    key = item_key("split", config.seed).alias("split_key")
+    return checked.where("reason IS NULL").select("item_id", key, "embedding")
+
+
+def _between(pairs: DataFrame, items: DataFrame) -> DataFrame:
+    """Pairs with both ends among the items."""
+    ids = items.select("item_id")
+    one_end = pairs.join(ids, "item_id", "left_semi")
+    return one_end.join(ids.withColumnRenamed("item_id", "next_item_id"), "next_item_id", "left_semi")
+
+
+def _bounded(pairs: DataFrame, bounds: Mapping[bool, int]) -> DataFrame:
+    """The pairs with the lowest keys of either kind, at most as many as its bound."""
+    for kind, bound in bounds.items():
+        same = F.col("held_out") == kind
+        limit = _first_beyond(pairs.where(same).select(F.col("pair_key").alias("first_key")), bound)
+        if limit is not None:
+            pairs = pairs.where(~same | (F.col("pair_key") < limit))
+    return pairs
+
+
+def _first_keys(pairs: DataFrame) -> DataFrame:
+    """item_id, and first_key: the lowest key of a pair with the item at either end."""
+    ends = pairs.select(F.explode(F.array("item_id", "next_item_id")).alias("item_id"), "pair_key")
+    return ends.groupBy("item_id").agg(F.min("pair_key").alias("first_key"))
+
+
+def _first_beyond(keyed: DataFrame, bound: int) -> int | None:
+    """Key of the row after the `bound` rows with the lowest first_key, None where there is none."""
+    lowest = keyed.select("first_key").orderBy("first_key").limit(bound + 1)
+    row = lowest.agg(F.count(F.lit(1)).alias("rows"), F.max("first_key").alias("last")).first()
+    assert row is not None  # an aggregation without keys has one row
+    return int(row["last"]) if row["rows"] > bound else None
+
+
+def _check_enough(found: Mapping[bool, int], config: Config) -> None:
+    if not found.get(False):
+        held_out = found.get(True, 0)
+        raise InputRefused(
+            "events table: no two events of a user follow one another with different items of the catalogue "
+            f"({held_out:,} such pairs of held-out users): are {config.events.user!r}, {config.events.item!r} and "
+            f"{config.events.order!r} the right columns? Else leave --events out or choose another --tokenizer"
+        )

@@ -1,0 +1,207 @@
+"""Batches of items in, batches of SIDs out: every row in its place, and sums that equal direct ones."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tokenizer.samples import full, pattern, plain, rows
+
+from drq_spark.assign import assignment_worker as worker
+from drq_spark.assign.assignment_worker import ASSIGNED_DDL, assign_batch, assign_rows, assigned_schema, assigner
+from drq_spark.ship import Shipped
+from drq_spark.tokenizer import Tokenizer
+from drq_spark.tokenizer.model import MAX_NUMBER
+
+TOKENIZERS = [plain(), plain(normalize="l2"), full(), full(tables=None, decoder=None, dim=3, encoder=None)]
+BAD = {"null": None, "wrong_dimension": [1.0], "not_finite": [math.nan] * 6, "zero_norm": [0.0] * 6}
+SIMPLE = {"string": pa.string(), "int": pa.int32(), "bigint": pa.int64(), "float": pa.float32(), "double": pa.float64()}
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def batch_of(embeddings: list, ids: pa.Array | None = None, kind: pa.DataType | None = None) -> pa.RecordBatch:
+    n = len(embeddings)
+    columns = [
+        pa.array([f"item {i}" for i in range(n)]) if ids is None else ids,
+        pa.array(embeddings, kind or pa.list_(pa.float32())),
+        pa.array([None if i % 3 == 1 else i / 2 for i in range(n)], pa.float64()),
+        pa.array([(-1) ** i * i * 2**40 for i in range(n)], pa.int64()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=["item_id", "embedding", "exposure", "embedding_hash"])
+
+
+def arrow_type(ddl: str) -> pa.DataType:
+    """Arrow type of a Spark SQL type: what mapInArrow must be given for it."""
+    if inner := re.fullmatch(r"array<(.*)>", ddl):
+        return pa.list_(arrow_type(inner[1]))
+    if inner := re.fullmatch(r"struct<(.*)>", ddl):
+        return pa.struct([(name, arrow_type(kind)) for name, kind in (part.split(":") for part in inner[1].split(","))])
+    return SIMPLE[ddl]
+
+
+@pytest.mark.parametrize(("name", "id_type"), [("string", pa.string()), ("bigint", pa.int64()), ("int", pa.int32())])
+def test_the_schema_is_the_ddl(name, id_type):
+    declared, totals = ASSIGNED_DDL.format(id=name).split(" struct<")
+    fields = [part.split(" ") for part in declared.split(", ")]
+    fields[-1].append(f"struct<{totals}")
+    expected = pa.schema([(column, arrow_type(kind)) for column, kind in fields])
+    assert assigned_schema(id_type) == expected
+    ids = pa.array([1, 2] if name != "string" else ["a", "b"], id_type)
+    assert assign_batch(batch_of(rows(2).tolist(), ids), plain()).schema == expected
+
+
+def direct_totals(tokenizer: Tokenizer, x: np.ndarray) -> dict[str, Any]:
+    """The same sums over all rows at once, by their definitions."""
+    prepared = tokenizer.prepare_input(x)
+    z = tokenizer.latent(prepared).astype(np.float64)
+    found = tokenizer.encode_latent(z.astype(np.float32))
+    wide, decoded = prepared.astype(np.float64), tokenizer.decode(found.codes)
+    anchor, latent_anchor = tokenizer.anchor()
+    norms = np.linalg.norm(wide, axis=1) * np.linalg.norm(decoded, axis=1)
+    return {
+        "items": len(x),
+        "squared_error": math.fsum(((wide - decoded) ** 2).ravel()),
+        "cosine": math.fsum((wide * decoded).sum(axis=1) / np.where(norms > 0, norms, 1)),
+        "square": math.fsum(((wide - anchor) ** 2).ravel()),
+        "offset": [math.fsum(values) for values in (wide - anchor).T],
+        "latent_square": math.fsum(((z - latent_anchor) ** 2).ravel()),
+        "latent_offset": [math.fsum(values) for values in (z - latent_anchor).T],
+        "residual_square": [math.fsum(values) for values in found.residual_square.T],
+        "margin": [math.fsum(values) for values in found.margin.astype(np.float64).T],
+    }
+
+
+def assert_totals(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    for name, value in expected.items():
+        size = np.abs(np.asarray(value)).max()
+        assert found[name] == pytest.approx(value, rel=1e-12, abs=1e-12 * size), name
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+@pytest.mark.parametrize("block", [1, 2**20])
+def test_every_row_gets_the_tokenizers_sid(tokenizer, block, monkeypatch):
+    monkeypatch.setattr(worker, "_BLOCK_ELEMENTS", block)  # 1: blocks of 64 rows
+    x = rows(150, tokenizer.dim)
+    batch = batch_of(x.tolist())
+    out = assign_batch(batch, tokenizer)
+    expected = tokenizer.encode(x)
+    assert out.num_rows == 150
+    for name in ("item_id", "exposure", "embedding_hash"):
+        assert out.column(name) == batch.column(name)
+    assert out.column("reason").null_count == 150
+    assert out.column("codes").to_pylist() == expected.codes.tolist()
+    assert out.column("sid").to_pylist() == tokenizer.keys(expected.codes).tolist()
+    assert out.column("margin").to_pylist() == expected.margin.tolist()
+    left = np.sqrt(expected.residual_square[:, -1]).astype(np.float32)
+    assert out.column("residual_norm").to_pylist() == left.tolist()
+    totals = out.column("totals").to_pylist()
+    assert totals[1:] == [None] * 149
+    assert_totals(totals[0], direct_totals(tokenizer, x))
+    assert totals[0]["uncertain"] == [0, 0, 0] or all(0 <= count <= 150 for count in totals[0]["uncertain"])
+
+
+def test_the_anchor_changes_no_variance(monkeypatch):
+    """Sums about any point give the same spread about the mean."""
+    from drq_spark.formulas.reconstruction import centred_square_sum
+
+    tokenizer, x = plain(), rows(80) + np.float32(100)
+    spread = float(np.square(x - x.mean(axis=0, dtype=np.float64)).sum())
+    for shift in (0.0, 90.0, -5.0):
+        monkeypatch.setattr(Tokenizer, "anchor", lambda self, shift=shift: (np.full(6, shift), np.full(6, shift)))
+        totals = assign_rows(x, tokenizer).totals
+        assert centred_square_sum(totals.square, totals.offset, 80) == pytest.approx(spread, rel=1e-9)
+        assert centred_square_sum(totals.latent_square, totals.latent_offset, 80) == pytest.approx(spread, rel=1e-9)
+        assert assign_rows(x, tokenizer).codes.tolist() == tokenizer.encode(x).codes.tolist()
+
+
+@pytest.mark.parametrize("places", [[0], [7], [3], [0, 1, 2], [5, 6, 7], [0, 3, 7], list(range(7)), list(range(1, 8))])
+@pytest.mark.parametrize("reason", list(BAD))
+def test_bad_rows_in_any_position(places, reason):
+    tokenizer, x = full(), rows(8)
+    mixed = [BAD[reason] if i in places else row for i, row in enumerate(x.tolist())]
+    out = assign_batch(batch_of(mixed), tokenizer).to_pylist()
+    good = [i for i in range(8) if i not in places]
+    alone = assign_batch(batch_of(x[good].tolist()), tokenizer).to_pylist()
+    assert [row["item_id"] for row in out] == [f"item {i}" for i in range(8)]
+    for place in places:
+        assert out[place]["reason"] == reason
+        assert all(out[place][name] is None for name in ("codes", "sid", "margin", "residual_norm"))
+    for name in ("codes", "sid", "margin", "residual_norm"):
+        assert [out[i][name] for i in good] == [row[name] for row in alone]
+    assert [row["totals"] is None for row in out] == [False] + [True] * 7  # the first row's, usable or not
+    assert_totals(out[0]["totals"], direct_totals(tokenizer, x[good]))
+    assert out[0]["totals"]["items"] == len(good)
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_a_batch_of_bad_rows_has_no_sids_and_totals_of_nothing(tokenizer):
+    out = assign_batch(batch_of([None, [1.0], [math.inf] * tokenizer.dim]), tokenizer)
+    assert out.schema == assigned_schema(pa.string())
+    assert out.column("reason").to_pylist() == ["null", "wrong_dimension", "not_finite"]
+    assert all(out.column(name).null_count == 3 for name in ("codes", "sid", "margin", "residual_norm"))
+    zero = worker.Totals.zero(tokenizer).as_row()
+    assert out.column("totals").to_pylist() == [zero, None, None]
+    assert zero["items"] == 0
+    assert zero["offset"] == [0.0] * tokenizer.dim
+
+
+def test_binary_embeddings_get_the_same_sids():
+    x = rows(20)
+    packed = batch_of([row.astype("<f4").tobytes() for row in x], kind=pa.binary())
+    assert assign_batch(packed, plain()).equals(assign_batch(batch_of(x.tolist()), plain()))
+
+
+def test_slices_of_a_batch_are_batches():
+    x = rows(30)
+    whole, part = batch_of(x.tolist()), slice(11, 24)
+    out = assign_batch(whole[part], plain()).to_pylist()
+    expected = assign_batch(whole, plain()).to_pylist()[part]
+    for row, other in zip(out, expected, strict=True):
+        assert {**row, "totals": None} == {**other, "totals": None}
+    assert_totals(out[0]["totals"], direct_totals(plain(), x[part]))
+
+
+def test_the_largest_embeddings_leave_finite_totals():
+    for tokenizer, largest in ((plain(), MAX_NUMBER), (full(), 3e38)):  # full() divides rows by their norm
+        huge = np.float32([[largest] * 6, [-largest, largest] * 3]).tolist()
+        out = assign_batch(batch_of(huge), tokenizer).to_pylist()
+        assert all(row["codes"] is not None and math.isfinite(row["residual_norm"]) for row in out)
+        assert all(np.isfinite(value).all() for value in out[0]["totals"].values())
+
+
+def test_reconstructions_of_norm_0_have_cosine_0():
+    books = (np.array([[0, 0], [9, 9]], np.float32),)
+    totals = assign_rows(np.array([[1, 0], [0, 1]], np.float32), plain(2, (2,), codebooks=books)).totals
+    assert totals.cosine == 0
+    assert totals.squared_error == 2
+
+
+def test_columns_of_another_type_are_cast_or_refused():
+    """Never another schema than declared: mapInArrow would read its bytes wrongly."""
+    batch = batch_of(rows(2).tolist())
+    narrow = batch.set_column(3, "embedding_hash", pa.array([1, 2], pa.int32()))
+    assert assign_batch(narrow, plain()).schema == assigned_schema(pa.string())
+    with pytest.raises(pa.ArrowInvalid):
+        assign_batch(batch.set_column(3, "embedding_hash", pa.array([0.5, 2.0])), plain())
+
+
+def test_batches_come_back_one_for_one_without_empty_ones():
+    x = rows(12)
+    batches = [batch_of(x[:5].tolist()), batch_of([]), batch_of(x[5:].tolist())]
+    out = list(assigner(Shipped("id", plain(), broadcast=False))(iter(batches)))
+    assert [batch.num_rows for batch in out] == [5, 7]
+    codes = [row for batch in out for row in batch.column("codes").to_pylist()]
+    assert codes == plain().encode(x).codes.tolist()
+
+
+def test_totals_add_up():
+    tokenizer, x = full(), pattern(90, 6, start=123)
+    parts = [assign_rows(x[start : start + 17], tokenizer).totals for start in range(0, 90, 17)]
+    together = worker.Totals.zero(tokenizer)
+    for part in parts:
+        together.add(part)
+    assert_totals(together.as_row(), direct_totals(tokenizer, x))
