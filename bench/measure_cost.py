@@ -68,7 +68,6 @@ def one(rows: int, arguments: argparse.Namespace, replies: Any) -> None:
     from drq_spark.config import load_config
     from drq_spark.progress import Silent
     from drq_spark.session import local_session
-    from drq_spark.steps import run_step
 
     class Watcher(Parts, Silent):
         progress = Parts.progress
@@ -89,7 +88,7 @@ def one(rows: int, arguments: argparse.Namespace, replies: Any) -> None:
     run, catalogue = pipeline.begin(spark, load_config(options=options), date.today(), now, watcher)
     marks: dict[str, float] = {}
 
-    def steps() -> None:
+    with run.tidied():
         pipeline.sample(run, catalogue)
         pipeline.train(run)
         pipeline.assign(run, catalogue)
@@ -97,8 +96,6 @@ def one(rows: int, arguments: argparse.Namespace, replies: Any) -> None:
         marks["start"] = time.time()
         pipeline.measure(run, catalogue)
         marks["end"] = time.time()
-
-    run_step(run, steps)
     spark.stop()
     ends = [*watcher.ends, ("writing tables", marks["end"])]
     replies.put((rows, seconds(marks["start"], ends), bytes_of(folder / "log", marks["start"], ends), peak_bytes()))

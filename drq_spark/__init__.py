@@ -26,7 +26,7 @@ _HOMES = {
     "Tokenizer": "drq_spark.tokenizer.model",
     "load_config": "drq_spark.config",
     "load_tokenizer": "drq_spark.tokenizer.artifact",
-    "measure_sids": "drq_spark.external",
+    "measure_sids": "drq_spark.external.measure_sids",
     "run_all": "drq_spark.pipeline",
     "save_tokenizer": "drq_spark.tokenizer.artifact",
     "sid_udf": "drq_spark.assign.sid_udf",

@@ -109,30 +109,33 @@ def sample(
     run_date: RunDate = None,
 ) -> None:
     """Begin a run and draw its sample; train, assign, measure and publish take it up."""
-    from drq_spark import pipeline, steps
+    from drq_spark import pipeline
 
     resolved = load_config(config or (), _options(items, events, out, tokenizer, levels, codes, seed), settings or ())
     begun, catalogue = pipeline.begin(_session(), resolved, _day(run_date), _now(), _watcher())
-    steps.run_step(begun, lambda: pipeline.sample(begun, catalogue))
+    with begun.tidied():
+        pipeline.sample(begun, catalogue)
     out_console.print(f"run {begun.state.run_id}")
 
 
 @app.command()
 def train(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
     """Train the tokenizer on the sample of a run."""
-    from drq_spark import pipeline, steps
+    from drq_spark import pipeline, runs
 
-    resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
-    steps.run_step(resumed, lambda: pipeline.train(resumed))
+    resumed = runs.resume(_store(out, schema), run_id, _watcher())
+    with resumed.tidied():
+        pipeline.train(resumed)
 
 
 @app.command()
 def assign(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
     """Give every item of a run its SID."""
-    from drq_spark import pipeline, steps
+    from drq_spark import pipeline, runs
 
-    resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
-    steps.run_step(resumed, lambda: pipeline.assign(resumed, pipeline.catalogue_of(resumed)))
+    resumed = runs.resume(_store(out, schema), run_id, _watcher())
+    with resumed.tidied():
+        pipeline.assign(resumed, pipeline.catalogue_of(resumed))
 
 
 @app.command()
@@ -155,7 +158,7 @@ def measure(
     embeddings_after: After = None,
 ) -> None:
     """Compute the figures of a run; with --sids those of SIDs that another system made."""
-    from drq_spark import pipeline, steps
+    from drq_spark import pipeline, runs
 
     named = {"--items": items, "--events": events, "--codebooks": codebooks, "--codes": codes, "--config": config,
              "--set": settings, "--run-date": run_date}  # fmt: skip
@@ -171,29 +174,32 @@ def measure(
         return
     if unused := [name for name, value in named.items() if value is not None]:
         raise ConfigError(f"{', '.join(unused)} are for --sids; a run is measured by the settings that it began with")
-    resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
+    resumed = runs.resume(_store(out, schema), run_id, _watcher())
     if embeddings_after is not None:
-        pipeline.look_at_second_version(resumed, embeddings_after)
-    steps.run_step(resumed, lambda: pipeline.measure(resumed, pipeline.catalogue_of(resumed)))
+        resumed.look_at_second_version(embeddings_after)
+    with resumed.tidied():
+        pipeline.measure(resumed, pipeline.catalogue_of(resumed))
 
 
 @app.command()
 def publish(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
     """Judge the figures of a run, write its report, and move the published pointer if the gate is passed."""
-    from drq_spark import pipeline, steps
+    from drq_spark import pipeline, runs
 
-    resumed = pipeline.resume(_store(out, schema), run_id, _watcher())
-    steps.run_step(resumed, lambda: pipeline.publish(resumed))
-    _finish(steps.outcome(resumed, repeated=False), resumed.config, resumed.store)
+    resumed = runs.resume(_store(out, schema), run_id, _watcher())
+    with resumed.tidied():
+        pipeline.publish(resumed)
+    _finish(resumed.outcome(repeated=False), resumed.config, resumed.store)
 
 
 @app.command()
 def report(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
     """Write the report of a run again."""
-    from drq_spark import steps
+    from drq_spark.report.gather import write_report
+    from drq_spark.runs import open_run
 
-    opened = steps.opened(_store(out, schema), run_id, _watcher())
-    steps.write_report(opened)
+    opened = open_run(_store(out, schema), run_id, _watcher())
+    write_report(opened)
     out_console.print(f"report {opened.store.report}", soft_wrap=True)
 
 
@@ -212,15 +218,15 @@ def compare(
     run_date: RunDate = None,
 ) -> None:
     """Measure several tokenizers on the same samples: one table, the Pareto front, winners beyond the noise."""
-    from drq_spark import steps
     from drq_spark.compare.comparison_page import render
     from drq_spark.compare.trials import compare as compare_runs
     from drq_spark.console import show_comparison
+    from drq_spark.store import open_store
 
     resolved = load_config(config or (), _options(items, events, out, None, levels, codes, seed), settings or ())
     chosen = [name.strip() for name in tokenizers.split(",")]
     numbers = range(resolved.seed, resolved.seed + seeds)
-    store = steps.open_store(_session(), resolved)
+    store = open_store(_session(), resolved)
     compared = compare_runs(_session(), resolved, chosen, numbers, _day(run_date), _now(), _watcher())
     page = f"{store.out}/compare.html"
     write_bytes(page, render(compared, str(resolved.items.path)).encode())
@@ -326,25 +332,27 @@ def _options(
 
 
 def _run(config: Config, run_date: datetime | None, dry_run: bool) -> None:
-    from drq_spark import pipeline, steps
+    from drq_spark import pipeline
+    from drq_spark.preview import preview
+    from drq_spark.store import open_store
 
     if dry_run:
-        _show_plan(config, pipeline.plan(_session(), config))
+        _show_plan(config, preview(_session(), config))
         return
     done = pipeline.run_all(_session(), config, _day(run_date), _now(), _watcher())
-    _finish(done, config, steps.open_store(_session(), config))
+    _finish(done, config, open_store(_session(), config))
 
 
 def _measure_sids(
     options: dict[str, Any], config: list[Path] | None, settings: list[str] | None, run_date: datetime | None
 ) -> None:
-    from drq_spark import steps
-    from drq_spark.external import measure_sids as external
+    from drq_spark.external.measure_sids import measure_sids
+    from drq_spark.store import open_store
 
     given = {key: value for key, value in options.items() if value is not None}
     resolved = load_config(config or (), given, settings or ())
-    done = external.measure_sids(_session(), resolved, _day(run_date), _now(), _watcher())
-    _finish(done, resolved, steps.open_store(_session(), resolved))
+    done = measure_sids(_session(), resolved, _day(run_date), _now(), _watcher())
+    _finish(done, resolved, open_store(_session(), resolved))
 
 
 def _show_plan(config: Config, plan: dict[str, Any]) -> None:

@@ -16,8 +16,8 @@ from drq_spark.compare.standing import Comparison
 from drq_spark.config import Config
 from drq_spark.gate import GateResult
 from drq_spark.metrics import Metric, MetricRow
+from drq_spark.runs import Outcome
 from drq_spark.schemas import TABLES, Status
-from drq_spark.steps import Outcome
 from drq_spark.store import Store
 
 

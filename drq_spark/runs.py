@@ -1,20 +1,34 @@
-"""The row of a run in the runs table: what went in, how far it has come, what it left."""
+"""A run: its row of the runs table, what it reads and writes while it goes on, and how it ended.
+
+A run is known by what goes into it (settings, rows of the tables, package version). Each step replaces the run's own
+slice of a table, so that a killed run is taken up again under its own id and ends as if there had been no kill.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date, datetime
 from typing import Any
 
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from drq_spark import __version__
 from drq_spark.config import Config, canonical_json
-from drq_spark.errors import ConfigError
-from drq_spark.schemas import RUNS, Status
+from drq_spark.errors import ConfigError, ConsistencyError
+from drq_spark.files import remove_empty_folder, remove_folder
+from drq_spark.gate import GateResult, judge
+from drq_spark.metrics import MetricRow
+from drq_spark.progress import Watcher
+from drq_spark.schemas import CODE_USAGE, METRICS, PUBLISHED, RUNS, SID_QUARANTINE, SIDS, Status, Table
+from drq_spark.staging import Staging
 from drq_spark.store import Store
+from drq_spark.tokenizer import Tokenizer
+from drq_spark.tokenizer.artifact import load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,182 @@ class RunState:
         return Config.model_validate_json(self.config)
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        state: Its row of the runs table.
+        codebook_sizes: K per level.
+        figures: Its rows of the metrics table.
+        gate: What the gate said.
+        repeated: Whether it had been finished before.
+        followed: The run that readers follow now.
+    """
+
+    state: RunState
+    codebook_sizes: tuple[int, ...]
+    figures: tuple[MetricRow, ...]
+    gate: tuple[GateResult, ...]
+    repeated: bool
+    followed: str | None
+
+
+class Run:
+    """A run in progress: where it writes, whom it tells, and its row of the runs table."""
+
+    def __init__(self, store: Store, config: Config, state: RunState, watcher: Watcher) -> None:
+        self.store, self.config, self.state, self.watcher = store, config, state, watcher
+
+    @property
+    def spark(self) -> SparkSession:
+        """The session of the store."""
+        return self.store.spark
+
+    @property
+    def staging(self) -> Staging:
+        """What goes when the run ends."""
+        return Staging(self.store.staging(self.state.run_id))
+
+    @property
+    def codebook_sizes(self) -> tuple[int, ...]:
+        """K per level of a measured run; that of SIDs from elsewhere stands in its figures."""
+        if not self.config.from_elsewhere:
+            return self.config.tokenizer.codebook_sizes
+        counted = self.store.read(CODE_USAGE, self.state.run_id).groupBy("level").count().orderBy("level")
+        return tuple(int(row["count"]) for row in counted.collect())
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Show and time a step, and keep the run's row when it ends well."""
+        start = time.monotonic()
+        with self.watcher.step(name):
+            yield
+            self.state = replace(self.state, seconds={**self.state.seconds, name: time.monotonic() - start})
+            self.save()
+
+    @contextmanager
+    def tidied(self) -> Iterator[None]:
+        """One or more steps; the staging folder goes whatever happens, and so does what a refused run leaves empty."""
+        try:
+            yield
+        finally:
+            remove_folder(self.staging.folder)
+            remove_empty_folder(f"{self.store.out}/staging")
+            remove_empty_folder(self.store.out)
+
+    def save(self) -> None:
+        """Replace the run's row of the runs table."""
+        schema = ", ".join(f"`{column.name}` {column.type}" for column in RUNS.columns)
+        row = asdict(self.state)
+        values = tuple(row[column.name] for column in RUNS.columns)
+        self.store.write(RUNS, self.spark.createDataFrame([values], schema), self.state.run_id)
+
+    def write(self, table: Table, df: DataFrame) -> None:
+        """Replace the run's slice of a table and note its version; rows need not say which run they are of."""
+        version = self.store.write(table, self._stamped(table, df), self.state.run_id, self.state.id_type)
+        self.state = replace(self.state, table_versions={**self.state.table_versions, table.name: version})
+
+    def _stamped(self, table: Table, df: DataFrame) -> DataFrame:
+        stamp = {
+            "run_id": F.lit(self.state.run_id),
+            "run_date": F.lit(self.state.run_date),
+            "tokenizer_id": F.lit(self.state.tokenizer_id),
+        }
+        missing = set(table.column_names()) - set(df.columns)
+        return df.withColumns({name: value for name, value in stamp.items() if name in missing})
+
+    def rows(self, table: Table, step: str) -> DataFrame:
+        """The run's rows of a table that a step leaves.
+
+        Raises:
+            ConfigError: the step has not been done.
+        """
+        if table.name not in self.state.table_versions:
+            raise ConfigError(f"run {self.state.run_id} has no {table.name} yet: run drq {step} first")
+        return self.store.read(table, self.state.run_id)
+
+    def tokenizer(self) -> tuple[str, Tokenizer]:
+        """Id and value of the run's tokenizer.
+
+        Raises:
+            ConfigError: it has none yet.
+        """
+        if self.state.tokenizer_id is None:
+            raise ConfigError(f"run {self.state.run_id} has no tokenizer yet: run drq train first")
+        return self.state.tokenizer_id, load_tokenizer(f"{self.store.tokenizers}/{self.state.tokenizer_id}")
+
+    def check_rows(self) -> None:
+        """Every row that went in has a SID or is in quarantine.
+
+        Raises:
+            ConsistencyError: rows were lost or doubled.
+        """
+        out = self.store.read(SIDS, self.state.run_id).count()
+        bad = self.store.read(SID_QUARANTINE, self.state.run_id).count()
+        if out + bad != self.state.rows_in:
+            raise ConsistencyError(
+                f"run {self.state.run_id}: {self.state.rows_in:,} rows in, but {out:,} with a SID and {bad:,} in "
+                "quarantine; did the input change while the run went on?"
+            )
+        self.state = replace(self.state, rows_out=out, rows_quarantined=bad)
+        self.watcher.note(f"{out:,} items have a SID, {bad:,} rows are in quarantine")
+
+    def figures(self) -> tuple[MetricRow, ...]:
+        """The run's rows of the metrics table.
+
+        Raises:
+            ConfigError: it has not been measured.
+        """
+        names = [item.name for item in fields(MetricRow)]
+        return tuple(
+            MetricRow(**{name: row[name] for name in names}) for row in self.rows(METRICS, "measure").collect()
+        )
+
+    def judged(self, figures: Sequence[MetricRow]) -> tuple[GateResult, ...]:
+        """What the gate says; readers never follow SIDs from elsewhere, so that there is nothing to judge."""
+        if self.config.from_elsewhere:
+            return ()
+        has_previous = self.state.previous_run_id is not None
+        return judge(self.config.gate.rules, figures, self.config.measure, has_previous=has_previous)
+
+    @property
+    def followed(self) -> str | None:
+        """The run that readers follow now."""
+        if not self.store.exists(PUBLISHED):
+            return None
+        row = self.store.read(PUBLISHED).first()
+        return None if row is None else str(row.run_id)
+
+    def refuse_followed(self) -> None:
+        """A step alone must not change what readers follow.
+
+        Raises:
+            ConfigError: the pointer is at this run.
+        """
+        if self.followed == self.state.run_id:
+            raise ConfigError(f"run {self.state.run_id} is published, its tables stay as they are: start a new run")
+
+    def move_pointer(self) -> None:
+        """Let readers follow this run, in one commit."""
+        state = self.state
+        row = (state.run_id, state.run_date, state.tokenizer_id, state.table_versions[SIDS.name], state.rows_out)
+        schema = "run_id string, run_date date, tokenizer_id string, sids_version bigint, rows bigint"
+        self.write(PUBLISHED, self.spark.createDataFrame([row], schema))
+
+    def look_at_second_version(self, path: str) -> None:
+        """Measure with a second version of the embeddings, whatever the run began with; its row keeps what was read."""
+        config = self.config.model_dump(mode="json")
+        config["measure"]["embeddings_after"] = path
+        self.config = Config.model_validate(config)
+        self.state = replace(self.state, config=canonical_json(config))
+
+    def outcome(self, *, repeated: bool) -> Outcome:
+        """What there is to tell when it has finished."""
+        figures = self.figures()
+        return Outcome(self.state, self.codebook_sizes, figures, self.judged(figures), repeated, self.followed)
+
+
 def new_run(
     config: Config, input_fingerprint: str, run_date: date, started_at: datetime, rows_in: int, dim: int, id_type: str
 ) -> RunState:
@@ -65,14 +255,6 @@ def new_run(
     )
 
 
-def save_run(store: Store, state: RunState) -> None:
-    """Replace the run's row."""
-    schema = ", ".join(f"`{column.name}` {column.type}" for column in RUNS.columns)
-    row = asdict(state)
-    values = tuple(row[column.name] for column in RUNS.columns)
-    store.write(RUNS, store.spark.createDataFrame([values], schema), state.run_id)
-
-
 def find_same_run(store: Store, state: RunState) -> RunState | None:
     """An earlier run of the same settings, rows and package version."""
     if not store.exists(RUNS):
@@ -86,7 +268,7 @@ def find_same_run(store: Store, state: RunState) -> RunState | None:
     return None if row is None else _state(row.asDict())
 
 
-def open_run(store: Store, run_id: str | None) -> RunState:
+def find_run(store: Store, run_id: str | None) -> RunState:
     """The run of that id, or the latest.
 
     Raises:
@@ -99,6 +281,31 @@ def open_run(store: Store, run_id: str | None) -> RunState:
     if row is None:
         raise ConfigError(f"{store.out} holds no run {run_id!r}; the runs table lists them")
     return _state(row.asDict())
+
+
+def open_run(store: Store, run_id: str | None, watcher: Watcher) -> Run:
+    """A run of the runs table (the latest without an id), whatever made its SIDs.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    state = find_run(store, run_id)
+    return Run(store, state.settings(), state, watcher)
+
+
+def resume(store: Store, run_id: str | None, watcher: Watcher) -> Run:
+    """A run of the runs table (the latest without an id), for running one of its steps alone.
+
+    Raises:
+        ConfigError: there is none, or its SIDs come from elsewhere: it has no steps, and readers never follow it.
+    """
+    run = open_run(store, run_id, watcher)
+    if run.config.from_elsewhere:
+        raise ConfigError(
+            f"run {run.state.run_id} measured SIDs from elsewhere: drq measure --sids is all there is to do with them; "
+            "name another run with --run"
+        )
+    return run
 
 
 def _state(row: Mapping[str, Any]) -> RunState:

@@ -71,6 +71,11 @@ class Status(str, Enum):
     GATE_FAILED = "gate_failed"
     PUBLISHED = "published"
 
+    @property
+    def finished(self) -> bool:
+        """Whether the run has nothing left to do."""
+        return self in (Status.PUBLISHED, Status.GATE_FAILED)
+
 
 FROM_ELSEWHERE = "sids-"
 """How the tokenizer_id of SIDs begins that another system made; a hash of the SIDs follows."""

@@ -8,10 +8,11 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.files import one_line
-from drq_spark.inputs.tables import is_delta_table, quoted, quoted_name
+from drq_spark.files import absolute, ensure_writable, one_line
 from drq_spark.schemas import Table
+from drq_spark.table_names import is_delta_table, is_pattern, quoted, quoted_name
 
 _MESSAGE_LENGTH = 300
 
@@ -124,3 +125,20 @@ class Store:
                     f"table {self.location(table)} has {column.name} as {present.get(column.name)}, this run's ids are "
                     f"{id_type}: use another --out"
                 )
+
+
+def open_store(spark: SparkSession, config: Config) -> Store:
+    """The store that the settings name.
+
+    Raises:
+        ConfigError: none is named, or its folder cannot be written.
+    """
+    if config.store.out is None:
+        raise ConfigError("no place for the results: give --out DIR or set store.out")
+    out = absolute(config.store.out)
+    if is_pattern(out):
+        raise ConfigError(
+            f"{out!r} cannot hold a run: Spark takes * ? [ {{ in a path for a pattern, choose another --out"
+        )
+    ensure_writable(out)
+    return Store(spark, out, config.store.schema_name)

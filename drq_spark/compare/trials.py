@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from functools import partial
 
 from pyspark.sql import SparkSession
 
@@ -13,9 +12,7 @@ from drq_spark.compare.standing import Comparison, Result, compared, values_of
 from drq_spark.config import WITHOUT_DATASET_BOOKS, Config
 from drq_spark.errors import ConfigError
 from drq_spark.progress import Watcher
-from drq_spark.report.gather import read_figures
 from drq_spark.schemas import Status
-from drq_spark.steps import run_step
 from drq_spark.train.registry import NAMES
 
 _MEASURED = tuple(status.value for status in Status if status is not Status.STARTED)
@@ -44,9 +41,11 @@ def compare(
         watcher.heading(f"{name}, seed {seed}")
         run, catalogue = pipeline.begin(spark, resolved, run_date, started_at, watcher)
         if run.state.status not in _MEASURED:
-            run_step(run, partial(pipeline.to_figures, run, catalogue))
-        figures = read_figures(run.store, run.state.run_id)
-        results.append(Result(name, seed, values_of(figures, resolved.tokenizer.codebook_sizes, resolved.measure)))
+            with run.tidied():
+                pipeline.to_figures(run, catalogue)
+        results.append(
+            Result(name, seed, values_of(run.figures(), resolved.tokenizer.codebook_sizes, resolved.measure))
+        )
     return compared(results)
 
 

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from drq_spark.assign.assignment import sids_table, with_suffix
+from drq_spark.assign.suffix import with_suffix
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.external.codebook_fidelity import Drawn, agreement, draw, fidelity, mean_centred_square, rebuilt
@@ -20,7 +20,7 @@ from drq_spark.external.codebooks import F32, read_codebooks
 from drq_spark.external.sids import SidMap, read_sids, sid_key
 from drq_spark.inputs.attributes import read_attributes
 from drq_spark.inputs.embeddings import row_reasons
-from drq_spark.inputs.events import events_id_type, read_events
+from drq_spark.inputs.events import events_id_type, exposed, read_events
 from drq_spark.inputs.identity import fingerprint_beside
 from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.inputs.second_version import read_after
@@ -29,20 +29,10 @@ from drq_spark.measure.subject import Subject
 from drq_spark.page.numbers import number, percent
 from drq_spark.progress import SILENT, Watcher
 from drq_spark.report.data import EXTERNAL
-from drq_spark.runs import find_same_run, new_run, save_run
+from drq_spark.report.gather import write_report
+from drq_spark.runs import Outcome, Run, find_same_run, new_run
 from drq_spark.schemas import FROM_ELSEWHERE, SID_QUARANTINE, SIDS, Reason, Status
-from drq_spark.steps import (
-    Outcome,
-    Run,
-    check_rows,
-    exposed,
-    open_store,
-    outcome,
-    run_step,
-    slice_of,
-    write_figures,
-    write_report,
-)
+from drq_spark.store import open_store
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms
 
@@ -73,17 +63,14 @@ def measure_sids(
     """
     run, given = _begin(spark, config, run_date, started_at, watcher)
     if run.state.status == Status.MEASURED.value:
-        return outcome(run, repeated=True)
-
-    def steps() -> None:
+        return run.outcome(repeated=True)
+    with run.tidied():
         fill(run, given)
         measure(run, given)
         with run.step("report"):
             run.state = replace(run.state, status=Status.MEASURED.value)
             write_report(run)
-
-    run_step(run, steps)
-    return outcome(run, repeated=False)
+    return run.outcome(repeated=False)
 
 
 def _begin(
@@ -138,19 +125,18 @@ def fill(run: Run, given: Given) -> None:
     """
     with run.step("sids"):
         rows = _with_items(run, given)
-        save_run(run.store, run.state)  # killed from here on, the run is taken up again on any date
-        usable = exposed(run, rows.where("reason IS NULL").drop("reason"))
+        run.save()  # killed from here on, the run is taken up again on any date
+        usable = exposed(rows.where("reason IS NULL").drop("reason"), run.spark, run.config, run.state.id_type)
         unknown = {
             "sid": sid_key(given.sids.codebook_sizes),
             "margin": F.lit(None).cast("array<float>"),
             "residual_norm": F.lit(None).cast("float"),
         }
         numbered = with_suffix(usable.withColumns(unknown), None)
-        identity = str(run.state.tokenizer_id)
-        run.write(SIDS, sids_table(numbered, run.state.run_id, run.state.run_date.isoformat(), identity))
+        run.write(SIDS, numbered)
         set_aside = given.sids.quarantined.unionByName(rows.where("reason IS NOT NULL").select("item_id", "reason"))
-        run.write(SID_QUARANTINE, set_aside.withColumn("run_id", F.lit(run.state.run_id)))
-        check_rows(run)
+        run.write(SID_QUARANTINE, set_aside)
+        run.check_rows()
 
 
 def _with_items(run: Run, given: Given) -> DataFrame:
@@ -164,14 +150,10 @@ def _with_items(run: Run, given: Given) -> DataFrame:
         return rows.withColumns({name: F.lit(None).cast(kind) for name, kind in unknown.items()})
     items = given.catalogue.df.select("item_id", "exposure", "embedding_hash", "embedding")
     schema = f"item_id {given.catalogue.id_type}, exposure double, embedding_hash bigint, reason string"
-    items.mapInArrow(row_reasons(given.dim, run.config.items.normalize), schema).write.mode("overwrite").parquet(
-        f"{run.staging}/items"
-    )
-    checked = run.spark.read.parquet(f"{run.staging}/items")
+    checked = run.staging.keep(items.mapInArrow(row_reasons(given.dim, run.config.items.normalize), schema), "items")
     reason = F.when(F.col("embedding_hash").isNull(), Reason.UNKNOWN_ITEM.value).otherwise(F.col("reason"))
     joined = rows.join(checked, "item_id", "left").withColumn("reason", reason)
-    joined.write.mode("overwrite").parquet(f"{run.staging}/joined")
-    staged = run.spark.read.parquet(f"{run.staging}/joined")
+    staged = run.staging.keep(joined, "joined")
     counts = {row.reason: row["count"] for row in staged.groupBy("reason").count().collect()}
     found = counts.pop(None, 0)
     _check_enough(run, found, counts)
@@ -195,7 +177,7 @@ def measure(run: Run, given: Given) -> None:
         InputRefused: the second version of the embeddings cannot be used.
     """
     with run.step("measure"):
-        sids = slice_of(run, SIDS, "measure --sids")
+        sids = run.rows(SIDS, "measure --sids")
         items, id_type, sizes = _items_with_sids(run, given, sids), given.sids.id_type, given.sids.codebook_sizes
         drawn = draw(sids, len(sizes), run.config.seed, items, given.dim, run.config.items.normalize)
         tokenizer = _tokenizer(run, given, drawn)
@@ -219,7 +201,8 @@ def measure(run: Run, given: Given) -> None:
             fidelity=fidelity(drawn, tokenizer.codebooks) if tokenizer and subject.rebuilds else (),
             spread=mean_centred_square(drawn),
         )
-        write_figures(run, measured(subject, known, run.watcher.progress))
+        for table, df in measured(subject, known, run.watcher.progress).items():
+            run.write(table, df)
 
 
 def _items_with_sids(run: Run, given: Given, sids: DataFrame) -> DataFrame | None:
@@ -229,10 +212,8 @@ def _items_with_sids(run: Run, given: Given, sids: DataFrame) -> DataFrame | Non
     """
     if given.catalogue is None:
         return None
-    folder = f"{run.staging}/without"
-    usable = run.spark.read.parquet(f"{run.staging}/items").where("reason IS NULL").select("item_id")
-    usable.join(sids.select("item_id"), "item_id", "left_anti").write.mode("overwrite").parquet(folder)
-    without = run.spark.read.parquet(folder)
+    usable = run.staging.read(run.spark, "items").where("reason IS NULL").select("item_id")
+    without = run.staging.keep(usable.join(sids.select("item_id"), "item_id", "left_anti"), "without")
     count = without.count()
     if not count:
         return given.catalogue.df

@@ -13,7 +13,8 @@ from pyspark.sql import types as T
 
 from drq_spark.config import Sids
 from drq_spark.errors import InputRefused
-from drq_spark.inputs.tables import column, is_delta_table, is_path, is_pattern, quoted, quoted_name, unreadable_refused
+from drq_spark.inputs.tables import column, unreadable_refused
+from drq_spark.table_names import is_delta_table, is_path, is_pattern, quoted, quoted_name
 
 WHAT = "SIDs"
 _TEXT_FILES = (".json", ".csv", ".gz")  # a path even without a slash

@@ -10,6 +10,8 @@ order 2.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
@@ -18,6 +20,14 @@ F64 = NDArray[np.float64]
 Counts = NDArray[np.integer] | NDArray[np.floating]
 
 _SUMMED = 1e-9  # relative error of sums of floats in any order
+
+
+@dataclass(frozen=True)
+class LevelUsage:
+    """Use of the codes of one level: items int64 [K]; exposure float64 [K] or None."""
+
+    items: NDArray[np.int64]
+    exposure: NDArray[np.float64] | None
 
 
 def _checked(counts: Counts) -> Counts:

@@ -9,7 +9,8 @@ from pyspark.sql import types as T
 from drq_spark.config import Config, Items
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.inputs.fingerprint import content_hash, sums
-from drq_spark.inputs.tables import column, damage_refused, quoted, read_table
+from drq_spark.inputs.tables import column, damage_refused, read_table
+from drq_spark.table_names import quoted
 
 _WHAT = "items table"
 

@@ -74,6 +74,14 @@ def events_fingerprint(spark: SparkSession, config: Config, id_type: str) -> str
     return content_hash(groups)
 
 
+def exposed(rows: DataFrame, spark: SparkSession, config: Config, id_type: str) -> DataFrame:
+    """The number of its events is the exposure of an item where the items table has no exposure column."""
+    events = read_events(spark, config, id_type)
+    if events is None or config.items.exposure is not None:
+        return rows
+    return with_exposure(rows, events)
+
+
 def with_exposure(rows: DataFrame, events: DataFrame) -> DataFrame:
     """Rows (item_id and more) with the number of the item's events as exposure (double), 0 where it has none."""
     counted = rows.drop("exposure").join(exposure_from_events(events), "item_id", "left")

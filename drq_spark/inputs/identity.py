@@ -1,4 +1,4 @@
-"""What goes into a run beside its items: events, the second version of the embeddings, attributes."""
+"""What stands for all that goes into a run: its items, and what is beside them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ from pyspark.sql import SparkSession
 from drq_spark.config import Config
 from drq_spark.inputs.attributes import attributes_fingerprint
 from drq_spark.inputs.events import events_fingerprint
+from drq_spark.inputs.items import Catalogue
 from drq_spark.inputs.second_version import after_fingerprint
 
 _FINGERPRINTS = (events_fingerprint, after_fingerprint, attributes_fingerprint)
+
+
+def fingerprint_of(spark: SparkSession, config: Config, catalogue: Catalogue) -> str:
+    """Of the items and of all that is beside them: `items:events:after:attributes`.
+
+    Raises:
+        InputRefused: something beside the items cannot be used.
+    """
+    return f"{catalogue.profile.fingerprint}:{fingerprint_beside(spark, config, catalogue.id_type)}"
 
 
 def fingerprint_beside(spark: SparkSession, config: Config, id_type: str) -> str:

@@ -1,4 +1,4 @@
-"""Reading a table by path, glob or name; quoting of names that users chose."""
+"""Reading a table by path, glob or name, with what can go wrong in one line."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from pyspark.sql import functions as F
 
 from drq_spark.errors import InputRefused, did_you_mean
 from drq_spark.files import one_line
+from drq_spark.table_names import is_delta_table, is_path, is_pattern, quoted, quoted_name
 
-_GLOB = re.compile(r"[*?\[{]")
-_QUOTED = re.compile(r"`(?:[^`]|``)+`")
-_NAME_PART = re.compile(r"`(?:[^`]|``)+`|[^.`]+")
 _MESSAGE_LENGTH = 300
-_NO_DELTA_TABLE = ("DELTA_TABLE_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE", "DELTA_PATH_DOES_NOT_EXIST", "PATH_NOT_FOUND")
 
 
 def read_table(spark: SparkSession, source: str, what: str) -> DataFrame:
@@ -56,34 +53,6 @@ def _named_or_at(spark: SparkSession, source: str) -> DataFrame:
     return spark.read.parquet(source)
 
 
-def is_path(source: str) -> bool:
-    """Whether a source is a path or glob rather than a table name."""
-    bare = _QUOTED.sub("", source)
-    return "/" in bare or is_pattern(bare) or bare.endswith(".parquet")
-
-
-def is_pattern(path: str) -> bool:
-    """Whether Spark takes a path for a glob."""
-    return bool(_GLOB.search(path))
-
-
-def quoted_name(name: str) -> str:
-    """A possibly dotted table name with every part quoted.
-
-    Raises:
-        InputRefused: unbalanced backticks or an empty part.
-    """
-    parts = _NAME_PART.findall(name)
-    if not parts or ".".join(parts) != name:
-        raise InputRefused(f"{name!r} is not a table name: quote parts with special characters in backticks")
-    return ".".join(part if part.startswith("`") else quoted(part) for part in parts)
-
-
-def quoted(identifier: str) -> str:
-    """One identifier in backticks, whatever characters it has."""
-    return "`" + identifier.replace("`", "``") + "`"
-
-
 def column(df: DataFrame, name: str, setting: str, what: str) -> Column:
     """The top-level column of exactly that name.
 
@@ -94,21 +63,6 @@ def column(df: DataFrame, name: str, setting: str, what: str) -> Column:
         hint = did_you_mean(name, df.columns)
         raise InputRefused(f"{what} has no column {name!r} ({setting}): {hint}It has {', '.join(df.columns)}")
     return F.col(quoted(name))
-
-
-def is_delta_table(spark: SparkSession, path: str) -> bool:
-    """Whether Delta finds a table at a path.
-
-    Only Delta's own word that there is none counts: a table that cannot be read for another reason raises, for its
-    folder may hold files that are deleted.
-    """
-    try:
-        spark.read.format("delta").load(path).schema  # noqa: B018 - Connect looks at the path only when asked
-    except PySparkException as error:
-        if error.getCondition() not in _NO_DELTA_TABLE:
-            raise
-        return False
-    return True
 
 
 @contextmanager

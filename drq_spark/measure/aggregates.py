@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from drq_spark.formulas.usage import LevelUsage
 from drq_spark.metrics import Ruler
 
 
@@ -25,14 +23,6 @@ class Scale:
     eta: float | None
     sigma: tuple[float, ...]
     standard_error: tuple[float, ...] | None = None
-
-
-@dataclass(frozen=True)
-class LevelUsage:
-    """Use of the codes of one level: items int64 [K]; exposure float64 [K] or None."""
-
-    items: NDArray[np.int64]
-    exposure: NDArray[np.float64] | None
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,16 @@ from drq_spark.formulas.overlap import effective_capacity, expected_overlaps, ge
 from drq_spark.formulas.ratios import ratio
 from drq_spark.formulas.reconstruction import relative_mse, residual_share
 from drq_spark.formulas.renaming import churn_matched
-from drq_spark.formulas.usage import dead_codes, distribution, gini, inverse_simpson, perplexity, utilization
-from drq_spark.measure.aggregates import BucketSums, LevelUsage, Mass, PrefixSums, Scale, Segments, SegmentSums
+from drq_spark.formulas.usage import (
+    LevelUsage,
+    dead_codes,
+    distribution,
+    gini,
+    inverse_simpson,
+    perplexity,
+    utilization,
+)
+from drq_spark.measure.aggregates import BucketSums, Mass, PrefixSums, Scale, Segments, SegmentSums
 from drq_spark.metrics import EXPOSURE, ITEMS, Metric, MetricRow
 from drq_spark.tokenizer import Tokenizer
 

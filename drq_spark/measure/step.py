@@ -113,8 +113,8 @@ def _counted(subject: Subject, known: Known, tables: dict[Table, DataFrame]) -> 
     """What is counted of the sids table, with its tables; and what is behind every SID, see `collisions.sid_counts`."""
     sids, sizes = subject.sids, subject.codebook_sizes
     thresholds = segment_thresholds(sids)
-    per_sid = _staged(subject, collisions.sid_counts(sids, thresholds), "per_sid")
-    shorter = _staged(subject, aggregate.shorter_prefixes(per_sid, sizes), "prefixes")
+    per_sid = subject.staging.keep(collisions.sid_counts(sids, thresholds), "per_sid")
+    shorter = subject.staging.keep(aggregate.shorter_prefixes(per_sid, sizes), "prefixes")
     usage, of_segments = usage_by_segment(sids, sizes, thresholds)
     tables[CODE_USAGE] = aggregate.usage_table(subject.spark, usage)
     tables[PREFIX_USAGE] = shorter
@@ -130,10 +130,3 @@ def _counted(subject: Subject, known: Known, tables: dict[Table, DataFrame]) -> 
         churn=known.churn,
     )
     return counted, per_sid
-
-
-def _staged(subject: Subject, df: DataFrame, name: str) -> DataFrame:
-    """Computed once, into the staging folder, and read from there."""
-    folder = f"{subject.staging}/{name}"
-    df.write.mode("overwrite").parquet(folder)
-    return subject.spark.read.parquet(folder)

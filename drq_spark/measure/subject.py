@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, SparkSession
 
 from drq_spark.config import Config
+from drq_spark.staging import Staging
 from drq_spark.tokenizer import Tokenizer
 
 
@@ -17,7 +18,7 @@ class Subject:
     Attributes:
         sids: item_id, codes, sid, margin, exposure, embedding_hash and more, one row per item, see `schemas.SIDS`.
         codebook_sizes: K per level. id_type: Spark SQL type of the ids. config: settings of the run.
-        staging: folder for what is needed only while it is measured.
+        staging: for what is needed only while it is measured.
         tokenizer, tokenizer_id: what assigned the SIDs. Where they come from elsewhere it holds no more than codebooks
         and the unit of sigma, and is None without codebooks; see `encodes` and `rebuilds`.
         dim: length D of the embeddings, None without items.
@@ -33,7 +34,7 @@ class Subject:
     codebook_sizes: tuple[int, ...]
     id_type: str
     config: Config
-    staging: str
+    staging: Staging
     tokenizer_id: str
     tokenizer: Tokenizer | None = None
     dim: int | None = None

@@ -19,6 +19,7 @@ from drq_spark.plan.proposal import Candidate, Catalogue, Plan, Targets, candida
 from drq_spark.progress import SILENT, Watcher
 from drq_spark.sample.draw import draw_sample
 from drq_spark.sample.load import load_sample
+from drq_spark.staging import Staging
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import split
 
@@ -97,21 +98,21 @@ def _embeddings(df: DataFrame) -> tuple[int, int]:
 
 def _sample(catalogue: Items, config: Config) -> tuple[TrainingData, str]:
     """The sample, split, and its fingerprint; what it needed on disk goes."""
-    with _staging(config) as folder:
-        drawn = load_sample(draw_sample(catalogue, config, folder), catalogue.profile.dim)
+    with _staging(config) as staging:
+        drawn = load_sample(draw_sample(catalogue, config, staging), catalogue.profile.dim)
     return split(drawn, config), drawn.fingerprint
 
 
 @contextmanager
-def _staging(config: Config) -> Iterator[str]:
+def _staging(config: Config) -> Iterator[Staging]:
     """A folder for the candidates of the sample: below `store.out`, which every node sees; else on this machine."""
     if config.store.out is None:
         with TemporaryDirectory() as folder:
-            yield f"{folder}/plan"
+            yield Staging(f"{folder}/plan")
         return
     above = f"{absolute(config.store.out)}/staging"
     try:
-        yield f"{above}/plan"
+        yield Staging(f"{above}/plan")
     finally:
         remove_folder(f"{above}/plan")
         remove_empty_folder(above)

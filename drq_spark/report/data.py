@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.formulas.usage import LevelUsage
 from drq_spark.gate import GateResult
-from drq_spark.measure.aggregates import LevelUsage
 from drq_spark.metrics import MetricRow, Ruler
 
 EXTERNAL = "external"

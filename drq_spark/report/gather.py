@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from drq_spark.config import Config
+from drq_spark.files import write_bytes
 from drq_spark.gate import GateResult
 from drq_spark.inputs.tables import column, read_table
 from drq_spark.measure.usage.code_usage import code_usage
@@ -17,12 +18,13 @@ from drq_spark.metrics import MetricRow
 from drq_spark.report.data import EXTERNAL, AtRisk, Bucket, Confusion, Example, Gain, Neighbour, ReportData
 from drq_spark.report.lookups import confused_pairs, examples, items_of_codes
 from drq_spark.report.overlap import overlap_maps
+from drq_spark.report.render import render
 from drq_spark.report.tree import tree
+from drq_spark.runs import Run
 from drq_spark.schemas import (
     ATTRIBUTE_GAINS,
     CODE_CONFUSION,
     ITEMS_AT_RISK,
-    METRICS,
     PREFIX_USAGE,
     SID_QUARANTINE,
     SID_USAGE,
@@ -42,6 +44,19 @@ _PATHS = (
     ("measure", "embeddings_after"),
     ("store", "out"),
 )
+
+
+def write_report(run: Run) -> None:
+    """The page about a measured run.
+
+    Raises:
+        ConfigError: the run has no figures.
+    """
+    figures = run.figures()
+    tokenizer = None if run.config.from_elsewhere else run.tokenizer()[1]
+    gate = run.judged(figures)
+    data = gather(run.store, asdict(run.state), run.config, tokenizer, run.codebook_sizes, figures, gate)
+    write_bytes(run.store.report, render(data).encode())
 
 
 def gather(
@@ -191,12 +206,6 @@ def _settings(config: Config, sections: set[str] | None) -> dict[str, Any]:
         if shown.get(section, {}).get(key) is not None:
             shown[section][key] = short_path(shown[section][key])
     return shown
-
-
-def read_figures(store: Store, run_id: str) -> list[MetricRow]:
-    """The metrics of a run, back from the table."""
-    rows = store.read(METRICS, run_id).collect()
-    return [MetricRow(**{item.name: row[item.name] for item in fields(MetricRow)}) for row in rows]
 
 
 def _names(spark: SparkSession, config: Config, ids: Sequence[Any]) -> dict[Any, str]:

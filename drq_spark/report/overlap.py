@@ -10,7 +10,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from drq_spark.formulas.overlap import overlap_matrix
-from drq_spark.measure.aggregates import LevelUsage
+from drq_spark.formulas.usage import LevelUsage
 from drq_spark.tokenizer import Tokenizer
 
 MOST = 96  # codes in a picture: as many as can be told apart in its width

@@ -12,16 +12,17 @@ from drq_spark.errors import InputRefused
 from drq_spark.hashing import item_key, key_bucket, last_bucket, sample_key
 from drq_spark.inputs.embeddings import checked_rows
 from drq_spark.inputs.items import Catalogue
+from drq_spark.staging import Staging
 
 _SPARE = 1.1  # candidates beyond the sample size, so that a few bad rows need no second pass
 
 
-def draw_sample(catalogue: Catalogue, config: Config, staging: str) -> DataFrame:
+def draw_sample(catalogue: Catalogue, config: Config, staging: Staging) -> DataFrame:
     """The `sample.size` valid items with the lowest sample keys.
 
     Columns item_id, sample_key, split_key, exposure (of the items table), embedding (array<float>). Candidates are the
-    ids below a threshold that the key histogram gives; only their embeddings reach Python. `staging` is a folder for
-    them; the result reads from it.
+    ids below a threshold that the key histogram gives; only their embeddings reach Python. They are kept in
+    `staging`; the result reads from it.
 
     Raises:
         InputRefused: too many bad rows, or fewer valid rows than codes.
@@ -29,7 +30,7 @@ def draw_sample(catalogue: Catalogue, config: Config, staging: str) -> DataFrame
     wanted, share = config.sample.size, 1.0
     while True:
         limit = last_bucket(catalogue.profile.key_histogram, ceil(wanted / share * _SPARE))
-        candidates = _candidates(catalogue, config, limit, f"{staging}/candidates")
+        candidates = _candidates(catalogue, config, limit, staging)
         counts = {row.reason: row["count"] for row in candidates.groupBy("reason").count().collect()}
         valid, seen = counts.pop(None, 0), sum(counts.values())
         if valid >= wanted or limit == max(catalogue.profile.key_histogram):
@@ -40,15 +41,14 @@ def draw_sample(catalogue: Catalogue, config: Config, staging: str) -> DataFrame
     return drawn.withColumn("split_key", item_key("split", config.seed))
 
 
-def _candidates(catalogue: Catalogue, config: Config, limit: int, folder: str) -> DataFrame:
+def _candidates(catalogue: Catalogue, config: Config, limit: int, staging: Staging) -> DataFrame:
     keyed = catalogue.df.withColumn("sample_key", sample_key(config.seed, config.sample.exposure_power))
     if limit < max(catalogue.profile.key_histogram):
         keyed = keyed.where(key_bucket(F.col("sample_key")) <= limit)
     near = keyed.select("item_id", "sample_key", "exposure", "embedding")
     schema = f"item_id {catalogue.id_type}, sample_key double, exposure double, reason string, embedding array<float>"
     check = checked_rows(catalogue.profile.dim, config.items.normalize)
-    near.mapInArrow(check, schema).write.mode("overwrite").parquet(folder)
-    return catalogue.df.sparkSession.read.parquet(folder)
+    return staging.keep(near.mapInArrow(check, schema), "candidates")
 
 
 def _check_enough(valid: int, bad: dict[str, int], config: Config) -> None:

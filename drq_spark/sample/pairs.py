@@ -19,14 +19,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from drq_spark.config import Config
 from drq_spark.errors import InputRefused
-from drq_spark.hashing import held_out_user, item_key, pair_key, user_key
+from drq_spark.hashing import item_key
+from drq_spark.inputs.consecutive import consecutive
 from drq_spark.inputs.embeddings import checked_rows
 from drq_spark.inputs.items import Catalogue
+from drq_spark.staging import Staging
 
 _SPARE = 1.2  # candidates beyond the bounds, so that a few bad rows need no second round
 _MORE = 4  # times as many candidates in the next round
@@ -34,7 +36,7 @@ _KEYS = 2**63
 
 
 @dataclass(frozen=True)
-class DrawnBehaviour:
+class BehaviourDraw:
     """What the tables behaviour_items and behaviour_pairs hold, read from the staging folder.
 
     Attributes:
@@ -46,25 +48,24 @@ class DrawnBehaviour:
     pairs: DataFrame
 
 
-def draw_behaviour(catalogue: Catalogue, events: DataFrame, config: Config, staging: str) -> DrawnBehaviour:
+def draw_behaviour(catalogue: Catalogue, events: DataFrame, config: Config, staging: Staging) -> BehaviourDraw:
     """Draw the pairs and their items; every shuffle is on ids and keys, embeddings are read for candidates only.
 
     Args:
-        catalogue: the items. events: as `inputs.events.read_events` gives them. staging: a folder for thin rows and
-            candidates.
+        catalogue: the items. events: as `inputs.events.read_events` gives them. staging: for thin rows and candidates.
 
     Raises:
         InputRefused: no pair is left to train on.
     """
     every = consecutive(events, catalogue.df.select("item_id"), config)
-    pairs = _staged(every.drop("user_key"), f"{staging}/pairs")
+    pairs = staging.keep(every.drop("user_key"), "pairs")
     totals = _count(pairs)
     bounds = {False: config.events.max_pairs, True: int(config.events.max_pairs * config.events.holdout)}
     spare = _SPARE
     while True:
         near, whole = _candidates(pairs, totals, bounds, config.sample.size, spare)
-        items = _usable(near, catalogue, config, f"{staging}/pair_items")
-        known = _staged(_between(near, items), f"{staging}/usable_pairs")
+        items = _usable(near, catalogue, config, staging)
+        known = staging.keep(_between(near, items), "usable_pairs")
         found = _count(known)
         drawn = _bounded(known, bounds)
         limit = _first_beyond(_first_keys(drawn), config.sample.size)
@@ -74,33 +75,7 @@ def draw_behaviour(catalogue: Catalogue, events: DataFrame, config: Config, stag
     _check_enough(found, config)
     kept = drawn if limit is None else drawn.where(F.col("pair_key") < limit)
     touched = F.broadcast(_first_keys(kept).select("item_id"))
-    return DrawnBehaviour(items.join(touched, "item_id", "left_semi"), kept)
-
-
-def consecutive(events: DataFrame, ids: DataFrame, config: Config) -> DataFrame:
-    """All pairs of known items: item_id, next_item_id, pair_key, user_key, held_out.
-
-    Args:
-        events: as `inputs.events.read_events` gives them. ids: item_id of the known items, each once.
-    """
-    known = ids.select("item_id", F.lit(True).alias("known"))
-    placed = events.where(F.col("user").isNotNull() & F.col("position").isNotNull()).join(known, "item_id", "left")
-    sequence = Window.partitionBy("user").orderBy("position", F.col("item_id").cast("string"))
-    following = placed.withColumns(
-        {"next_item_id": F.lead("item_id").over(sequence), "next_known": F.lead("known").over(sequence)}
-    )
-    return following.where("known AND next_known AND item_id <> next_item_id").select(
-        "item_id",
-        "next_item_id",
-        pair_key(config.seed).alias("pair_key"),
-        user_key(config.seed).alias("user_key"),
-        held_out_user(config.seed, config.events.holdout).alias("held_out"),
-    )
-
-
-def _staged(df: DataFrame, folder: str) -> DataFrame:
-    df.write.mode("overwrite").parquet(folder)
-    return df.sparkSession.read.parquet(folder)
+    return BehaviourDraw(items.join(touched, "item_id", "left_semi"), kept)
 
 
 def _count(pairs: DataFrame) -> dict[bool, int]:
@@ -118,13 +93,13 @@ def _candidates(
     return (near, share >= 1) if limit is None else (near.where(F.col("pair_key") < limit), False)
 
 
-def _usable(pairs: DataFrame, catalogue: Catalogue, config: Config, folder: str) -> DataFrame:
+def _usable(pairs: DataFrame, catalogue: Catalogue, config: Config, staging: Staging) -> DataFrame:
     """Items of the pairs with a usable embedding, by the check that the sample has: item_id, split_key, embedding."""
     touched = F.broadcast(_first_keys(pairs).select("item_id"))
     rows = catalogue.df.select("item_id", "embedding").join(touched, "item_id", "left_semi")
     schema = f"item_id {catalogue.id_type}, reason string, embedding array<float>"
     check = checked_rows(catalogue.profile.dim, config.items.normalize)
-    checked = _staged(rows.mapInArrow(check, schema), folder)
+    checked = staging.keep(rows.mapInArrow(check, schema), "pair_items")
     key = item_key("split", config.seed).alias("split_key")
     return checked.where("reason IS NULL").select("item_id", key, "embedding")
 

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from drq_spark.config import Config
 from drq_spark.measure.subject import Subject
+from drq_spark.staging import Staging
 from drq_spark.tokenizer import Tokenizer
 
 
@@ -48,4 +49,4 @@ def subject_of(
     """With settings of the measure section."""
     sizes, dim = (tokenizer.codebook_sizes, tokenizer.dim) if tokenizer else ((2,), None)
     config = Config.model_validate({"measure": settings})
-    return Subject(sids, sizes, "string", config, str(staging), "t", tokenizer, dim, **other)
+    return Subject(sids, sizes, "string", config, Staging(str(staging)), "t", tokenizer, dim, **other)

@@ -16,6 +16,7 @@ from drq_spark.hashing import item_key
 from drq_spark.measure.information import attribute_gains as measured
 from drq_spark.measure.subject import Subject
 from drq_spark.schemas import ATTRIBUTE_GAINS
+from drq_spark.staging import Staging
 from drq_spark.tokenizer.keys import codes_to_keys
 
 SIZES = (4, 3)
@@ -59,7 +60,7 @@ def subject(spark, rows, staging, seed=0, partitions=None, listed=None, names=NA
     if partitions is not None:
         sids, known = sids.repartition(partitions), known.repartition(partitions)
     settings = Config.model_validate({"items": {"attributes": list(names)}, "seed": seed})
-    return Subject(sids, SIZES, "string", settings, str(staging), "tokenizer", attributes=known)
+    return Subject(sids, SIZES, "string", settings, Staging(str(staging)), "tokenizer", attributes=known)
 
 
 def by_place(table):

@@ -16,6 +16,7 @@ from drq_spark.config import load_config
 from drq_spark.measure.perturbation.flips import Perturbed, items_at_risk, perturbation
 from drq_spark.measure.subject import Subject
 from drq_spark.schemas import CODE_CONFUSION, ITEMS_AT_RISK
+from drq_spark.staging import Staging
 from drq_spark.tokenizer import Tokenizer
 
 ETAS, RHOS, SEED = (0.2, 1.0), (0.3,), 5
@@ -51,7 +52,7 @@ class Catalogue:
             codebook_sizes=self.tokenizer.codebook_sizes,
             id_type="string",
             config=load_config(options=options),
-            staging=str(staging),
+            staging=Staging(str(staging)),
             tokenizer_id=f"perturbed-{id(self)}",
             tokenizer=self.tokenizer,
             dim=self.tokenizer.dim,

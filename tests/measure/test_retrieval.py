@@ -299,14 +299,15 @@ import json, sys
 from drq_spark.config import Config
 from drq_spark.measure.behaviour.retrieval import retrieval
 from drq_spark.measure.subject import Subject
+from drq_spark.staging import Staging
 from drq_spark.tokenizer.artifact import load_tokenizer
 
 folder, artifact, settings = sys.argv[1:4]
 tokenizer = load_tokenizer(artifact)
 tables = [spark.read.parquet(f"{folder}/{name}") for name in ("sids", "items", "events")]
 config = Config.model_validate_json(settings)
-subject = Subject(tables[0], tokenizer.codebook_sizes, "string", config, f"{folder}/staging", "ready", tokenizer, 6,
-    tables[1], tables[2])
+subject = Subject(tables[0], tokenizer.codebook_sizes, "string", config, Staging(f"{folder}/staging"), "ready",
+    tokenizer, 6, tables[1], tables[2])
 print(json.dumps({row.metric: (row.value, row.standard_error) for row in retrieval(subject)}))
 """
 

@@ -12,6 +12,7 @@ from drq_spark.measure.step import Known, measured
 from drq_spark.measure.subject import Subject
 from drq_spark.progress import SILENT
 from drq_spark.schemas import CODE_USAGE, METRICS, PREFIX_USAGE, SID_USAGE, SIDS
+from drq_spark.staging import Staging
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -21,7 +22,7 @@ def subject(spark, staging, codes, sizes, partitions, exposure=None):
     df = spark.createDataFrame(rows, "item_id string, codes array<int>, exposure double").repartition(partitions)
     unknown = {column.name: F.lit(None).cast(column.type) for column in SIDS.columns if column.name == "embedding_hash"}
     numbered = df.withColumns({"sid": sid_key(sizes), "suffix": F.lit(0), **unknown})
-    return Subject(numbered, sizes, "string", load_config(), str(staging), "sids-test")
+    return Subject(numbered, sizes, "string", load_config(), Staging(str(staging)), "sids-test")
 
 
 def rows_of(tables, name):

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from drq_spark.assign.assignment import Assignment, assign_items
 from drq_spark.config import Config, load_config
 from drq_spark.inputs.items import Catalogue, read_catalogue
+from drq_spark.staging import Staging
 from drq_spark.tokenizer import Tokenizer
 
 
@@ -37,7 +38,7 @@ def assigned(
 ) -> tuple[Catalogue, Assignment]:
     """Read the items and give them SIDs."""
     catalogue = read_catalogue(spark, settings)
-    return catalogue, assign_items(catalogue, tokenizer, f"ready-{staging.name}", str(staging))
+    return catalogue, assign_items(catalogue, tokenizer, f"ready-{staging.name}", Staging(str(staging)))
 
 
 def by_id(df: DataFrame, *columns: str) -> Mapping[Any, tuple[Any, ...]]:

@@ -54,7 +54,8 @@ def test_the_sample_step_leaves_what_training_is_given(spark, folder, learning, 
     sets = (f"events.path={base}/events", f"store.out={base}/out", "sample.size=120", "events.max_pairs=400", NAME)
     chosen, now = config(f"{base}/items", *sets), datetime(2026, 1, 1, tzinfo=timezone.utc)
     run, catalogue = pipeline.begin(spark, chosen, date(2026, 1, 1), now, SILENT)
-    pipeline.run_step(run, lambda: pipeline.sample(run, catalogue))
+    with run.tidied():
+        pipeline.sample(run, catalogue)
 
     def stop(sample, _):
         raise Stopped(sample)

@@ -11,7 +11,7 @@ from pipeline.direct import assigned, by_id, config, ready_tokenizer
 
 from drq_spark.errors import DrqError, InputRefused
 from drq_spark.inputs.items import read_catalogue
-from drq_spark.inputs.tables import quoted
+from drq_spark.table_names import quoted
 
 ROWS = 120
 DIM = 8

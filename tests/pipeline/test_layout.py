@@ -21,6 +21,7 @@ from drq_spark.measure.usage import code_usage as aggregate
 from drq_spark.measure.usage.segments import segment_thresholds, usage_by_segment
 from drq_spark.sample.draw import draw_sample
 from drq_spark.sample.load import load_sample
+from drq_spark.staging import Staging
 from drq_spark.tokenizer.artifact import tokenizer_id
 from drq_spark.train.driver import train_tokenizer
 
@@ -59,12 +60,12 @@ def result(spark, name, staging) -> Result:
     """Every step on a view."""
     settings = config(name, *SETTINGS, codes=6, levels=3)
     catalogue = read_catalogue(spark, settings)
-    drawn = draw_sample(catalogue, settings, str(staging))
+    drawn = draw_sample(catalogue, settings, Staging(str(staging)))
     sample = load_sample(drawn, catalogue.profile.dim)
     sampled = sorted(row.item_id for row in drawn.select("item_id").collect())
     tokenizer = train_tokenizer(sample, settings)
     identity = tokenizer_id(tokenizer)
-    done = assign_items(catalogue, tokenizer, f"{identity}-{name}", str(staging))
+    done = assign_items(catalogue, tokenizer, f"{identity}-{name}", Staging(str(staging)))
     sids = with_suffix(done.rows, None).cache()
     items = by_id(sids, "codes", "sid", "suffix", "margin", "residual_norm", "exposure", "embedding_hash")
     quarantine = sorted((row.item_id or "", row.reason) for row in done.quarantined.collect())

@@ -16,8 +16,8 @@ from pipeline.killing import content, published_codes, run_killed
 from pipeline.nights import command
 from pipeline.reference import Artifact, codes_of, expected_figures, rows_of, stored_figures
 
-from drq_spark import pipeline, steps
 from drq_spark.metrics import Metric
+from drq_spark.runs import Run
 from drq_spark.schemas import ATTRIBUTE_GAINS, BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS, PUBLISHED, TABLES
 
 pytestmark = pytest.mark.timeout(1800)  # the first test here waits for three whole runs
@@ -298,16 +298,15 @@ class TestKilled:
         assert [row["status"] for row in rows_of(out, "runs", second.run_id)] == ["passed"]
         assert published_codes(out) == before
 
-        save = pipeline.save_run
+        save = Run.save
 
-        def fails_at_the_end(store, state):
-            if state.status == "published":
+        def fails_at_the_end(run):
+            if run.state.status == "published":
                 raise RuntimeError("lost")
-            save(store, state)
+            save(run)
 
         with monkeypatch.context() as patch:
-            for module in (pipeline, steps):
-                patch.setattr(module, "save_run", fails_at_the_end)
+            patch.setattr(Run, "save", fails_at_the_end)
             with pytest.raises(RuntimeError, match="lost"):
                 command(arguments)
         assert published_codes(out)[0] == second.run_id

@@ -34,9 +34,7 @@ def test_warnings_of_training_are_notes(spark, tmp_path, monkeypatch):
     now = datetime(2026, 1, 1, tzinfo=timezone.utc)
     run, catalogue = pipeline.begin(spark, chosen, date(2026, 1, 1), now, notes)
 
-    def steps() -> None:
+    with run.tidied():
         pipeline.sample(run, catalogue)
         pipeline.train(run)
-
-    pipeline.run_step(run, steps)
     assert notes.lines[-1] == "warning: level 1 uses 7 of 256 codes: help"

@@ -28,6 +28,7 @@ import json, os, signal, sys
 from drq_spark.assign import assignment as steps
 from drq_spark.config import load_config
 from drq_spark.inputs.items import read_catalogue
+from drq_spark.staging import Staging
 from drq_spark.tokenizer.artifact import load_tokenizer
 
 items, folder, scratch = sys.argv[1:4]
@@ -36,7 +37,7 @@ config = load_config(options={"items.path": items, "sample.size": 100, "tokenize
 
 def assigned(name):
     catalogue = read_catalogue(spark, config)
-    rows = steps.assign_items(catalogue, tokenizer, "ready", f"{scratch}/{name}").rows
+    rows = steps.assign_items(catalogue, tokenizer, "ready", Staging(f"{scratch}/{name}")).rows
     return {row.item_id: [row.codes, row.margin] for row in rows.collect()}
 """
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.config import Measure
-from drq_spark.measure.aggregates import BucketSums, LevelUsage, Mass, PrefixSums
+from drq_spark.formulas.usage import LevelUsage
+from drq_spark.measure.aggregates import BucketSums, Mass, PrefixSums
 from drq_spark.measure.capacity.sigma import latent_scales
 from drq_spark.measure.figures import Aggregates, Totals, all_figures
 from drq_spark.metrics import MetricRow

@@ -12,9 +12,10 @@ from pyspark.sql import functions as F
 
 from drq_spark.errors import InputRefused
 from drq_spark.inputs.items import read_catalogue
-from drq_spark.sample import draw, load
+from drq_spark.sample import draw
 from drq_spark.sample.draw import draw_sample
 from drq_spark.sample.load import load_sample
+from drq_spark.staging import Staging
 
 DIM = 4
 
@@ -25,7 +26,7 @@ def drawn(spark, tmp_path):
 
     def sample(rows, *settings, path=None):
         chosen = config(path or write(rows, tmp_path / "items"), *settings)
-        df = draw_sample(read_catalogue(spark, chosen), chosen, str(tmp_path / "staging"))
+        df = draw_sample(read_catalogue(spark, chosen), chosen, Staging(str(tmp_path / "staging")))
         return [row.item_id for row in df.orderBy("sample_key", "item_id").collect()]
 
     return sample
@@ -130,7 +131,7 @@ class TestLoad:
     def sample(self, spark, tmp_path):
         rows = plain(500, DIM, exposed=True)
         chosen = config(write(rows, tmp_path / "items"), "items.exposure=exposure")
-        return rows, draw_sample(read_catalogue(spark, chosen), chosen, str(tmp_path / "staging"))
+        return rows, draw_sample(read_catalogue(spark, chosen), chosen, Staging(str(tmp_path / "staging")))
 
     def test_rows_come_in_key_order_with_their_bits(self, spark, tmp_path):
         rows, df = self.sample(spark, tmp_path)
@@ -155,7 +156,7 @@ class TestLoad:
     def test_chunks_leave_no_mark(self, spark, tmp_path, monkeypatch, chunks):
         _, df = self.sample(spark, tmp_path)
         whole = load_sample(df, DIM)
-        monkeypatch.setattr(load, "_CHUNK_BYTES", 500 * DIM * 4 // chunks)
+        monkeypatch.setattr("drq_spark.chunks._CHUNK_BYTES", 500 * DIM * 4 // chunks)
         parts = load_sample(df.repartition(5), DIM)
         assert np.array_equal(parts.x, whole.x)
         assert np.array_equal(parts.split_key, whole.split_key)

@@ -13,6 +13,7 @@ from pipeline.catalogues import Rows, plain
 from pipeline.direct import config
 from pyspark.sql import functions as F
 
+from drq_spark import chunks
 from drq_spark.errors import ConsistencyError, InputRefused
 from drq_spark.inputs.events import read_events
 from drq_spark.inputs.items import read_catalogue
@@ -21,6 +22,7 @@ from drq_spark.sample import pairs as behaviour
 from drq_spark.sample.load import load_behaviour, with_behaviour
 from drq_spark.sample.pairs import draw_behaviour
 from drq_spark.sample.values import Sample
+from drq_spark.staging import Staging
 
 DIM = 4
 BAD = [float("nan")] * DIM
@@ -72,7 +74,7 @@ def drawn(spark, items, events, staging, *settings, partitions=1):
         df.createOrReplaceTempView(name)
     chosen = config("behaviour_items", "events.path=behaviour_events", *settings)
     catalogue = read_catalogue(spark, chosen)
-    return draw_behaviour(catalogue, read_events(spark, chosen, catalogue.id_type), chosen, str(staging))
+    return draw_behaviour(catalogue, read_events(spark, chosen, catalogue.id_type), chosen, Staging(str(staging)))
 
 
 def all_pairs(spark, events, usable, *, holdout, seed=0):
@@ -248,7 +250,7 @@ class TestLoad:
 
     def test_chunks_and_partitions_leave_no_mark(self, tables, monkeypatch):
         whole = load_behaviour(tables.items, tables.pairs, DIM)
-        monkeypatch.setattr(load, "_CHUNK_BYTES", 300)
+        monkeypatch.setattr("drq_spark.chunks._CHUNK_BYTES", 300)
         monkeypatch.setattr(load, "_PAIR_BYTES", 4)
         parts = load_behaviour(tables.items.repartition(5), tables.pairs.repartition(7), DIM)
         for name in ("x", "split_key", "pairs", "held_out_pairs"):

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from drq_spark.chunks import chunks, embedding_matrix
 from drq_spark.hashing import item_key
+from drq_spark.inputs.consecutive import consecutive
 from drq_spark.inputs.embeddings import checked_rows
 from drq_spark.measure.subject import Subject
-from drq_spark.sample.load import chunks, embedding_matrix
-from drq_spark.sample.pairs import consecutive
 from drq_spark.tokenizer.model import Normalize, normalized
 
 F32 = NDArray[np.float32]
@@ -106,9 +106,7 @@ def _pairs(subject: Subject, events: DataFrame | None) -> tuple[pa.Table, int]:
     pairs = consecutive(events, subject.sids.select("item_id"), subject.config)
     if subject.config.events.holdout > 0:
         pairs = pairs.where("held_out")
-    folder = f"{subject.staging}/judged_pairs"
-    pairs.drop("held_out").write.mode("overwrite").parquet(folder)
-    staged = subject.spark.read.parquet(folder)
+    staged = subject.staging.keep(pairs.drop("held_out"), "judged_pairs")
     order = ["pair_key", "item_id", "next_item_id"]
     lowest = staged.orderBy(*order).limit(_most_pairs(subject)).toArrow()
     return lowest.sort_by([(name, "ascending") for name in order]), staged.count()
@@ -156,7 +154,5 @@ def _staged_vectors(subject: Subject, items: DataFrame, ids: pa.Array) -> DataFr
     rows = items.select("item_id", item_key("query", subject.config.seed).alias("key"), "embedding")
     picked = rows.join(F.broadcast(wanted), "item_id", "left_semi")
     schema = f"item_id {subject.id_type}, key bigint, reason string, embedding array<float>"
-    folder = f"{subject.staging}/judged_items"
     check = checked_rows(subject.dim, normalization(subject))
-    picked.mapInArrow(check, schema).where("reason IS NULL").write.mode("overwrite").parquet(folder)
-    return subject.spark.read.parquet(folder)
+    return subject.staging.keep(picked.mapInArrow(check, schema).where("reason IS NULL"), "judged_items")

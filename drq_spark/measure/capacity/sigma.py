@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from drq_spark.chunks import embedding_matrix
 from drq_spark.config import Measure
 from drq_spark.errors import InputRefused
 from drq_spark.formulas.movement import Movement, movement
@@ -26,7 +27,6 @@ from drq_spark.inputs.embeddings import checked_rows
 from drq_spark.measure.aggregates import Scale
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import Ruler
-from drq_spark.sample.load import embedding_matrix
 from drq_spark.tokenizer import Tokenizer
 
 F32 = NDArray[np.float32]
@@ -118,10 +118,8 @@ def _parts(rows: int) -> list[slice]:
 
 def _drawn(subject: Subject, ids: DataFrame, ruler: Ruler) -> DataFrame:
     """item_id, key of the items with the lowest keys, from a staging folder."""
-    folder = f"{subject.staging}/ruler_{ruler.value}"
     keyed = ids.select("item_id", item_key(ruler.value, subject.config.seed).alias("key"))
-    keyed.orderBy("key", "item_id").limit(_ITEMS).write.mode("overwrite").parquet(folder)
-    return subject.spark.read.parquet(folder)
+    return subject.staging.keep(keyed.orderBy("key", "item_id").limit(_ITEMS), f"ruler_{ruler.value}")
 
 
 def _embeddings(subject: Subject, version: DataFrame, drawn: DataFrame, tokenizer: Tokenizer) -> pa.Table:

@@ -49,15 +49,10 @@ def attribute_gains(subject: Subject) -> DataFrame | None:
     if subject.attributes is None:
         return None
     steps = len(subject.config.items.attributes)
-    items = _staged(_items(subject, subject.attributes, steps), f"{subject.staging}/attributes")
-    tally = _staged(_tally(_cells(items, subject, steps), _PART_ITEMS), f"{subject.staging}/attribute_cells")
+    items = subject.staging.keep(_items(subject, subject.attributes, steps), "attributes")
+    tally = subject.staging.keep(_tally(_cells(items, subject, steps), _PART_ITEMS), "attribute_cells")
     permuted = _tally(_permuted_cells(items, tally, subject, steps))
     return _table(subject, steps, _sizes(tally), _sizes(permuted))
-
-
-def _staged(df: DataFrame, folder: str) -> DataFrame:
-    df.write.mode("overwrite").parquet(folder)
-    return df.sparkSession.read.parquet(folder)
 
 
 def _items(subject: Subject, attributes: DataFrame, steps: int) -> DataFrame:

@@ -67,10 +67,8 @@ def perturbation(subject: Subject) -> Perturbed:
     if subject.after is not None:
         moved = _embedded(subject.after, chosen).mapInArrow(version_counter(shipped), COUNTS_DDL)
         counts = noise.unionByName(moved)
-    folder = f"{subject.staging}/perturbed"
     summed = counts.groupBy(*_KEYS).agg(*[F.sum(name).alias(name) for name in _SUMS])
-    summed.write.mode("overwrite").parquet(folder)
-    staged = subject.spark.read.parquet(folder)
+    staged = subject.staging.keep(summed, "perturbed")
     totals = staged.where("code IS NULL").orderBy("ruler", "eta", "level").collect()
     return Perturbed([row for total in totals for row in _figures(total, share)], _confusion(staged))
 

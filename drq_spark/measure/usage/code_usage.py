@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from drq_spark.measure.aggregates import LevelUsage, PrefixSums
+from drq_spark.formulas.usage import LevelUsage
+from drq_spark.measure.aggregates import PrefixSums
 from drq_spark.tokenizer.keys import place_values
 
-_MOST_MATCHED_CODES = 4096  # the matching is cubic in K and its matrix K x K
 _EXAMPLES = 5
 
 
@@ -91,35 +90,6 @@ def top_buckets(sids: DataFrame, per_sid: DataFrame, most: int) -> DataFrame:
         different.alias("distinct_embeddings"),
         F.sort_array(F.collect_list(example)).getField("item_id").alias("examples"),
     )
-
-
-def code_changes(
-    before: DataFrame, after: DataFrame, codebook_sizes: tuple[int, ...]
-) -> tuple[NDArray[np.int64] | None, ...]:
-    """Per level, how many items went from each code to each: int64 [K, K], for the items of both runs.
-
-    None where K is above what a matching can be found for.
-    """
-    both = before.select("item_id", F.col("codes").alias("old")).join(after.select("item_id", "codes"), "item_id")
-    pairs = both.select(F.posexplode(F.arrays_zip("old", "codes")).alias("level", "pair"))
-    tables: list[NDArray[np.int64] | None] = []
-    for level, size in enumerate(codebook_sizes):
-        if size > _MOST_MATCHED_CODES:
-            tables.append(None)
-            continue
-        counted = pairs.where(F.col("level") == level).groupBy("pair.old", "pair.codes").count().toArrow()
-        table = np.zeros((size, size), np.int64)
-        table[counted["old"].to_numpy(), counted["codes"].to_numpy()] = counted["count"].to_numpy()
-        tables.append(table)
-    return tuple(tables)
-
-
-def moved_items(before: DataFrame, after: DataFrame) -> tuple[int, int]:
-    """Items in both runs, and those among them whose whole SID differs."""
-    both = before.select("item_id", F.col("codes").alias("old")).join(after.select("item_id", "codes"), "item_id")
-    row = both.agg(F.count(F.lit(1)).alias("items"), F.count_if(F.col("old") != F.col("codes")).alias("moved")).first()
-    assert row is not None  # an aggregation without keys has one row
-    return int(row["items"]), int(row.moved)
 
 
 def usage_table(spark: SparkSession, usage: tuple[LevelUsage, ...]) -> DataFrame:

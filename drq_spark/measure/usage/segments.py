@@ -13,7 +13,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from drq_spark.formulas import usage
-from drq_spark.measure.aggregates import LevelUsage, Thresholds
+from drq_spark.formulas.usage import LevelUsage
+from drq_spark.measure.aggregates import Thresholds
 from drq_spark.measure.usage.code_usage import level_usage, use
 
 HEAD, TORSO, TAIL = "head", "torso", "tail"

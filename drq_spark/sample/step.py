@@ -1,0 +1,73 @@
+"""The sample of a run: drawn, written into its tables, and read back for training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from drq_spark.inputs.events import read_events, with_exposure
+from drq_spark.inputs.items import Catalogue
+from drq_spark.runs import Run
+from drq_spark.sample.draw import draw_sample
+from drq_spark.sample.load import load_behaviour, load_sample, with_behaviour
+from drq_spark.sample.pairs import BehaviourDraw, draw_behaviour
+from drq_spark.sample.values import Sample
+from drq_spark.schemas import BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS, SAMPLE, Table
+
+
+@dataclass(frozen=True)
+class SampleDraw:
+    """What the sample tables of a run will hold; `behaviour` is None where training uses no pairs."""
+
+    items: DataFrame
+    behaviour: BehaviourDraw | None
+
+
+def draw(run: Run, catalogue: Catalogue) -> SampleDraw:
+    """The sample, exposed as often as its items have events where nothing else is known; pairs where training asks.
+
+    Raises:
+        InputRefused: too many bad rows, fewer valid ones than codes, or no pairs.
+    """
+    items = draw_sample(catalogue, run.config, run.staging)
+    events = read_events(run.spark, run.config, run.state.id_type)
+    if events is None:
+        return SampleDraw(items, None)
+    if run.config.items.exposure is None:
+        counted = with_exposure(items.select("item_id"), events)  # ids alone are shuffled, no embeddings
+        items = items.drop("exposure").join(F.broadcast(counted), "item_id")
+    if not run.config.trains_on_events:
+        return SampleDraw(items, None)
+    return SampleDraw(items, draw_behaviour(catalogue, events, run.config, run.staging))
+
+
+def write(run: Run, drawn: SampleDraw) -> None:
+    """Write the run's slices of the sample tables."""
+    _write_by_key(run, SAMPLE, drawn.items, "sample_key")
+    run.watcher.note(f"{run.store.read(SAMPLE, run.state.run_id).count():,} items in the sample")
+    if drawn.behaviour is None:
+        return
+    _write_by_key(run, BEHAVIOUR_ITEMS, drawn.behaviour.items, "split_key")
+    _write_by_key(run, BEHAVIOUR_PAIRS, drawn.behaviour.pairs, "pair_key")
+    items, pairs = (run.store.read(table, run.state.run_id).count() for table in (BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS))
+    run.watcher.note(f"{pairs:,} pairs of consecutive items, {items:,} items in them")
+
+
+def load(run: Run) -> Sample:
+    """What the sample tables of a run hold, on the driver.
+
+    Raises:
+        ConfigError: the run has no sample.
+    """
+    drawn = load_sample(run.rows(SAMPLE, "sample"), run.state.dim)
+    if not run.config.trains_on_events:
+        return drawn
+    items, pairs = (run.rows(table, "sample") for table in (BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS))
+    return with_behaviour(drawn, load_behaviour(items, pairs, run.state.dim))
+
+
+def _write_by_key(run: Run, table: Table, df: DataFrame, key: str) -> None:
+    """Write the run's slice in key order, for training reads key ranges."""
+    run.write(table, df.repartitionByRange(key).sortWithinPartitions(key))

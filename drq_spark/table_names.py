@@ -1,0 +1,58 @@
+"""What a table is called: path, glob or name; quoting of names that users chose."""
+
+from __future__ import annotations
+
+import re
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from drq_spark.errors import InputRefused
+
+_GLOB = re.compile(r"[*?\[{]")
+_QUOTED = re.compile(r"`(?:[^`]|``)+`")
+_NAME_PART = re.compile(r"`(?:[^`]|``)+`|[^.`]+")
+_NO_DELTA_TABLE = ("DELTA_TABLE_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE", "DELTA_PATH_DOES_NOT_EXIST", "PATH_NOT_FOUND")
+
+
+def is_path(source: str) -> bool:
+    """Whether a source is a path or glob rather than a table name."""
+    bare = _QUOTED.sub("", source)
+    return "/" in bare or is_pattern(bare) or bare.endswith(".parquet")
+
+
+def is_pattern(path: str) -> bool:
+    """Whether Spark takes a path for a glob."""
+    return bool(_GLOB.search(path))
+
+
+def quoted_name(name: str) -> str:
+    """A possibly dotted table name with every part quoted.
+
+    Raises:
+        InputRefused: unbalanced backticks or an empty part.
+    """
+    parts = _NAME_PART.findall(name)
+    if not parts or ".".join(parts) != name:
+        raise InputRefused(f"{name!r} is not a table name: quote parts with special characters in backticks")
+    return ".".join(part if part.startswith("`") else quoted(part) for part in parts)
+
+
+def quoted(identifier: str) -> str:
+    """One identifier in backticks, whatever characters it has."""
+    return "`" + identifier.replace("`", "``") + "`"
+
+
+def is_delta_table(spark: SparkSession, path: str) -> bool:
+    """Whether Delta finds a table at a path.
+
+    Only Delta's own word that there is none counts: a table that cannot be read for another reason raises, for its
+    folder may hold files that are deleted.
+    """
+    try:
+        spark.read.format("delta").load(path).schema  # noqa: B018 - Connect looks at the path only when asked
+    except PySparkException as error:
+        if error.getCondition() not in _NO_DELTA_TABLE:
+            raise
+        return False
+    return True
