@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from external.local import figures, index_json, parquet, plain, random_codes, tokens, written
-from external.test_given import by_loops
+from external.test_codebook_fidelity import by_loops
 from pipeline.catalogues import clustered, listing
 from pipeline.direct import ready_tokenizer
 from pipeline.nights import command

@@ -10,7 +10,8 @@ import pytest
 from pipeline.catalogues import plain
 from pipeline.direct import by_id, config
 
-from drq_spark.assign.assignment import assign_items, with_suffix
+from drq_spark.assign.assignment import assign_items
+from drq_spark.assign.suffix import with_suffix
 from drq_spark.inputs.items import read_catalogue
 from drq_spark.measure.aggregates import Segments
 from drq_spark.measure.capacity.sigma import latent_scales

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pipeline.direct import by_id
 
-from drq_spark.assign.assignment import with_suffix
+from drq_spark.assign.suffix import with_suffix
 
 SCHEMA = "item_id string, sid bigint, exposure double"
 
