@@ -21,9 +21,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F32
 from drq_spark.tokenizer import Tokenizer
-
-F32 = NDArray[np.float32]
 
 ROUNDS = 5
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from drq_spark.arrays import I64
 from drq_spark.sample.values import Behaviour, Sample
 
-I64 = NDArray[np.int64]
 _HELD_OUT = 0.2  # share of the baskets, by hash, whose pairs only judge
 
 

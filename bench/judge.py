@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F32, F64, I64
 from drq_spark.formulas.overlap import expected_overlaps
 from drq_spark.formulas.usage import perplexity
 from drq_spark.sample.values import Sample
@@ -18,9 +19,6 @@ from drq_spark.tokenizer import Tokenizer
 from drq_spark.train.behaviour_auc import behaviour_auc
 from drq_spark.train.evaluation import reconstruction_error
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 Figures = dict[str, float | list[float]]
 
 _ETA = 0.5

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from catalogues import load
 from perturbation_page import CODES, ETAS, GREEDY, LEVELS, Point, page, plot
 
+from drq_spark.arrays import F64, I32
 from drq_spark.config import load_config
 from drq_spark.formulas.overlap import expected_overlaps
 from drq_spark.formulas.usage import inverse_simpson
@@ -29,9 +30,6 @@ from drq_spark.measure.perturbation.flips_worker import noisy
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.train.driver import fit_tokenizer, split
-
-F64 = NDArray[np.float64]
-I32 = NDArray[np.int32]
 
 _NAMES = ("rq_kmeans", "drq", "drq_vae", "rq_vae", "rqp_vae")
 

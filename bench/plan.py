@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 from scipy.stats import binom
 
+from drq_spark.arrays import F32, I64
 from drq_spark.config import Config, load_config
 from drq_spark.page.palette import level_colours
 from drq_spark.plan.extrapolation import Occupancy, extrapolate, occupancy
@@ -40,8 +41,6 @@ from drq_spark.tokenizer.keys import codes_to_keys
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import fit_tokenizer, split
 
-F32 = NDArray[np.float32]
-I64 = NDArray[np.int64]
 Row = dict[str, Any]
 _ROWS, _DIM = 30_000, 24  # of the made catalogues
 _SHOWN = (0.002, 0.9)

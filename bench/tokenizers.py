@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from catalogues import load
 from judge import Judge
 
+from drq_spark.arrays import F32
 from drq_spark.config import Config, load_config
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
@@ -38,7 +39,6 @@ from drq_spark.train.driver import fit_tokenizer, split
 from drq_spark.train.evaluation import reconstruction_error
 from drq_spark.train.registry import NAMES
 
-F32 = NDArray[np.float32]
 Fit = Callable[[Sample, Config], Tokenizer]
 _UNSEEN = 0.25
 _SHOWN = ("relative_mse", "unseen", "recall@20", "perplexity", "perplexity_by_exposure", "k_eff", "unique",

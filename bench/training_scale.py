@@ -17,9 +17,8 @@ import time
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-F32 = NDArray[np.float32]
+from drq_spark.arrays import F32
 
 
 def mixture(rows: int, dim: int, seed: int = 0) -> F32:

@@ -10,11 +10,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F64
 from drq_spark.inputs.embeddings import list_column, read_embeddings
 from drq_spark.ship import Shipped
 from drq_spark.tokenizer.model import Tokenizer
-
-F64 = NDArray[np.float64]
 
 _BLOCK_ELEMENTS = 2**20  # float64 numbers per array while a block of rows is encoded and decoded
 _LARGEST = float(np.finfo(np.float32).max)

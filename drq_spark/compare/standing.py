@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import t as student
 
+from drq_spark.arrays import F64
 from drq_spark.config import Measure
 from drq_spark.metrics import Metric, MetricRow, Ruler
 
-F64 = NDArray[np.float64]
 Better = Literal["high", "low"]
 
 _CONFIDENCE = 0.95

@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from drq_spark.arrays import F32, F64
 from drq_spark.formulas import ratios
 from drq_spark.hashing import sample_key
 from drq_spark.inputs.embeddings import read_embeddings
 from drq_spark.metrics import Metric, MetricRow
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import Normalize, normalized
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 
 _ITEMS = 20_000
 _BYTES = 2**28  # of the embeddings that reach the driver

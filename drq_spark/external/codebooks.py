@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 
+from drq_spark.arrays import F32
 from drq_spark.errors import InputRefused
 from drq_spark.files import one_line, read_bytes
-
-F32 = NDArray[np.float32]
 
 _OF_A_LEVEL = re.compile(r"(?:codebooks?|centroids)[._]([0-9]+)")
 _OF_ALL = ("codebooks", "codebook", "centroids")

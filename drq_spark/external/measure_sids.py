@@ -12,11 +12,12 @@ from datetime import date, datetime
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from drq_spark.arrays import F32
 from drq_spark.assign.suffix import with_suffix
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.external.codebook_fidelity import Drawn, agreement, draw, fidelity, mean_centred_square, rebuilt
-from drq_spark.external.codebooks import F32, read_codebooks
+from drq_spark.external.codebooks import read_codebooks
 from drq_spark.external.sids import SidMap, read_sids, sid_key
 from drq_spark.inputs.attributes import read_attributes
 from drq_spark.inputs.embeddings import row_reasons

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, xlogy
 
-from drq_spark.formulas.usage import F64
+from drq_spark.arrays import F64
 
 EXACT_BELOW = 1_000
 """Cells with fewer items are counted by their exact size, larger ones by sums over all of them."""

@@ -13,10 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F64, I64
 from drq_spark.formulas.ratios import ratio
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 Vectors = Callable[[I64], NDArray[np.floating]]
 
 _BLOCK_ELEMENTS = 2**21

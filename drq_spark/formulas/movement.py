@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
+from drq_spark.arrays import F64
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,8 @@ Source: Steele, Lea and Flood 2014, Fast splittable pseudorandom number generato
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-U64 = NDArray[np.uint64]
-F64 = NDArray[np.float64]
+from drq_spark.arrays import F64, U64
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfc
 
-from drq_spark.formulas.usage import F64, Counts, shares_of, simpson
+from drq_spark.arrays import F64
+from drq_spark.formulas.usage import Counts, shares_of, simpson
 
 REACH = 17.8
 """Codewords further apart than this many sigma overlap by less than 1e-18, which counts as 0."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+from drq_spark.arrays import F64, I64
 
 TIE = 1e-9  # far above the rounding of a cosine in float64, far below what tells float32 embeddings apart
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F64
 from drq_spark.formulas.ratios import ratio
-from drq_spark.formulas.usage import F64
 
 
 def relative_mse(squared_error: float, centred_square: float) -> float:

@@ -19,9 +19,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F64
 from drq_spark.formulas.overlap import REACH, codeword_overlap, pair_distances
-
-F64 = NDArray[np.float64]
 
 
 def positions(codebooks: Sequence[NDArray[np.floating]], codes: NDArray[np.integer]) -> F64:

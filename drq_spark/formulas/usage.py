@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
-F64 = NDArray[np.float64]
+from drq_spark.arrays import F64
+
 Counts = NDArray[np.integer] | NDArray[np.floating]
 
 _SUMMED = 1e-9  # relative error of sums of floats in any order

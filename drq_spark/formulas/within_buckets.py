@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from math import isqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+from drq_spark.arrays import F64, I64
 
 
 @dataclass(frozen=True)

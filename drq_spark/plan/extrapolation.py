@@ -24,8 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+from drq_spark.arrays import F64, I64
 
 MISFIT = 0.1  # standard deviation of ln(predicted / true number of added duplicates), for each e-fold of N / n
 REFIT = 0.08  # standard deviation of ln(odds of being a duplicate) between fits of one shape to one catalogue

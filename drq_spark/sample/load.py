@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
+from drq_spark.arrays import I64
 from drq_spark.chunks import chunks, embedding_matrix
 from drq_spark.errors import ConsistencyError
-from drq_spark.sample.values import I64, Behaviour, Sample
+from drq_spark.sample.values import Behaviour, Sample
 
 _PAIR_BYTES = 128  # two ids as text and a key; only the number of chunks depends on it
 

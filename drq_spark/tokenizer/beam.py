@@ -18,7 +18,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from drq_spark.tokenizer.kernel import F32, F64, I32, Index, Level
+from drq_spark.arrays import F32, F64, I32
+from drq_spark.tokenizer.kernel import Index, Level
 
 _Number = TypeVar("_Number", np.int32, np.float64)
 

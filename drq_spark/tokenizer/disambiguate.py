@@ -11,10 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F64, I32, I64
 from drq_spark.tokenizer.beam import Paths
-from drq_spark.tokenizer.kernel import F64, I32
-
-I64 = NDArray[np.int64]
 
 _OUT = -1  # rank of an item whose paths are all held by others
 

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I32 = NDArray[np.int32]
+from drq_spark.arrays import F32, F64, I32
+
 Index = NDArray[np.intp]
 
 _UNIT = 2.0**-24  # unit roundoff of float32

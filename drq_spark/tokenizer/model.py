@@ -10,13 +10,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F32, F64
 from drq_spark.tokenizer.beam import Paths, search
 from drq_spark.tokenizer.kernel import Level, nearest
 from drq_spark.tokenizer.keys import check_codebook_sizes, codes_to_keys
 from drq_spark.tokenizer.network import Decoder, Encoder
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 Normalize = Literal["none", "l2"]
 
 _BLOCK_ELEMENTS = 2**21  # float64 numbers of one block of rows while encoding

@@ -26,9 +26,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from drq_spark.arrays import I32
 from drq_spark.blocks import row_blocks
 from drq_spark.config import KMeans
 from drq_spark.train.decode_tables import joint_least_squares
@@ -41,7 +41,6 @@ _ROWS = 16  # at least, of a round, for each codeword of all levels
 _PLAIN_SHARE = 4  # one round without noise for as many with it
 _ROUNDS_OF_ROWS = 0.27  # times the square of rows a codeword: more lower the error of few rows, but unique SIDs too
 _CODEWORDS = 200_000  # of all rounds together, about: what keeps K = 4096 affordable
-I32 = NDArray[np.int32]
 
 
 @dataclass(frozen=True)

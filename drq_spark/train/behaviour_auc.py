@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from drq_spark.arrays import F32, F64, I64
 from drq_spark.formulas.estimates import centred_cosines, pair_auc
 from drq_spark.train.contract import TrainingPairs
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 _JUDGED_PAIRS = 200_000  # more do not change the third digit
 

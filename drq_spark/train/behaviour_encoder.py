@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from drq_spark.arrays import F32
 from drq_spark.blocks import row_blocks
 from drq_spark.config import Behaviour, Config
 from drq_spark.errors import InputRefused
@@ -28,8 +28,6 @@ from drq_spark.train.contrastive import PAIRS_STREAM, PairLoss
 from drq_spark.train.descent import Descent
 from drq_spark.train.networks import Coordinates, SkipNetwork
 from drq_spark.train.runtime import choose_device, random_stream
-
-F32 = NDArray[np.float32]
 
 _WHITENING = 0.25  # exponent; 0.5 would make all directions equally long
 _LEAST_VARIANCE = 1e-4  # of the first: directions with less are noise and are not stretched further

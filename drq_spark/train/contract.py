@@ -8,11 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F32
 from drq_spark.config import Config
 from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
-
-F32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

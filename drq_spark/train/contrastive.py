@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from drq_spark.arrays import I64
 from drq_spark.config import Contrast
 from drq_spark.train.descent import random_batches
-
-I64 = NDArray[np.int64]
 
 PAIRS_STREAM = 5  # purpose of the random numbers of whatever learns from pairs, see `random_stream`
 _MOST_PASSES = 8  # over the pairs; more learn them by heart

@@ -13,14 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from drq_spark.arrays import F32, F64, I32
 from drq_spark.blocks import row_blocks
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I32 = NDArray[np.int32]
 
 RIDGE = 3.0  # items' worth of pull towards books that are refined; 1 to 6 give the same unseen error
 _LEAST_COUNT = 1e-9  # a code that nobody uses, where nothing pulls: its row is replaced

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F32
 from drq_spark.blocks import row_blocks
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused
@@ -21,8 +22,6 @@ from drq_spark.train.evaluation import reconstruction_error
 from drq_spark.train.memorising import refuse_memorising_decoder
 from drq_spark.train.memory import behaviour_bytes
 from drq_spark.train.registry import trainer
-
-F32 = NDArray[np.float32]
 
 _SPLIT_STREAM = 0  # purpose of the permutation that splits the sample
 _SECTIONS: Mapping[str, set[str]] = {  # of `train`, that a tokenizer reads

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F32
 from drq_spark.blocks import row_blocks
 from drq_spark.config import Config
 from drq_spark.progress import Progress, silent
@@ -37,8 +38,6 @@ from drq_spark.train.latents import latents_of
 from drq_spark.train.memory import books_bytes, prepared_bytes
 from drq_spark.train.readout import Readout, chosen_weight
 from drq_spark.train.residual import Fitted, quantized
-
-F32 = NDArray[np.float32]
 
 _READOUT = 4.0  # variance of the behaviour part of the latent, in that of the content; free for the codes
 _SCALES = (0.0, 0.125, 0.25, 0.5, 1.0)  # one fit moves by half a per cent with its random start, a line by less

@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from drq_spark.config import Config
 from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
@@ -20,8 +17,6 @@ from drq_spark.train.latents import latents_of
 from drq_spark.train.memory import books_bytes, prepared_bytes, vae_bytes
 from drq_spark.train.residual import quantized
 from drq_spark.train.vae import Frozen, train_vae
-
-F32 = NDArray[np.float32]
 
 
 class DrqVaeTrainer:

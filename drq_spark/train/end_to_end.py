@@ -16,9 +16,9 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from drq_spark.arrays import F32
 from drq_spark.blocks import row_blocks
 from drq_spark.config import Config, EndToEnd
 from drq_spark.formulas.usage import perplexity, utilization
@@ -36,8 +36,6 @@ from drq_spark.train.latents import latents_of
 from drq_spark.train.memory import START_ROWS_PER_CODE, end_to_end_bytes
 from drq_spark.train.networks import Coordinates, SkipNetwork
 from drq_spark.train.runtime import choose_device, random_stream
-
-F32 = NDArray[np.float32]
 
 _POINTS = 30  # times that the state is judged: the points of the curve
 _JUDGED_ROWS = 20_000  # rows that judge it, at most

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F32, F64
 from drq_spark.blocks import row_blocks
 from drq_spark.formulas.reconstruction import relative_mse
 from drq_spark.formulas.usage import perplexity, utilization
 from drq_spark.tokenizer import Tokenizer
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

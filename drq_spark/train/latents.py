@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from drq_spark.arrays import F32
 from drq_spark.blocks import row_blocks
 from drq_spark.tokenizer.network import Encoder
-
-F32 = NDArray[np.float32]
 
 _LARGEST = float(np.finfo(np.float32).max)
 

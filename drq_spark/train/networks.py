@@ -9,10 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from drq_spark.arrays import F32
 from drq_spark.blocks import row_blocks
 from drq_spark.tokenizer.network import ResidualMLP
-
-F32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from drq_spark.arrays import F32, I32
 from drq_spark.blocks import row_blocks
 from drq_spark.config import Config
 from drq_spark.tokenizer import Tokenizer
@@ -31,9 +32,6 @@ from drq_spark.train.descent import Descent, random_batches
 from drq_spark.train.evaluation import decoding_error, encoded
 from drq_spark.train.kmeans import Step
 from drq_spark.train.runtime import choose_device, random_stream
-
-F32 = NDArray[np.float32]
-I32 = NDArray[np.int32]
 
 WEIGHTS = (0.0, 0.002, 0.004, 0.008, 0.016, 0.032)  # of InfoNCE(x_hat): each costs about twice what the one before does
 _FREE_WEIGHT = 0.1  # of InfoNCE(e): a share of the learning rate, it competes with nothing

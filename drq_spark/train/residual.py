@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from drq_spark.arrays import F32, F64
 from drq_spark.blocks import row_blocks
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError
@@ -35,9 +36,6 @@ from drq_spark.train.kmeans import fit_codebook, require_rows, standardize
 from drq_spark.train.nearest import sum_by_code
 from drq_spark.train.prices import Balance
 from drq_spark.train.runtime import choose_device, random_stream
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 
 BOOKS_STREAM = 1  # purpose of the random numbers of this module, see `random_stream`
 _REMEDY = "raise tokenizer.balance, and leave out placeholder embeddings that many items share"

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from drq_spark.arrays import F32
 from drq_spark.blocks import row_blocks
 from drq_spark.config import Config
 from drq_spark.errors import TrainingFailed
@@ -28,9 +28,6 @@ from drq_spark.train.contract import TrainingData
 from drq_spark.train.descent import Descent, random_batches
 from drq_spark.train.networks import Coordinates, SkipNetwork
 from drq_spark.train.runtime import choose_device, random_stream
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 
 VAE_STREAM = 2  # purpose of the random numbers of this module, see `random_stream`
 _START_LOG_VARIANCE = -4.0  # of the noise, in the unit of a coordinate: small against most latents

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-F32 = NDArray[np.float32]
+from drq_spark.arrays import F32
 
 SMALL = (
     "train.kmeans.start_iterations=2",

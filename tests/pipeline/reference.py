@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 from deltalake import DeltaTable
-from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
+from drq_spark.arrays import F32, F64
+
 Figures = dict[tuple[str, int, str, float | None], float]
 
 

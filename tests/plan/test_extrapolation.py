@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.stats import poisson
 
+from drq_spark.arrays import I64
 from drq_spark.plan import extrapolation
 from drq_spark.plan.extrapolation import Occupancy, curve, extrapolate, fit_curve, occupancy, overlap_of_all
-
-I64 = NDArray[np.int64]
 
 
 def drawn(shares: NDArray[np.float64], sizes: tuple[int, int], seed: int) -> tuple[I64, I64]:

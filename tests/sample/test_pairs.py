@@ -13,7 +13,6 @@ from pipeline.catalogues import Rows, plain
 from pipeline.direct import config
 from pyspark.sql import functions as F
 
-from drq_spark import chunks
 from drq_spark.errors import ConsistencyError, InputRefused
 from drq_spark.inputs.events import read_events
 from drq_spark.inputs.items import read_catalogue

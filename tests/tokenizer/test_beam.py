@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from drq_spark.arrays import F64
 from drq_spark.tokenizer import beam
 from drq_spark.tokenizer.beam import search
 from drq_spark.tokenizer.kernel import Level, nearest
-
-F64 = NDArray[np.float64]
 
 
 def slow(

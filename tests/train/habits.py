@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from drq_spark.arrays import F32, I64
 from drq_spark.sample.values import Behaviour, Sample
-
-F32 = NDArray[np.float32]
-I64 = NDArray[np.int64]
 
 
 def sample_of(x: F32, pairs: int = 1000, seed: int = 0) -> Sample:

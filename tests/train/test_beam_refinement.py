@@ -10,17 +10,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 import drq_spark
+from drq_spark.arrays import I32
 from drq_spark.config import KMeans
 from drq_spark.formulas.usage import perplexity
 from drq_spark.train import beam_refinement as beam
 from drq_spark.train.beam_refinement import Layer, beam_codes, refine, rounds_of
 from drq_spark.train.prices import Balance
 
-I32 = NDArray[np.int32]
 CATALOGUE = Path(drq_spark.__file__).parent / "data" / "packages_5k"
 
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from train.habits import sample_of
 
+from drq_spark.arrays import F32
 from drq_spark.config import Config, load_config
 from drq_spark.errors import InputRefused, TrainingFailed
 from drq_spark.progress import silent
@@ -22,7 +23,6 @@ from drq_spark.train.behaviour_encoder import BehaviourModel, train_behaviour
 from drq_spark.train.contract import TrainingData, TrainingPairs
 from drq_spark.train.driver import split
 
-F32 = NDArray[np.float32]
 DIM = 8
 
 

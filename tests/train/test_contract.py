@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from train.habits import sample_of
 
+from drq_spark.arrays import F32
 from drq_spark.config import Config, Train, load_config
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.sample.values import Sample
@@ -20,7 +20,6 @@ from drq_spark.train.driver import split, train_tokenizer
 from drq_spark.train.evaluation import reconstruction_error
 from drq_spark.train.registry import NAMES, trainer
 
-F32 = NDArray[np.float32]
 SIZES = (12, 7, 5)
 DIM = 10
 END_TO_END = {"latent_dim": 6, "hidden": 16, "epochs": 3, "batch_size": 64}

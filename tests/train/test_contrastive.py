@@ -10,10 +10,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from drq_spark.arrays import I64
 from drq_spark.train.contrastive import PairBatch, Pairs, info_nce
 from drq_spark.train.runtime import random_stream
-
-I64 = NDArray[np.int64]
 
 
 def line(pairs: int) -> I64:

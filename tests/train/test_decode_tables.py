@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F32
 from drq_spark.train.decode_tables import RIDGE, decode_tables, joint_least_squares
 
-F32 = NDArray[np.float32]
 SIZES = (5, 4, 3)
 
 

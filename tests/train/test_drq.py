@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from drq_spark.arrays import F32
 from drq_spark.config import Config, load_config
 from drq_spark.progress import silent
 from drq_spark.tokenizer import Tokenizer
@@ -21,7 +21,6 @@ from drq_spark.train.evaluation import encoded, reconstruction_error
 from drq_spark.train.latents import latents_of
 from drq_spark.train.readout import Readout, chosen_weight
 
-F32 = NDArray[np.float32]
 DIM, GROUPS, SLACK = 12, 8, 0.2
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from train.habits import sample_of
 
+from drq_spark.arrays import F32
 from drq_spark.config import Config, load_config
 from drq_spark.errors import ConfigError, InputRefused, TrainingFailed
 from drq_spark.tokenizer import Tokenizer
@@ -17,7 +17,6 @@ from drq_spark.train.behaviour_auc import behaviour_auc
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import fit_tokenizer, split
 
-F32 = NDArray[np.float32]
 DIM = 8
 
 

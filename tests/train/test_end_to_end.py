@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from drq_spark.arrays import F32
 from drq_spark.config import Config, RqpVae, RqVae, load_config
 from drq_spark.errors import TrainingFailed
 from drq_spark.progress import silent
@@ -24,7 +24,6 @@ from drq_spark.train.evaluation import LevelFigures
 from drq_spark.train.rq_vae import LearnedBooks, RqVaeTrainer, codebook_loss
 from drq_spark.train.rqp_vae import AveragedBooks, average, revive
 
-F32 = NDArray[np.float32]
 BOTH = ("rq_vae", "rqp_vae")
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from drq_spark.config import load_config
 from drq_spark.errors import TrainingFailed
@@ -19,7 +18,6 @@ from drq_spark.train.driver import train_tokenizer
 from drq_spark.train.evaluation import reconstruction_error
 from drq_spark.train.memorising import refuse_memorising_decoder
 
-F32 = NDArray[np.float32]
 DIM = 8
 
 

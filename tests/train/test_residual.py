@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F32
 from drq_spark.config import Config, load_config
 from drq_spark.errors import ConfigError
 from drq_spark.progress import silent
@@ -19,8 +20,6 @@ from drq_spark.train.beam_refinement import Layer, beam_codes
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.evaluation import reconstruction_error
 from drq_spark.train.residual import quantized
-
-F32 = NDArray[np.float32]
 
 
 def rows(count: int, seed: int) -> F32:

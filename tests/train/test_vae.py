@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
+from drq_spark.arrays import F32
 from drq_spark.config import Config, load_config
 from drq_spark.errors import TrainingFailed
 from drq_spark.progress import silent
@@ -17,8 +17,6 @@ from drq_spark.train import residual, vae
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import fit_tokenizer, split
 from drq_spark.train.vae import Frozen, train_vae
-
-F32 = NDArray[np.float32]
 
 
 def curved(rows: int, seed: int, scale: float = 1.0) -> F32:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from drq_spark.arrays import F64, I64
 from drq_spark.errors import ConsistencyError
 from drq_spark.formulas.estimates import Estimate, sample_mean
 from drq_spark.formulas.ranking import chance_in_top, unit
@@ -18,9 +18,6 @@ from drq_spark.measure.subject import Subject
 from drq_spark.metrics import Metric
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.keys import keys_to_codes
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 _RECALL = {20: Metric.NEIGHBOUR_RECALL_20, 200: Metric.NEIGHBOUR_RECALL_200}
 

@@ -11,19 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from drq_spark.arrays import F32, I64
 from drq_spark.chunks import chunks, embedding_matrix
 from drq_spark.hashing import item_key
 from drq_spark.inputs.consecutive import consecutive
 from drq_spark.inputs.embeddings import checked_rows
 from drq_spark.measure.subject import Subject
 from drq_spark.tokenizer.model import Normalize, normalized
-
-F32 = NDArray[np.float32]
-I64 = NDArray[np.int64]
 
 logger = logging.getLogger(__name__)
 

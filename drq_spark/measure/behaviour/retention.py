@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F64, I64
 from drq_spark.formulas.estimates import Estimate, centred_cosines, user_auc, user_mean, user_ratio
 from drq_spark.formulas.ranking import hits
 from drq_spark.measure.behaviour.queries import Drawn
@@ -15,8 +16,6 @@ from drq_spark.metrics import Metric
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.keys import keys_to_codes
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 Score = Callable[[I64, I64], F64]
 
 _RANKED = {

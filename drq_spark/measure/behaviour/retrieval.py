@@ -8,6 +8,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.arrays import I64
 from drq_spark.errors import ConsistencyError
 from drq_spark.formulas.estimates import Estimate
 from drq_spark.formulas.ranking import unit
@@ -26,8 +27,6 @@ from drq_spark.measure.behaviour.scans_worker import Questions
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import ITEMS, Metric, MetricRow
 from drq_spark.tokenizer.keys import keys_to_codes
-
-I64 = NDArray[np.int64]
 
 
 def retrieval(subject: Subject) -> list[MetricRow]:

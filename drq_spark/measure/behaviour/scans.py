@@ -13,10 +13,10 @@ from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from drq_spark.arrays import F64
 from drq_spark.formulas.ranking import without_self
 from drq_spark.hashing import item_key
 from drq_spark.measure.behaviour.queries import normalization
@@ -32,8 +32,6 @@ from drq_spark.measure.behaviour.scans_worker import (
 from drq_spark.measure.subject import Subject
 from drq_spark.ship import ship
 from drq_spark.tokenizer import Tokenizer
-
-F64 = NDArray[np.float64]
 
 _MOST_TASKS = 1000  # each leaves the best of every query: a few megabytes
 _SIDS_A_TASK = 20_000  # some seconds of work

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from drq_spark.arrays import F64
 from drq_spark.formulas import ranking
 from drq_spark.inputs.embeddings import read_embeddings
 from drq_spark.ship import Shipped
 from drq_spark.tokenizer.keys import keys_to_codes
 from drq_spark.tokenizer.model import Normalize, Tokenizer, normalized
 
-F64 = NDArray[np.float64]
 Batches = Iterator[pa.RecordBatch]
 
 KEEP = 201  # 200 candidates and the query itself

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from drq_spark.arrays import F64
 from drq_spark.formulas.duplicates import collision_mass
 from drq_spark.formulas.overlap import effective_capacity, expected_overlaps
 from drq_spark.formulas.ratios import ratio
@@ -21,8 +22,6 @@ from drq_spark.measure.subject import Subject
 from drq_spark.metrics import EXPOSURE, ITEMS, Metric, MetricRow
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.keys import keys_to_codes
-
-F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

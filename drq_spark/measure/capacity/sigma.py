@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from drq_spark.arrays import F32
 from drq_spark.chunks import embedding_matrix
 from drq_spark.config import Measure
 from drq_spark.errors import InputRefused
@@ -28,8 +29,6 @@ from drq_spark.measure.aggregates import Scale
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import Ruler
 from drq_spark.tokenizer import Tokenizer
-
-F32 = NDArray[np.float32]
 
 _ITEMS = 10_000  # items that sigma is estimated from, at most: about 1 % of error
 _BLOCK_ROWS = 1000

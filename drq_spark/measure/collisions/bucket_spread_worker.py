@@ -8,11 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F64, I64
 from drq_spark.inputs.embeddings import read_embeddings
 from drq_spark.tokenizer.model import Normalize, normalized
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 MOMENTS_DDL = "sid bigint, rows bigint, square double, fourth double"
 _BLOCK_ELEMENTS = 2**20  # float64 numbers of one block of rows

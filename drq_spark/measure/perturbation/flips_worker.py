@@ -13,16 +13,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F32, F64, I32, U64
 from drq_spark.formulas.noise import isotropic, standard_normals
 from drq_spark.inputs.embeddings import read_embeddings
 from drq_spark.metrics import Ruler
 from drq_spark.ship import Shipped
 from drq_spark.tokenizer.model import Tokenizer
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I32 = NDArray[np.int32]
-U64 = NDArray[np.uint64]
 Work = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 COUNTS_DDL = (
