@@ -137,8 +137,7 @@ def assign(run: Run, catalogue: Catalogue) -> None:
     """
     run.refuse_followed()
     with run.step("assign"):
-        identity, tokenizer = run.tokenizer()
-        done = assign_items(catalogue, tokenizer, identity, run.staging)
+        done = assign_items(catalogue, run.tokenizer(), run.staging)
         numbered = with_suffix(exposed(done.rows, run.spark, run.config, run.state.id_type), published_suffixes(run))
         run.write(SIDS, numbered)
         run.write(SID_QUARANTINE, done.quarantined)

@@ -154,15 +154,15 @@ class Run:
             raise ConfigError(f"run {self.state.run_id} has no {table.name} yet: run drq {step} first")
         return self.store.read(table, self.state.run_id)
 
-    def tokenizer(self) -> tuple[str, Tokenizer]:
-        """Id and value of the run's tokenizer.
+    def tokenizer(self) -> Tokenizer:
+        """The run's tokenizer.
 
         Raises:
             ConfigError: it has none yet.
         """
         if self.state.tokenizer_id is None:
             raise ConfigError(f"run {self.state.run_id} has no tokenizer yet: run drq train first")
-        return self.state.tokenizer_id, load_tokenizer(f"{self.store.tokenizers}/{self.state.tokenizer_id}")
+        return load_tokenizer(f"{self.store.tokenizers}/{self.state.tokenizer_id}")
 
     def check_rows(self) -> None:
         """Every row that went in has a SID or is in quarantine.

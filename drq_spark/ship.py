@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import OrderedDict
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from drq_spark import __version__
@@ -13,15 +15,25 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_PICKLE_PROTOCOL = 5  # arrays go into the hash as they lie in memory, without a copy
 _KEPT = 2
 _workers_own: OrderedDict[str, Any] = OrderedDict()  # a worker process serves many tasks
 
 
 class Shipped(Generic[T]):
-    """Travels inside a Python function; `value()` gives the same object for all tasks of one worker process."""
+    """Travels inside a Python function; `value()` gives the same object for all tasks of one worker process.
 
-    def __init__(self, identity: str, holder: Any, *, broadcast: bool) -> None:
-        self._id, self._holder, self._broadcast, self._version = identity, holder, broadcast, __version__
+    A worker knows the value by a hash of its content, so that it never takes an older value for this one, and need not
+    load the same one again for another job.
+
+    Args:
+        value: what is shipped.
+        broadcast: the broadcast variable that holds it; without one it travels inside this object.
+    """
+
+    def __init__(self, value: T, broadcast: Any = None) -> None:
+        self._digest, self._version = _digest(value), __version__
+        self._broadcast, self._carried = broadcast, value if broadcast is None else None
 
     def value(self) -> T:
         """What was shipped, on an executor.
@@ -33,25 +45,48 @@ class Shipped(Generic[T]):
             raise SetupError(
                 f"the driver runs drq_spark {self._version}, this executor {__version__}: ship one version to both"
             )
-        if self._id not in _workers_own:
-            _workers_own[self._id] = self._holder.value if self._broadcast else self._holder
+        if self._digest not in _workers_own:
+            _workers_own[self._digest] = self._carried if self._broadcast is None else self._broadcast.value
             while len(_workers_own) > _KEPT:
                 _workers_own.popitem(last=False)
-        kept: T = _workers_own[self._id]
+        kept: T = _workers_own[self._digest]
         return kept
 
 
-def ship(spark: SparkSession, value: T, identity: str) -> Shipped[T]:
+def ship(spark: SparkSession, value: T) -> Shipped[T]:
     """Make a value that can be pickled usable inside mapInArrow and UDFs of a session.
 
     Classic Spark broadcasts it: one copy a node, loaded once a worker. Spark Connect has no broadcast: there it travels
     in the plan.
-
-    Args:
-        identity: differs wherever the value does, for example a hash of its content.
     """
     from pyspark.sql.utils import is_remote  # drivers only: executors unpickle `Shipped` without it
 
-    if is_remote():
-        return Shipped(identity, value, broadcast=False)
-    return Shipped(identity, spark.sparkContext.broadcast(value), broadcast=True)
+    return Shipped(value) if is_remote() else Shipped(value, spark.sparkContext.broadcast(value))
+
+
+class _Hash:
+    """A file that keeps nothing but the hash of what is written to it."""
+
+    def __init__(self) -> None:
+        self._hash = blake2b(digest_size=16)
+
+    def write(self, part: bytes | memoryview) -> int:
+        """Take in the next bytes."""
+        self._hash.update(part)
+        return len(part)
+
+    def hexdigest(self) -> str:
+        """Of all that has been written."""
+        return self._hash.hexdigest()
+
+
+def _digest(value: object) -> str:
+    """Hash of a pickled value; the bytes are not kept, for a tokenizer may have hundreds of megabytes of them.
+
+    Values with the same digest are equal when they are unpickled. Two that are equal may have different digests (what
+    refers to one object twice is pickled otherwise than what refers to two equal ones): that costs a worker one more
+    copy, and nothing else.
+    """
+    written = _Hash()
+    pickle.Pickler(written, _PICKLE_PROTOCOL).dump(value)
+    return written.hexdigest()

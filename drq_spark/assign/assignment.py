@@ -31,14 +31,14 @@ class Assignment:
     totals: DataFrame
 
 
-def assign_items(catalogue: Catalogue, tokenizer: Tokenizer, tokenizer_id: str, staging: Staging) -> Assignment:
+def assign_items(catalogue: Catalogue, tokenizer: Tokenizer, staging: Staging) -> Assignment:
     """Encode all items of the catalogue; what comes out is kept in `staging`.
 
     The embeddings cross into Python once; codes, reasons and the sums behind the fidelity figures come out of the same
     pass.
     """
     spark = catalogue.df.sparkSession
-    shipped = ship(spark, replace(tokenizer), tokenizer_id)  # a copy without what the driver has cached
+    shipped = ship(spark, replace(tokenizer))  # a copy without what the driver has cached
     items = catalogue.df.select("item_id", "embedding", "exposure", "embedding_hash")
     assigned = items.mapInArrow(assigner(shipped), ASSIGNED_DDL.format(id=catalogue.id_type))
     staged = staging.keep(assigned, "assigned")

@@ -41,12 +41,10 @@ def sid_udf(tokenizer: Tokenizer, form: Form = "codes") -> Any:
     Raises:
         SetupError: there is no running Spark session.
     """
-    from drq_spark.tokenizer.artifact import tokenizer_id  # safetensors is not there on executors
-
     spark = SparkSession.getActiveSession()
     if spark is None:
         raise SetupError("sid_udf needs a running Spark session: make one first")
-    shipped = ship(spark, replace(tokenizer), tokenizer_id(tokenizer))
+    shipped = ship(spark, replace(tokenizer))  # a copy without what the driver has cached
     return pandas_udf(_series_function(shipped, form), _TYPES[form], PandasUDFType.SCALAR_ITER)
 
 

@@ -188,7 +188,6 @@ def measure(run: Run, given: Given) -> None:
             id_type=id_type,
             config=run.config,
             staging=run.staging,
-            tokenizer_id=str(run.state.tokenizer_id),
             tokenizer=tokenizer,
             dim=given.dim or None,
             items=items,

@@ -25,14 +25,13 @@ def subject_of(run: Run, catalogue: Catalogue) -> Subject:
         ConfigError: the run has no SIDs.
         InputRefused: events, attributes or the second version of the embeddings cannot be used.
     """
-    identity, tokenizer = run.tokenizer()
+    tokenizer = run.tokenizer()
     return Subject(
         sids=run.rows(SIDS, "assign"),
         codebook_sizes=tokenizer.codebook_sizes,
         id_type=run.state.id_type,
         config=run.config,
         staging=run.staging,
-        tokenizer_id=identity,
         tokenizer=tokenizer,
         dim=run.state.dim,
         items=catalogue.df,

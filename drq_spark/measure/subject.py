@@ -19,8 +19,8 @@ class Subject:
         sids: item_id, codes, sid, margin, exposure, embedding_hash and more, one row per item, see `schemas.SIDS`.
         codebook_sizes: K per level. id_type: Spark SQL type of the ids. config: settings of the run.
         staging: for what is needed only while it is measured.
-        tokenizer, tokenizer_id: what assigned the SIDs. Where they come from elsewhere it holds no more than codebooks
-        and the unit of sigma, and is None without codebooks; see `encodes` and `rebuilds`.
+        tokenizer: what assigned the SIDs. Where they come from elsewhere it holds no more than codebooks and the unit
+        of sigma, and is None without codebooks; see `encodes` and `rebuilds`.
         dim: length D of the embeddings, None without items.
         items: item_id, embedding (array<float> or little-endian float32 binary, as in `inputs.catalogue.Catalogue`),
         with the rows that have no usable embedding still in it; None where SIDs come without embeddings.
@@ -35,7 +35,6 @@ class Subject:
     id_type: str
     config: Config
     staging: Staging
-    tokenizer_id: str
     tokenizer: Tokenizer | None = None
     dim: int | None = None
     items: DataFrame | None = None

@@ -192,7 +192,7 @@ def test_columns_of_another_type_are_cast_or_refused():
 def test_batches_come_back_one_for_one_without_empty_ones():
     x = rows(12)
     batches = [batch_of(x[:5].tolist()), batch_of([]), batch_of(x[5:].tolist())]
-    out = list(assigner(Shipped("id", plain(), broadcast=False))(iter(batches)))
+    out = list(assigner(Shipped(plain()))(iter(batches)))
     assert [batch.num_rows for batch in out] == [5, 7]
     codes = [row for batch in out for row in batch.column("codes").to_pylist()]
     assert codes == plain().encode(x).codes.tolist()

@@ -49,4 +49,4 @@ def subject_of(
     """With settings of the measure section."""
     sizes, dim = (tokenizer.codebook_sizes, tokenizer.dim) if tokenizer else ((2,), None)
     config = Config.model_validate({"measure": settings})
-    return Subject(sids, sizes, "string", config, Staging(str(staging)), "t", tokenizer, dim, **other)
+    return Subject(sids, sizes, "string", config, Staging(str(staging)), tokenizer, dim, **other)

@@ -60,7 +60,7 @@ def subject(spark, rows, staging, seed=0, partitions=None, listed=None, names=NA
     if partitions is not None:
         sids, known = sids.repartition(partitions), known.repartition(partitions)
     settings = Config.model_validate({"items": {"attributes": list(names)}, "seed": seed})
-    return Subject(sids, SIZES, "string", settings, Staging(str(staging)), "tokenizer", attributes=known)
+    return Subject(sids, SIZES, "string", settings, Staging(str(staging)), attributes=known)
 
 
 def by_place(table):

@@ -148,7 +148,7 @@ def subject(spark, made, x, partitions=1, *, normalize="none", tokenizer=True, b
     items = spark.createDataFrame(rows, f"item_id bigint, embedding {kind}").repartition(partitions)
     config = Config(items=Items(normalize=normalize), measure=Measure(**measure))
     value = some_tokenizer(DIM, sizes=made.sizes, normalize=normalize) if tokenizer else None
-    return Subject(made.sids(spark, partitions), made.sizes, "bigint", config, "", "t", value, dim=DIM, items=items)
+    return Subject(made.sids(spark, partitions), made.sizes, "bigint", config, "", value, dim=DIM, items=items)
 
 
 def measured(chosen, mean=1.0):

@@ -53,7 +53,6 @@ class Catalogue:
             id_type="string",
             config=load_config(options=options),
             staging=Staging(str(staging)),
-            tokenizer_id=f"perturbed-{id(self)}",
             tokenizer=self.tokenizer,
             dim=self.tokenizer.dim,
             items=spark.createDataFrame(items, embedded).repartition(partitions),

@@ -47,11 +47,6 @@ def counted(work: worker.Work, *batches: pa.RecordBatch) -> dict[tuple, Counter]
     return sums
 
 
-def shipped(tokenizer: Tokenizer) -> Shipped:
-    """Under an id of its own: a worker keeps what it has loaded."""
-    return Shipped(str(id(tokenizer)), tokenizer, broadcast=False)
-
-
 def line(h: float = 0.0, **other) -> Tokenizer:
     """One coordinate, codewords at -1 and 1, so that the boundary lies at 0."""
     book = np.array([[-1.0], [1.0]], np.float32)
@@ -66,7 +61,7 @@ def test_every_batch_has_the_declared_types():
     tokenizer = full()
     expected = pa.schema([(name, ARROW[kind]) for name, kind in (f.split(" ") for f in worker.COUNTS_DDL.split(", "))])
     batch = batch_of(tokenizer, rows(40).tolist())
-    for work in (worker.noise_counter(shipped(tokenizer), [0.5], [0.2]), worker.version_counter(shipped(tokenizer))):
+    for work in (worker.noise_counter(Shipped(tokenizer), [0.5], [0.2]), worker.version_counter(Shipped(tokenizer))):
         found = list(work(iter([batch, batch.slice(0, 0)])))
         assert found
         assert all(part.schema == expected for part in found)
@@ -76,7 +71,7 @@ def test_every_batch_has_the_declared_types():
 def test_blocks_batches_and_order_change_no_count(tokenizer, monkeypatch):
     x = rows(150, tokenizer.dim).tolist()
     batch = batch_of(tokenizer, x)
-    work = worker.noise_counter(shipped(tokenizer), [0.1, 1.0], [0.3])
+    work = worker.noise_counter(Shipped(tokenizer), [0.1, 1.0], [0.3])
     whole = counted(work, batch)
     assert sum(key[3] is not None for key in whole) > 5
     monkeypatch.setattr(worker, "_BLOCK_ELEMENTS", 1)  # blocks of 64 rows
@@ -130,7 +125,7 @@ def test_rows_that_noise_makes_unusable_are_left_out():
     (over,) = worker.noisy(huge, keys(400), line(), (), (0.5,))
     assert 150 < over.kept.sum() < 250
     batch = batch_of(tokenizer, [[1.0]] * 400)
-    totals = counted(worker.noise_counter(shipped(tokenizer), (), (1.0,)), batch)
+    totals = counted(worker.noise_counter(Shipped(tokenizer), (), (1.0,)), batch)
     assert totals["input", 1.0, 1, None, None]["items"] < 250
 
 
@@ -155,7 +150,7 @@ def test_unusable_rows_and_empty_batches_count_nothing():
     mixed_rows = pa.array([*bad, *x], pa.list_(pa.float32()))
     padded = pa.concat_batches([batch_of(tokenizer, [x[0]] * 4, exposure=[9.0] * 4), good])
     mixed = padded.set_column(3, "embedding", mixed_rows)
-    work = worker.noise_counter(shipped(tokenizer), [0.5], [0.2])
+    work = worker.noise_counter(Shipped(tokenizer), [0.5], [0.2])
     assert counted(work, mixed, good.slice(0, 0)) == counted(work, good)
     nothing = counted(work, mixed.slice(0, 4))
     assert len(nothing) == 2 * 4  # two perturbations, three levels and the whole SID
@@ -167,7 +162,7 @@ def test_totals_are_sums_over_items_and_exposure():
     tokenizer = line()
     first = batch_of(tokenizer, [[-1.0], [-1.0], [1.0]], exposure=[1.0, 2.0, 4.0])
     second = first.set_column(3, "embedding", pa.array([[-2.0], [0.5], [-0.5]], pa.list_(pa.float32())))
-    found = counted(worker.version_counter(shipped(tokenizer)), second)
+    found = counted(worker.version_counter(Shipped(tokenizer)), second)
     sums = {"items": 3, "flipped": 2, "exposure": 7.0, "flipped_exposure": 6.0, "exposure_square": 21.0,
             "flipped_exposure_square": 20.0}  # fmt: skip
     assert found == {

@@ -20,6 +20,7 @@ from drq_spark.measure.behaviour import queries as drawn
 from drq_spark.measure.behaviour.retrieval import retrieval
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import Metric
+from drq_spark.staging import Staging
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.artifact import save_tokenizer
 
@@ -87,9 +88,8 @@ def subject(spark, given, folder, partitions=1, **other):
     if partitions > 1:
         frames = [frame.repartition(partitions, F.rand(3)) for frame in frames]
     values = {"items": frames[0], "events": frames[2], "tokenizer": given.tokenizer, "dim": DIM, **other}
-    return Subject(
-        frames[1], given.tokenizer.codebook_sizes, id_type, given.settings, str(folder), given.settings.seed, **values
-    )  # type: ignore[arg-type]
+    sizes = given.tokenizer.codebook_sizes
+    return Subject(frames[1], sizes, id_type, given.settings, Staging(str(folder)), **values)  # type: ignore[arg-type]
 
 
 def hashed(spark, tag, rows):
@@ -306,7 +306,7 @@ folder, artifact, settings = sys.argv[1:4]
 tokenizer = load_tokenizer(artifact)
 tables = [spark.read.parquet(f"{folder}/{name}") for name in ("sids", "items", "events")]
 config = Config.model_validate_json(settings)
-subject = Subject(tables[0], tokenizer.codebook_sizes, "string", config, Staging(f"{folder}/staging"), "ready",
+subject = Subject(tables[0], tokenizer.codebook_sizes, "string", config, Staging(f"{folder}/staging"),
     tokenizer, 6, tables[1], tables[2])
 print(json.dumps({row.metric: (row.value, row.standard_error) for row in retrieval(subject)}))
 """

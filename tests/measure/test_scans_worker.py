@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -23,12 +21,7 @@ from drq_spark.measure.behaviour.scans_worker import (
 from drq_spark.ship import Shipped
 
 ROWS, DIM = 400, 6
-NUMBERS = count()
 TYPES = {"int": pa.int32(), "bigint": pa.int64(), "double": pa.float64(), "string": pa.string()}
-
-
-def shipped(value):
-    return Shipped(f"test {next(NUMBERS)}", value, broadcast=False)
 
 
 def embeddings():
@@ -101,20 +94,20 @@ class TestItems:
     def test_of_one_task(self):
         x = embeddings()
         asked = questions(x)
-        scan = item_scanner(shipped(asked), DIM, "none")
+        scan = item_scanner(Shipped(asked), DIM, "none")
         self.check(answers(scan(item_batches(x, [150, 0, 249, 1]))), x, asked)
 
     def test_of_several_tasks_merged(self):
         x = embeddings()
         asked = questions(x)
-        scan = item_scanner(shipped(asked), DIM, "none")
+        scan = item_scanner(Shipped(asked), DIM, "none")
         parts = [batch for rows in (x[:10], x[10:200], x[200:]) for batch in scan(renamed(rows, x))]
         self.check(answers(merger(len(asked.query), items=True)(iter(parts))), x, asked)
 
     def test_rows_of_one_query_alone_are_merged(self):
         x = embeddings()
         asked = questions(x)
-        whole = pa.Table.from_batches(list(item_scanner(shipped(asked), DIM, "none")(item_batches(x, [400]))))
+        whole = pa.Table.from_batches(list(item_scanner(Shipped(asked), DIM, "none")(item_batches(x, [400]))))
         own = whole.filter(pa.compute.equal(whole["query"], 7))
         [merged] = merger(len(asked.query), items=True)(iter(own.to_batches()))
         assert merged.to_pylist() == own.to_pylist()
@@ -136,7 +129,7 @@ class TestSids:
         asked = questions(tokenizer.decode(codes))
         sids, items = np.unique(tokenizer.keys(codes), return_counts=True)
         batch = pa.RecordBatch.from_arrays([pa.array(sids), pa.array(items)], names=["sid", "items"])
-        scan = sid_scanner(shipped((asked, tokenizer)))
+        scan = sid_scanner(Shipped((asked, tokenizer)))
         step = -(-len(sids) // tasks)
         parts = [part for start in range(0, len(sids), step) for part in scan(iter([batch.slice(start, step)]))]
         sums, lists = answers(merger(len(asked.query), items=False)(iter(parts)))
@@ -155,7 +148,7 @@ class TestSids:
 
 def test_nothing_comes_of_no_batches():
     asked = questions(embeddings())
-    assert list(item_scanner(shipped(asked), DIM, "none")(iter([]))) == []
+    assert list(item_scanner(Shipped(asked), DIM, "none")(iter([]))) == []
     assert list(merger(30, items=True)(iter([]))) == []
 
 
@@ -163,10 +156,10 @@ def test_nothing_comes_of_no_batches():
 def test_batches_have_the_types_that_are_declared(form):
     tokenizer, x = plain(DIM), embeddings()
     if form == "items":
-        scanned, ddl = item_scanner(shipped(questions(x)), DIM, "none")(item_batches(x, [400])), ITEMS_DDL
+        scanned, ddl = item_scanner(Shipped(questions(x)), DIM, "none")(item_batches(x, [400])), ITEMS_DDL
     else:
         batch = pa.RecordBatch.from_arrays([pa.array([0, 1]), pa.array([2, 3])], names=["sid", "items"])
-        scanned, ddl = sid_scanner(shipped((questions(x), tokenizer)))(iter([batch])), SIDS_DDL
+        scanned, ddl = sid_scanner(Shipped((questions(x), tokenizer)))(iter([batch])), SIDS_DDL
     fields = []
     for part in ddl.format(id="string").split(", "):
         name, kind = part.split(" ")

@@ -33,7 +33,7 @@ CATALOGUES = {
 def subject(spark, catalogue, partitions=1, *, elsewhere=False):
     """Assigned by a tokenizer, or by who knows what."""
     tokenizer = None if elsewhere else some_tokenizer(sizes=catalogue.sizes)
-    return Subject(catalogue.sids(spark, partitions), catalogue.sizes, "bigint", Config(), "", "t", tokenizer)
+    return Subject(catalogue.sids(spark, partitions), catalogue.sizes, "bigint", Config(), "", tokenizer)
 
 
 def measured(chosen):

@@ -22,7 +22,7 @@ def subject(spark, staging, codes, sizes, partitions, exposure=None):
     df = spark.createDataFrame(rows, "item_id string, codes array<int>, exposure double").repartition(partitions)
     unknown = {column.name: F.lit(None).cast(column.type) for column in SIDS.columns if column.name == "embedding_hash"}
     numbered = df.withColumns({"sid": sid_key(sizes), "suffix": F.lit(0), **unknown})
-    return Subject(numbered, sizes, "string", load_config(), Staging(str(staging)), "sids-test")
+    return Subject(numbered, sizes, "string", load_config(), Staging(str(staging)))
 
 
 def rows_of(tables, name):

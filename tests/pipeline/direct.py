@@ -38,7 +38,7 @@ def assigned(
 ) -> tuple[Catalogue, Assignment]:
     """Read the items and give them SIDs."""
     catalogue = read_catalogue(spark, settings)
-    return catalogue, assign_items(catalogue, tokenizer, f"ready-{staging.name}", Staging(str(staging)))
+    return catalogue, assign_items(catalogue, tokenizer, Staging(str(staging)))
 
 
 def by_id(df: DataFrame, *columns: str) -> Mapping[Any, tuple[Any, ...]]:

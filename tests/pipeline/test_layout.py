@@ -65,8 +65,7 @@ def result(spark, name, staging) -> Result:
     sample = load_sample(drawn, catalogue.profile.dim)
     sampled = sorted(row.item_id for row in drawn.select("item_id").collect())
     tokenizer = train_tokenizer(sample, settings)
-    identity = tokenizer_id(tokenizer)
-    done = assign_items(catalogue, tokenizer, f"{identity}-{name}", Staging(str(staging)))
+    done = assign_items(catalogue, tokenizer, Staging(str(staging)))
     sids = with_suffix(done.rows, None).cache()
     items = by_id(sids, "codes", "sid", "suffix", "margin", "residual_norm", "exposure", "embedding_hash")
     quarantine = sorted((row.item_id or "", row.reason) for row in done.quarantined.collect())
@@ -78,7 +77,7 @@ def result(spark, name, staging) -> Result:
         dict(profile.key_histogram),
         sampled,
         sample.fingerprint,
-        identity,
+        tokenizer_id(tokenizer),
         items,
         quarantine,
         figures,
@@ -88,7 +87,7 @@ def result(spark, name, staging) -> Result:
 def figures_of(sids, done, tokenizer, quarantined, settings):
     """(metric, level, weighting, eta) -> value."""
     sizes = tokenizer.codebook_sizes
-    subject = Subject(sids, sizes, "string", settings, "", "ready", tokenizer)
+    subject = Subject(sids, sizes, "string", settings, "", tokenizer)
     thresholds = segment_thresholds(sids)
     per_sid = sid_counts(sids, thresholds)
     usage, of_segments = usage_by_segment(sids, sizes, thresholds)

@@ -37,7 +37,7 @@ config = load_config(options={"items.path": items, "sample.size": 100, "tokenize
 
 def assigned(name):
     catalogue = read_catalogue(spark, config)
-    rows = steps.assign_items(catalogue, tokenizer, "ready", Staging(f"{scratch}/{name}")).rows
+    rows = steps.assign_items(catalogue, tokenizer, Staging(f"{scratch}/{name}")).rows
     return {row.item_id: [row.codes, row.margin] for row in rows.collect()}
 """
 
@@ -69,7 +69,7 @@ def report(shipped):
 
 seen = []
 for _ in range(2):
-    shipped = steps.ship(spark, tokenizer, "ready")
+    shipped = steps.ship(spark, tokenizer)
     df = spark.range(0, 12, 1, 12).mapInArrow(report(shipped), "pid string, object string, threads string")
     seen += [list(row) for row in df.collect()]
 print(json.dumps({"plain": plain_codes, "killed": killed_codes, "workers": seen}))
@@ -79,7 +79,7 @@ spark.stop()
 CONNECT = """
 from drq_spark.sample.draw import draw_sample
 from drq_spark.sample.load import load_sample
-sample = load_sample(draw_sample(read_catalogue(spark, config), config, f"{scratch}/sample"), tokenizer.dim)
+sample = load_sample(draw_sample(read_catalogue(spark, config), config, Staging(f"{scratch}/sample")), tokenizer.dim)
 print(json.dumps({"codes": assigned("connect"), "sample": sample.fingerprint}))
 """
 
@@ -138,11 +138,12 @@ class TestConnect:
         from drq_spark.inputs.items import read_catalogue
         from drq_spark.sample.draw import draw_sample
         from drq_spark.sample.load import load_sample
+        from drq_spark.staging import Staging
 
         rows, items, folder = ready
         script = f"import sys; sys.argv[1:] = {[items, folder, str(tmp_path)]!r}" + ASSIGN + CONNECT
         said = json.loads(run_connect(script).splitlines()[-1])
         assert said["codes"] == expected(rows)
         settings = config(items, "sample.size=100")
-        drawn = draw_sample(read_catalogue(spark, settings), settings, str(tmp_path / "here"))
+        drawn = draw_sample(read_catalogue(spark, settings), settings, Staging(str(tmp_path / "here")))
         assert said["sample"] == load_sample(drawn, 8).fingerprint

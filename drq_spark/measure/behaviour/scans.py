@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from itertools import accumulate
 
 import numpy as np
@@ -78,7 +77,7 @@ class SidAnswers:
 
 def scan_items(subject: Subject, items: DataFrame, questions: Questions, dim: int) -> ItemAnswers:
     """One pass over the embeddings; a task leaves a few megabytes, whatever the number of items."""
-    shipped = ship(subject.spark, questions, _digest(questions))
+    shipped = ship(subject.spark, questions)
     key = item_key("query", subject.config.seed).alias("key")
     keyed = items.select("item_id", key, "embedding").coalesce(_MOST_TASKS)
     scanner = item_scanner(shipped, dim, normalization(subject))
@@ -93,7 +92,7 @@ def scan_items(subject: Subject, items: DataFrame, questions: Questions, dim: in
 def scan_sids(subject: Subject, tokenizer: Tokenizer, questions: Questions) -> SidAnswers:
     """One pass over the distinct SIDs; 8 bytes an item are shuffled to count them."""
     bare = replace(tokenizer)  # without what the driver has cached
-    shipped = ship(subject.spark, (questions, bare), f"{subject.tokenizer_id}:{_digest(questions)}")
+    shipped = ship(subject.spark, (questions, bare))
     tasks = min(_MOST_TASKS, 1 + subject.sids.count() // _SIDS_A_TASK)
     counted = subject.sids.select("sid").repartition(tasks, "sid").groupBy("sid").agg(F.count(F.lit(1)).alias("items"))
     found = _merged(counted.mapInArrow(sid_scanner(shipped), SIDS_DDL), SIDS_DDL, len(questions.query), items=False)
@@ -133,12 +132,3 @@ def _places(found: pa.Table, queries: int) -> list[int]:
 def _without_own(weight: F64) -> F64:
     """Numbers of items of ties, the best first, without the query itself: nothing has a higher score."""
     return np.asarray(weight - (np.arange(len(weight)) == 0))
-
-
-def _digest(questions: Questions) -> str:
-    """Of all numbers in the questions."""
-    found = blake2b(digest_size=16)
-    for part in (questions.left, questions.target, questions.query):
-        found.update(f"{part.shape}".encode())
-        found.update(np.ascontiguousarray(part).data)
-    return found.hexdigest()

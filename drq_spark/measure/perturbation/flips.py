@@ -61,7 +61,7 @@ def perturbation(subject: Subject) -> Perturbed:
         raise ValueError("the perturbation test needs the tokenizer and the embeddings")
     share = min(1.0, settings.perturbed_items / max(1, subject.sids.count()))
     chosen = _chosen(subject, share)
-    shipped = ship(subject.spark, replace(tokenizer), subject.tokenizer_id)  # a copy without what the driver has cached
+    shipped = ship(subject.spark, replace(tokenizer))  # a copy without what the driver has cached
     noise = _embedded(items, chosen).mapInArrow(noise_counter(shipped, settings.etas, settings.rhos), COUNTS_DDL)
     counts = noise
     if subject.after is not None:
