@@ -72,6 +72,7 @@ def test_the_bare_machine_lacks_what_is_not_named():
         ("drq_spark.session", ()),
         ("drq_spark.tokenizer", ("numpy",)),
         ("drq_spark.tokenizer.artifact", ("numpy", "pyarrow", "safetensors")),
+        ("drq_spark.reference", ("numpy", "safetensors")),
         ("drq_spark.assign.assignment_worker", ("numpy", "pyarrow")),
         ("drq_spark.measure.perturbation.flips_worker", ("numpy", "pyarrow")),
         ("drq_spark.measure.behaviour.scans_worker", ("numpy", "pyarrow")),

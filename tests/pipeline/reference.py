@@ -1,104 +1,24 @@
-"""All figures of a run a second time: plain loops over items, float64, no code of the package.
+"""All figures of a run a second time: plain loops over items, float64, no code of the package but its reference.
 
-Works from the user's own rows and from the artifact as `safetensors` and `json` read it.
+Works from the user's own rows and from the artifact as `drq_spark.reference` reads it.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from deltalake import DeltaTable
-from safetensors.numpy import load_file
 
 from drq_spark.arrays import F32, F64
+from drq_spark.reference import Artifact, SidPath
 
 Figures = dict[tuple[str, int, str, float | None], float]
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A tokenizer without an encoder, or with a behaviour part; one entry a level in float64, see the format's page."""
-
-    codebooks: list[F64]
-    tables: list[F64]
-    prices: list[F64]
-    weights: list[F64]
-    beam: int
-    normalize: str
-    latent_rms: list[float]
-    dim: int
-    behaviour: dict[str, F64] | None
-
-    @classmethod
-    def read(cls, folder: Path) -> Artifact:
-        """From the two files of the format."""
-        header = json.loads((folder / "tokenizer.json").read_text())
-        assert (header["encoder"], header["decoder"]) in (("identity", "identity"), ("behaviour", "content"))
-        tensors = {
-            name: tensor.astype(np.float64) for name, tensor in load_file(folder / "weights.safetensors").items()
-        }
-        levels = range(header["levels"])
-        books = [tensors[f"codebook.{level}"] for level in levels]
-        tables = [tensors[f"table.{level}"] for level in levels] if header["has_tables"] else books
-        prices = [tensors[f"price.{i}"] if header["has_prices"] else np.zeros(len(books[i])) for i in levels]
-        weights = [tensors[f"weight.{i}"] if header["has_weights"] else np.ones(books[i].shape[1]) for i in levels]
-        behaviour = {name: value for name, value in tensors.items() if name.startswith("encoder.")}
-        return cls(books, tables, prices, weights, header["beam"], header["normalize"], header["latent_rms"],
-                   header["dim"], behaviour or None)  # fmt: skip
-
-    def latent(self, x: F64) -> F64:
-        """z of one prepared item: float32 numbers."""
-        if self.behaviour is None:
-            return x
-        part = {name.removeprefix("encoder."): value for name, value in self.behaviour.items()}
-        u = x - part["network.shift"]
-        v = part["network.hidden"] @ (part["network.scale"][0] * u) + part["network.hidden_bias"]
-        y = part["network.linear"] @ u + part["network.out"] @ (v / (1 + np.exp(-v))) + part["network.bias"]
-        y = part["scale"][0] * (y / math.sqrt(float((y * y).sum())) - part["centre"])
-        return np.concatenate([x - part["shift"], y]).astype(np.float32).astype(np.float64)
-
-    def prepared(self, row: F32) -> F64:
-        """x of one item: divided by its norm for l2, rounded to float32."""
-        wide = row.astype(np.float64)
-        if self.normalize == "l2":
-            wide = wide / math.sqrt(float((wide * wide).sum()))
-        return wide.astype(np.float32).astype(np.float64)
-
-    def encode(self, x: F64) -> tuple[tuple[int, ...], list[float], list[float]]:
-        """Codes, float32 margins and squared residual norms of one prepared item, by sorting all extensions."""
-        paths: list[Any] = [((), self.latent(x), 0.0, [], [])]
-        for level, book in enumerate(self.codebooks):
-            grown: list[Any] = []
-            for codes, residual, paid, margins, squares in paths:
-                gaps = residual - book
-                square = np.square(self.weights[level] * gaps).sum(axis=1)
-                left = np.square(self.weights[-1] * gaps).sum(axis=1)
-                cost = square + self.prices[level] + paid
-                for code in np.argsort(cost, kind="stable")[: self.beam + 1].tolist():
-                    path = (*codes, code), gaps[code], paid + self.prices[level][code], margins, [*squares, left[code]]
-                    grown.append((cost[code], path, square[code]))
-            grown.sort(key=lambda one: (one[0], one[1][0]))
-            keep = 1 if book is self.codebooks[-1] else self.beam
-            rival = grown[keep] if len(grown) > keep else None
-            paths = []
-            for cost, (codes, residual, paid, margins, squares), _ in grown[:keep]:
-                margin = 1.0 if rival is None else (rival[0] - cost) / rival[2] if rival[2] > 0 else 0.0
-                paths.append((codes, residual, paid, [*margins, float(np.float32(margin))], squares))
-        codes, _, _, margins, squares = paths[0]
-        return codes, margins, [float(square) for square in squares]
-
-    def decode(self, codes: Sequence[int]) -> F64:
-        """Sum of the decode tables' rows, the content of it."""
-        whole = np.sum([table[code] for table, code in zip(self.tables, codes, strict=True)], axis=0)
-        return whole if self.behaviour is None else whole[: self.dim] + self.behaviour["encoder.shift"]
 
 
 def rows_of(out: Path, table: str, run_id: str) -> list[dict[str, Any]]:
@@ -131,8 +51,8 @@ def expected_figures(
     """Every figure but uncertain_share, which is about float32 and has no second definition."""
     items = sorted(vectors)
     x = {item: artifact.prepared(vectors[item]) for item in items}
-    encoded = {item: artifact.encode(x[item]) for item in items}
-    codes = {item: encoded[item][0] for item in items}
+    encoded = {item: artifact.encode(vectors[item]) for item in items}
+    codes = {item: encoded[item].codes for item in items}
     weights = {"items": dict.fromkeys(items, 1.0)}
     if exposure is not None and sum(exposure.values()) > 0:
         weights["exposure"] = {item: exposure[item] for item in items}
@@ -179,7 +99,7 @@ def _usage(artifact: Artifact, codes: Any, weight: Any, weighting: str, etas: Se
         }
         figures |= {(name, level, weighting, None): value for name, value in plain.items()}
         for eta in etas:
-            sigma = eta * artifact.latent_rms[level - 1]
+            sigma = eta * artifact.header["latent_rms"][level - 1]
             figures["sigma", level, "items", eta] = sigma
             overlap = sum(
                 share[i] * share[j] * math.erfc(_apart(book[i], book[j], weight_of) / (2 * math.sqrt(2) * sigma))
@@ -271,12 +191,12 @@ def _segments(artifact: Artifact, codes: Any, vectors: Mapping[Any, F32], exposu
     return figures
 
 
-def _fidelity(artifact: Artifact, x: Mapping[Any, F64], encoded: Mapping[Any, Any]) -> Figures:
+def _fidelity(artifact: Artifact, x: Mapping[Any, F64], encoded: Mapping[Any, SidPath]) -> Figures:
     mean = np.mean(list(x.values()), axis=0)
     total = sum(float(np.square(row - mean).sum()) for row in x.values())
     latents = [artifact.weights[-1] * artifact.latent(row) for row in x.values()]
     latent_total = sum(float(np.square(z - np.mean(latents, axis=0)).sum()) for z in latents)
-    decoded = {item: artifact.decode(encoded[item][0]) for item in x}
+    decoded = {item: artifact.decode(encoded[item].codes) for item in x}
     lost = sum(float(np.square(x[item] - decoded[item]).sum()) for item in x)
     cosine = sum(_cosine(x[item], decoded[item]) for item in x)
     figures: Figures = {
@@ -284,8 +204,10 @@ def _fidelity(artifact: Artifact, x: Mapping[Any, F64], encoded: Mapping[Any, An
         ("mean_cosine", 0, "items", None): cosine / len(x),
     }
     for level in range(len(artifact.codebooks)):
-        figures["residual_share", level + 1, "items", None] = sum(encoded[item][2][level] for item in x) / latent_total
-        figures["mean_margin", level + 1, "items", None] = sum(encoded[item][1][level] for item in x) / len(x)
+        figures["residual_share", level + 1, "items", None] = (
+            sum(encoded[item].left[level] for item in x) / latent_total
+        )
+        figures["mean_margin", level + 1, "items", None] = sum(encoded[item].margins[level] for item in x) / len(x)
     return figures
 
 

@@ -14,9 +14,10 @@ from deltalake import DeltaTable
 from pipeline.catalogues import listing, write
 from pipeline.killing import content, published_codes, run_killed
 from pipeline.nights import command
-from pipeline.reference import Artifact, codes_of, expected_figures, rows_of, stored_figures
+from pipeline.reference import codes_of, expected_figures, rows_of, stored_figures
 
 from drq_spark.metrics import Metric
+from drq_spark.reference import Artifact
 from drq_spark.runs import Run
 from drq_spark.schemas import ATTRIBUTE_GAINS, BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS, PUBLISHED, TABLES
 
@@ -109,21 +110,17 @@ class TestRows:
     @pytest.mark.parametrize("name", WHICH)
     def test_every_code_is_the_nearest_codeword_in_float64(self, nights, name):
         artifact, night = artifact_of(nights, name), getattr(nights, name)
-        expected = {item: artifact.encode(artifact.prepared(x))[0] for item, x in night.vectors.items()}
+        expected = {item: artifact.encode(x).codes for item, x in night.vectors.items()}
         assert codes_of(nights.out, night.run_id) == expected
 
     @pytest.mark.parametrize("name", WHICH)
     def test_margins_residuals_and_keys_belong_to_the_codes(self, nights, name):
         artifact, night = artifact_of(nights, name), getattr(nights, name)
-        sizes = [len(book) for book in artifact.codebooks]
         for row in rows_of(nights.out, "sids", night.run_id):
-            _, margins, squares = artifact.encode(artifact.prepared(night.vectors[row["item_id"]]))
-            assert row["margin"] == pytest.approx(margins, rel=1e-5, abs=1e-7)
-            assert row["residual_norm"] == pytest.approx(math.sqrt(squares[-1]), rel=1e-6)
-            key = 0
-            for size, code in zip(sizes, row["codes"], strict=True):
-                key = key * size + code
-            assert row["sid"] == key
+            path = artifact.encode(night.vectors[row["item_id"]])
+            assert row["margin"] == pytest.approx(path.margins, rel=1e-5, abs=1e-7)
+            assert row["residual_norm"] == pytest.approx(math.sqrt(path.left[-1]), rel=1e-6)
+            assert row["sid"] == artifact.key(row["codes"])
 
     @pytest.mark.parametrize("name", WHICH)
     def test_suffixes_number_the_items_of_a_sid_from_0_by_exposure_and_id(self, nights, name):
@@ -169,7 +166,7 @@ class TestFigures:
         rows = rows_of(nights.out, "sample", nights.first.run_id)
         artifact = artifact_of(nights, "first")
         z = np.array([artifact.latent(artifact.prepared(np.array(row["embedding"], np.float32))) for row in rows])
-        for weight, rms in zip(artifact.weights, artifact.latent_rms, strict=True):
+        for weight, rms in zip(artifact.weights, artifact.header["latent_rms"], strict=True):
             covariance = np.cov((z * weight).T, bias=True)
             assert rms == pytest.approx(math.sqrt(np.trace(covariance @ covariance) / np.trace(covariance)), rel=1e-9)
 

@@ -1,4 +1,7 @@
-"""docs/artifact-format.md is enough to read a tokenizer: a reader that has nothing of drq_spark, and its example."""
+"""docs/artifact-format.md is enough to read a tokenizer: a reader that has nothing of the package, and its example.
+
+The files are read by hand here, SIDs are made by `drq_spark.reference`, which imports nothing of drq_spark.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import numpy as np
 import pytest
 from tokenizer.samples import FORMS, behaving, full, rows
 
+from drq_spark.reference import Artifact, SidPath
 from drq_spark.tokenizer import Tokenizer, artifact
 from drq_spark.tokenizer.artifact import load_tokenizer, save_tokenizer, tokenizer_id
 
@@ -36,81 +40,25 @@ def read_artifact(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return header, tensors
 
 
-def mlp(prefix: str, x: np.ndarray, tensors: dict[str, np.ndarray]) -> np.ndarray:
-    part = {name.rsplit(".", 1)[1]: v for name, v in tensors.items() if name.rsplit(".", 1)[0] == prefix}
-    u = x - part["shift"]
-    v = part["hidden"] @ (part["scale"][0] * u) + part["hidden_bias"]
-    return part["linear"] @ u + part["out"] @ (v / (1 + np.exp(-v))) + part["bias"]
-
-
-def through(side: str, x: np.ndarray, header: dict[str, Any], tensors: dict[str, np.ndarray]) -> np.ndarray:
-    form = header[side]
-    if form == "residual_mlp":
-        return mlp(side, x, tensors)
-    if form == "behaviour":
-        u = mlp("encoder.network", x, tensors)
-        direction = u / np.sqrt((u * u).sum()) if u.any() else u
-        return np.append(
-            x - tensors["encoder.shift"], tensors["encoder.scale"][0] * (direction - tensors["encoder.centre"])
-        )
-    if form == "content":
-        return x[: len(tensors["decoder.shift"])] + tensors["decoder.shift"]
-    assert form == "identity"
-    return x
-
-
-def encode_row(x: np.ndarray, header: dict[str, Any], tensors: dict[str, np.ndarray]) -> dict[str, Any]:
-    wide = np.float32(x).astype(np.float64)
-    if header["normalize"] == "l2":
-        wide = np.float32(wide / np.sqrt((wide * wide).sum())).astype(np.float64)
-    z = np.float32(through("encoder", wide, header, tensors)).astype(np.float64)
-    paths: list[dict[str, Any]] = [{"codes": [], "r": z, "paid": 0.0, "margins": [], "costs": []}]
-    for level, size in enumerate(header["codebook_sizes"]):
-        price = tensors[f"price.{level}"] if header["has_prices"] else np.zeros(size)
-        w = tensors[f"weight.{level}"] if header["has_weights"] else np.ones(len(z))
-        grown = []
-        for path in paths:
-            for code, codeword in enumerate(tensors[f"codebook.{level}"]):
-                gap = path["r"] - codeword
-                square = float((w * gap * (w * gap)).sum())
-                grown.append((square + price[code] + path["paid"], [*path["codes"], code], square, gap, path))
-        costs = [cost for cost, *_ in grown]
-        grown.sort(key=lambda one: one[:2])
-        keep = 1 if level == header["levels"] - 1 else header["beam"]
-        rival = grown[keep] if keep < len(grown) else None
-        paths = []
-        for cost, codes, _, gap, path in grown[:keep]:
-            margin = 1.0 if rival is None else (rival[0] - cost) / rival[2] if rival[2] > 0 else 0.0
-            paths.append({"codes": codes, "r": gap, "paid": path["paid"] + price[codes[-1]],
-                          "margins": [*path["margins"], margin], "costs": [*path["costs"], costs]})  # fmt: skip
-    best, key = paths[0], 0
-    for size, code in zip(header["codebook_sizes"], best["codes"], strict=True):
-        key = key * size + code
-    last = tensors[f"weight.{header['levels'] - 1}"] if header["has_weights"] else np.ones(len(z))
-    return {**best, "key": key, "left": float(np.sqrt(np.square(last * best["r"]).sum()))}
-
-
-def decode_codes(codes: list[int], header: dict[str, Any], tensors: dict[str, np.ndarray]) -> np.ndarray:
-    name = "table" if header["has_tables"] else "codebook"
-    return through(
-        "decoder", sum(tensors[f"{name}.{level}"][code] for level, code in enumerate(codes)), header, tensors
-    )
-
-
 @pytest.mark.parametrize("tokenizer", FORMS)
 def test_an_independent_reader_gets_the_same_sids(tokenizer, tmp_path):
     folder = Path(save_tokenizer(tokenizer, str(tmp_path)))
     header, tensors = read_artifact(folder)
     assert header["tokenizer_id"] == folder.name == tokenizer_id(tokenizer)
+    reference = Artifact.read(folder)
+    assert reference.header == header
+    assert {name: value.tolist() for name, value in tensors.items()} == {
+        name: value.tolist() for name, value in reference.tensors.items()
+    }
     x = rows(60, tokenizer.dim)
     found = load_tokenizer(str(folder)).encode(x)
     for i, row in enumerate(x):
-        here = encode_row(row, header, tensors)
-        assert found.codes[i].tolist() == here["codes"]
-        assert found.margin[i].tolist() == pytest.approx(here["margins"], rel=1e-5, abs=1e-7)
-        assert tokenizer.keys(found.codes[i : i + 1]).tolist() == [here["key"]]
-        assert np.sqrt(found.residual_square[i, -1]) == pytest.approx(here["left"])
-        decoded = decode_codes(here["codes"], header, tensors)
+        here = reference.encode(row)
+        assert tuple(found.codes[i].tolist()) == here.codes
+        assert found.margin[i].tolist() == pytest.approx(here.margins, rel=1e-5, abs=1e-7)
+        assert tokenizer.keys(found.codes[i : i + 1]).tolist() == [reference.key(here.codes)]
+        assert found.residual_square[i] == pytest.approx(here.left)
+        decoded = reference.decode(here.codes)
         np.testing.assert_allclose(tokenizer.decode(found.codes[i : i + 1])[0], decoded, rtol=1e-9, atol=1e-12)
 
 
@@ -135,6 +83,16 @@ def numbers(cell: str) -> list[float]:
     return [float(number) for number in cell.split(",")]
 
 
+def costs_on_the_way(reference: Artifact, x: np.ndarray, codes: tuple[int, ...]) -> list[list[float]]:
+    """What every code costs at each level of a greedy encoding."""
+    path, costs = SidPath((), 0.0, reference.latent(reference.prepared(x))), []
+    for level, code in enumerate(codes):
+        longer = reference.extensions(path, level)
+        costs.append([one.cost for one in longer])
+        path = longer[code]
+    return costs
+
+
 def test_the_worked_example_of_the_page(tmp_path):
     page = DOCS.read_text(encoding="utf-8")
     folder = Path(save_tokenizer(example(), str(tmp_path)))
@@ -143,21 +101,21 @@ def test_the_worked_example_of_the_page(tmp_path):
     assert f"```text\n{json.dumps(artifact._header(example()), sort_keys=True, separators=(',', ':'))}\n```" in page
     assert hashlib.sha256(weights).hexdigest() in page
     assert f"{len(weights)} bytes, of which 8 + {struct.unpack('<Q', weights[:8])[0]} are the header" in page
-    header, tensors = read_artifact(folder)
+    reference = Artifact.read(folder)
     lines = [line.strip("| ").split(" | ") for line in page[page.index("| x | costs") :].splitlines()[2:6]]
     assert len(lines) == 4
     for x, first, second, codes, key, tokens, margins, left, decoded in lines:
-        here = encode_row(np.array(numbers(x)), header, tensors)
-        assert here["costs"] == [numbers(first), numbers(second)]
-        assert here["codes"] == numbers(codes)
-        assert here["key"] == int(key)
-        assert tokens == f"`<a_{here['codes'][0]}><b_{here['codes'][1]}>`"
-        assert here["margins"] == pytest.approx(numbers(margins), abs=1e-6)
-        assert here["left"] == pytest.approx(float(left), abs=1e-6)
-        assert decode_codes(here["codes"], header, tensors).tolist() == numbers(decoded)
+        here = reference.encode(np.array(numbers(x)))
+        assert costs_on_the_way(reference, np.array(numbers(x)), here.codes) == [numbers(first), numbers(second)]
+        assert list(here.codes) == numbers(codes)
+        assert reference.key(here.codes) == int(key)
+        assert tokens == f"`<a_{here.codes[0]}><b_{here.codes[1]}>`"
+        assert here.margins == pytest.approx(numbers(margins), abs=1e-6)
+        assert np.sqrt(here.left[-1]) == pytest.approx(float(left), abs=1e-6)
+        assert reference.decode(here.codes).tolist() == numbers(decoded)
         found = example().encode(np.array([numbers(x)]))
-        assert found.codes.tolist() == [here["codes"]]
-        assert found.margin[0].tolist() == np.array(here["margins"], np.float32).tolist()
+        assert tuple(found.codes[0].tolist()) == here.codes
+        assert tuple(found.margin[0].tolist()) == here.margins
 
 
 def test_the_page_names_every_key_and_tensor():
