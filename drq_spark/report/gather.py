@@ -13,10 +13,9 @@ from drq_spark.config import Config
 from drq_spark.files import write_bytes
 from drq_spark.gate import GateResult
 from drq_spark.inputs.tables import column, read_table
-from drq_spark.measure.usage.code_usage import code_usage
 from drq_spark.metrics import MetricRow
 from drq_spark.report.data import EXTERNAL, AtRisk, Bucket, Confusion, Example, Gain, Neighbour, ReportData
-from drq_spark.report.lookups import confused_pairs, examples, items_of_codes
+from drq_spark.report.lookups import confused_pairs, examples, items_of_codes, usage_of_codes
 from drq_spark.report.overlap import overlap_maps
 from drq_spark.report.render import render
 from drq_spark.report.tree import tree
@@ -24,6 +23,7 @@ from drq_spark.runs import Run
 from drq_spark.schemas import (
     ATTRIBUTE_GAINS,
     CODE_CONFUSION,
+    CODE_USAGE,
     ITEMS_AT_RISK,
     PREFIX_USAGE,
     SID_QUARANTINE,
@@ -78,7 +78,7 @@ def gather(
     sizes = codebook_sizes
     found = _Found(store, str(run["run_id"]))
     sids = store.read(SIDS, found.run_id)
-    usage = code_usage(sids, sizes)
+    usage = usage_of_codes(store.read(CODE_USAGE, found.run_id), sizes)
     chosen, near = examples(sids, sizes)
     pairs = confused_pairs(found.rows(CODE_CONFUSION), config.measure.headline_eta)
     of_codes = items_of_codes(sids, {(row.level, code) for row in pairs for code in (row.code, row.other)})

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
 from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
+from drq_spark.formulas.usage import LevelUsage
 from drq_spark.metrics import Ruler
 from drq_spark.tokenizer.keys import place_values
 
@@ -15,6 +17,18 @@ _CHOSEN = 8
 _NEIGHBOURS = 5
 _PAIRS = 10  # confused pairs a level
 _NAMED = 3  # items shown of a code, at most
+
+
+def usage_of_codes(code_usage: DataFrame, codebook_sizes: tuple[int, ...]) -> tuple[LevelUsage, ...]:
+    """Items and exposure of every code of every level, from the code_usage table, which has unused codes as well."""
+    counted = code_usage.select("level", "code", "items", "exposure").orderBy("level", "code").toArrow()
+    starts = np.cumsum((0, *codebook_sizes))
+    usage = []
+    for start, size in zip(starts, codebook_sizes, strict=False):
+        rows = counted.slice(start, size)
+        shown = None if rows["exposure"].null_count else rows["exposure"].to_numpy()
+        usage.append(LevelUsage(rows["items"].to_numpy(), shown))
+    return tuple(usage)
 
 
 def examples(sids: DataFrame, codebook_sizes: tuple[int, ...]) -> tuple[list[Any], dict[Any, list[Any]]]:

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from drq_spark.config import load_config
 from drq_spark.report.gather import gather, short_path
-from drq_spark.report.lookups import confused_pairs, items_of_codes
+from drq_spark.report.lookups import confused_pairs, items_of_codes, usage_of_codes
 from drq_spark.report.render import render
 from drq_spark.report.tree import tree
 from drq_spark.schemas import ATTRIBUTE_GAINS, ITEMS_AT_RISK, SID_QUARANTINE, SID_USAGE
@@ -59,6 +59,17 @@ def made(spark, table, rows):
     return stamped(spark.createDataFrame(rows, schema))
 
 
+def code_usage(spark, parts=3, exposure=True):
+    """code_usage by a slow count, unused codes included."""
+    rows = []
+    for level, size in enumerate(SIZES, start=1):
+        for code in range(size):
+            mine = [item for item in range(ITEMS) if CODES[item, level - 1] == code]
+            shown = float(sum(EXPOSURE[item] or 0.0 for item in mine)) if exposure else None
+            rows.append((level, code, len(mine), shown))
+    return stamped(spark.createDataFrame(rows, "level int, code int, items bigint, exposure double").repartition(parts))
+
+
 def confusion(spark, parts=2):
     """12 pairs of level 1 with ties, one of another noise that would be the first, and two of level 3."""
     rows = [(1, "latent", 0.5, code, code + 1, 100 - code // 2) for code in range(12)]
@@ -86,6 +97,21 @@ def test_items_of_codes_are_much_exposed_and_do_not_depend_on_partitions(spark, 
             rank = (-1.0 if EXPOSURE[item] is None else EXPOSURE[item], tie)
             best[part] = max(best.get(part, ((-2.0, 0), "")), (rank, NAMES[item]))
         assert found.get((level, code), []) == [best[part][1] for part in sorted(best)]
+
+
+@pytest.mark.parametrize("exposure", [True, False])
+@pytest.mark.parametrize("parts", [1, 5])
+def test_the_use_of_every_code(spark, parts, exposure):
+    found = usage_of_codes(code_usage(spark, parts, exposure), SIZES)
+    for level, (use, size) in enumerate(zip(found, SIZES, strict=True)):
+        codes = CODES[:, level]
+        assert use.items.tolist() == np.bincount(codes, minlength=size).tolist()
+        if exposure:
+            shown = np.bincount(codes, [0.0 if e is None else e for e in EXPOSURE], minlength=size)
+            assert use.exposure.tolist() == shown.tolist()  # whole numbers: sums are exact
+        else:
+            assert use.exposure is None
+    assert 0 in found[0].items  # a code that nothing uses is there all the same
 
 
 @pytest.mark.parametrize("parts", [1, 5])
@@ -143,6 +169,7 @@ def test_a_run_with_every_table(spark):
     store = Tables(
         spark,
         sids=sids(spark),
+        code_usage=code_usage(spark),
         prefix_usage=prefixes(spark),
         code_confusion=confusion(spark),
         items_at_risk=made(spark, ITEMS_AT_RISK, risk),
@@ -171,7 +198,9 @@ def test_a_run_with_every_table(spark):
 
 
 def test_sids_from_elsewhere_without_the_other_tables(spark):
-    data = gather(Tables(spark, sids=sids(spark)), STATE, settings(None), None, SIZES, (), ())
+    data = gather(
+        Tables(spark, sids=sids(spark), code_usage=code_usage(spark)), STATE, settings(None), None, SIZES, (), ()
+    )
     assert (data.overlap, data.tree, data.confusions, data.at_risk, data.gains, data.buckets) == ((),) * 6
     assert (data.quarantine, data.dim, data.codebook_sizes) == ({}, STATE["dim"], SIZES)
     assert [use.items.sum() for use in data.usage] == [ITEMS] * 3
