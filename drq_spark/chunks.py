@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from drq_spark.rows import one_row
+
 _CHUNK_BYTES = 2**25
 
 
@@ -28,9 +30,7 @@ def chunks(df: DataFrame, key: str, size: int) -> Iterator[pa.Table]:
 
 
 def _cuts(df: DataFrame, key: str, shares: list[float]) -> list[float]:
-    row = df.agg(F.percentile_approx(key, shares).alias("cuts")).first()
-    assert row is not None  # an aggregation without keys has one row
-    return list(row.cuts)
+    return list(one_row(df.agg(F.percentile_approx(key, shares).alias("cuts"))).cuts)
 
 
 def embedding_matrix(chunk: pa.Table, dim: int) -> NDArray[np.float32]:

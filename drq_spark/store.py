@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.files import absolute, ensure_writable, one_line
+from drq_spark.rows import one_row
 from drq_spark.schemas import Table
 from drq_spark.table_names import is_delta_table, is_pattern, quoted, quoted_name
 
@@ -90,9 +91,7 @@ class Store:
 
     def version(self, table: Table) -> int:
         """Version of the latest commit of a table."""
-        latest = self.spark.sql(f"DESCRIBE HISTORY {self._identifier(table)} LIMIT 1").first()
-        assert latest is not None  # a Delta table has at least the commit that created it
-        return int(latest.version)
+        return int(one_row(self.spark.sql(f"DESCRIBE HISTORY {self._identifier(table)} LIMIT 1")).version)
 
     def _identifier(self, table: Table) -> str:
         if self.schema_name:

@@ -129,9 +129,7 @@ def _errors(x: F64, codes: NDArray[np.int32], books: Sequence[F32]) -> tuple[F64
 
 
 def _ratio(metric: Metric, level: int, above: F64, below: F64, whole: bool) -> MetricRow:
-    """sum above / sum below with the standard error sqrt(sum (a - R b)^2) / sum b of a ratio (Cochran 1977, 6.4)."""
+    """sum above / sum below, with its standard error where not all items were drawn."""
     value = ratios.ratio(float(above.sum()), float(below.sum()))
-    error = None
-    if not whole and np.isfinite(value):
-        error = float(np.sqrt(np.square(above - value * below).sum()) / below.sum())
+    error = None if whole or not np.isfinite(value) else ratios.sample_standard_error(above, below)
     return MetricRow(metric.value, level, "items", None, value, error)

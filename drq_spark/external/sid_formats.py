@@ -14,6 +14,7 @@ from pyspark.sql import types as T
 from drq_spark.config import Sids
 from drq_spark.errors import InputRefused
 from drq_spark.inputs.tables import column, unreadable_refused
+from drq_spark.rows import one_row
 from drq_spark.table_names import is_delta_table, is_path, is_pattern, quoted, quoted_name
 
 WHAT = "SIDs"
@@ -91,12 +92,12 @@ def _index_json(spark: SparkSession, path: str) -> DataFrame:
     parsed = F.when(value.rlike(_ENTRY), F.from_json(entry, "map<string,array<string>>"))
     found = pieces.select(value.alias("value"), parsed.alias("entry"))
     end = F.col("value").rlike(r"^\s*\}\s*$")
-    seen = found.agg(
+    sums = found.agg(
         F.count_if(F.col("entry").isNotNull() & F.col("value").rlike(r"^\s*\{")).alias("begun"),
         F.count_if(end).alias("ended"),
         F.min(F.when(F.col("entry").isNull() & ~end, F.substring("value", 1, 60))).alias("other"),
-    ).first()
-    assert seen is not None  # an aggregation without keys has one row
+    )
+    seen = one_row(sums)
     if seen.other is not None or not seen.begun or seen.begun != seen.ended:
         where = "it ends early" if seen.other is None else f"near {' '.join(seen.other.split())!r}"
         raise InputRefused(f'{WHAT} {path!r} is JSON, but not of the form {{"id": ["<a_1>", "<b_2>"], ..}}: {where}')

@@ -13,6 +13,7 @@ from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.external.sid_formats import WHAT, open_sids
 from drq_spark.inputs.fingerprint import content_hash, sums, sums_of_groups
 from drq_spark.inputs.tables import damage_refused
+from drq_spark.rows import one_row
 from drq_spark.schemas import Reason
 from drq_spark.tokenizer.keys import MAX_KEYS, place_values
 
@@ -116,8 +117,7 @@ def _levels(source: DataFrame, settings: Sids, books: tuple[int, ...] | None) ->
 
 
 def _unreadable(source: DataFrame, rows: int) -> InputRefused:
-    text = source.where("unreadable IS NOT NULL").orderBy("unreadable", "item_id").first()
-    assert text is not None  # some rows are unreadable
+    text = one_row(source.where("unreadable IS NOT NULL").orderBy("unreadable", "item_id").limit(1))
     return InputRefused(
         f"{WHAT}: {rows:,} rows hold something else than codes, such as {text.unreadable[:60]!r} of item "
         f"{text.item_id!r}; codes are integers, or tokens that end in one, such as <a_12>"
@@ -140,12 +140,12 @@ def _profile(rows: DataFrame) -> _Profile:
         *sums(F.col("hash")),
         F.count_if(F.col("reason").isNull()).alias("usable"),
     )
-    row = per_id.agg(
+    totals = per_id.agg(
         *sums_of_groups(),
         F.count_if(F.col("usable") > 0).alias("ids"),
         F.count_if(F.col("usable") > 1).alias("repeated"),
-    ).first()
-    assert row is not None  # an aggregation without keys has one row
+    )
+    row = one_row(totals)
     return _Profile(row["rows"], row.ids, row.repeated, content_hash([row]))
 
 
@@ -181,8 +181,7 @@ def _codebook_sizes(
     """K per level, after a look at the codes that there are, and what to say of them."""
     codes = [F.get("codes", F.lit(level)) for level in range(levels)]
     ends = [end for code in codes for end in (F.min(code), F.max(code))]
-    found = kept.agg(F.count_if(F.size("codes") > levels), *ends).first()
-    assert found is not None  # an aggregation without keys has one row
+    found = one_row(kept.agg(F.count_if(F.size("codes") > levels), *ends))
     longer, lowest, largest = int(found[0]), list(found[1::2]), [int(code) - settings.base for code in found[2::2]]
     _refuse_codes(lowest, largest, settings.base)
     sizes = _asked(largest, settings, books) or tuple(max(2, code + 1) for code in largest)

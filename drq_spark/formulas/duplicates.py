@@ -1,7 +1,11 @@
-"""Items that share a SID, and the ceiling that equal embeddings set."""
+"""Items that share a SID, the ceiling that equal embeddings set, and which rows of a matrix are equal."""
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
+from drq_spark.arrays import I64
 from drq_spark.formulas.ratios import ratio
 
 
@@ -48,3 +52,19 @@ def excess_duplicate_rate(unique_sids: int, distinct_embeddings: int, items: int
     0.1
     """
     return ratio(distinct_embeddings - unique_sids, items)
+
+
+def different_rows(rows: NDArray[np.floating]) -> tuple[I64, I64]:
+    """The different rows of a matrix [n, d], d > 0, told apart by their bytes.
+
+    Returns:
+        (first, group): first [m], where each of the m different rows stands first, in the order of the rows; group [n],
+        which of them every row is.
+
+    >>> [found.tolist() for found in different_rows(np.array([[5.0], [2.0], [5.0]]))]
+    [[0, 1], [0, 1, 0]]
+    """
+    whole = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * rows.shape[1])))
+    _, first, group = np.unique(whole[:, 0], return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return first[order], np.argsort(order)[group]

@@ -1,8 +1,6 @@
 """Means, ratios and areas under curves of pairs drawn from users, with the errors that drawing users makes. Pure numpy.
 
-Pairs of one user are alike, so users are what was drawn: with d_u the sum of the linearised deviations of the pairs of
-user u, the standard error is sqrt(U / (U - 1) sum_u d_u^2), U users (ultimate clusters: Cochran 1977, Sampling
-Techniques, 3rd ed., 11.). It is nan for fewer than two users.
+Pairs of one user are alike, so users are what was drawn; see `ratios.clustered_standard_error` for what comes of it.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.arrays import F64, I64
-from drq_spark.formulas.ratios import ratio
+from drq_spark.formulas.ratios import clustered_standard_error, ratio
 
 Vectors = Callable[[I64], NDArray[np.floating]]
 
@@ -33,9 +31,18 @@ def pair_auc(positive: NDArray[np.floating], negative: NDArray[np.floating]) -> 
     >>> pair_auc(np.array([3.0, 1.0]), np.array([1.0, 0.0]))  # 3 > 1, 3 > 0, 1 = 1, 1 > 0
     0.875
     """
-    ordered = np.sort(negative)
-    below = ordered.searchsorted(positive, side="left") + ordered.searchsorted(positive, side="right")
-    return ratio(0.5 * float(below.sum()), len(positive) * len(negative))
+    return _area(_twice_beaten(positive, negative), len(negative))
+
+
+def _twice_beaten(scores: NDArray[np.floating], others: NDArray[np.floating]) -> I64:
+    """How many of the others each score is above, twice over; a tie counts once, which is half."""
+    ordered = np.sort(others)
+    return np.asarray(ordered.searchsorted(scores, side="left") + ordered.searchsorted(scores, side="right"))
+
+
+def _area(beaten: I64, others: int) -> float:
+    """The area under the curve, from `_twice_beaten` of the true pairs."""
+    return ratio(0.5 * float(beaten.sum()), len(beaten) * others)
 
 
 class Estimate(NamedTuple):
@@ -73,7 +80,7 @@ def user_mean(values: F64, users: I64) -> Estimate:
     (0.5, 0.5)
     """
     mean = ratio(float(values.sum()), len(values))
-    return Estimate(mean, _error((values - mean) / max(1, len(values)), users))
+    return Estimate(mean, clustered_standard_error((values - mean) / max(1, len(values)), users))
 
 
 def user_ratio(part: F64, whole: F64, users: I64) -> Estimate:
@@ -87,11 +94,13 @@ def user_ratio(part: F64, whole: F64, users: I64) -> Estimate:
     """
     total = float(whole.sum())
     quotient = ratio(float(part.sum()), total)
-    return Estimate(quotient, _error((part - quotient * whole) / total, users) if total > 0 else float("nan"))
+    if not total > 0:
+        return Estimate(quotient, float("nan"))
+    return Estimate(quotient, clustered_standard_error((part - quotient * whole) / total, users))
 
 
 def user_auc(positive: F64, negative: F64, positive_users: I64, negative_users: I64) -> Estimate:
-    """`formulas.pair_auc` A; deviations (V - A) / P of the P true pairs and (W - A) / N of the N others.
+    """`pair_auc` A; deviations (V - A) / P of the P true pairs and (W - A) / N of the N others.
 
     V is the share of the other scores that a true pair's score beats, W the share of the true scores that beat another
     pair's score, ties half: placement values (DeLong et al. 1988), summed by user (Obuchowski 1997, Biometrics 53).
@@ -102,28 +111,13 @@ def user_auc(positive: F64, negative: F64, positive_users: I64, negative_users: 
     >>> user_auc(np.array([3.0, 1.0]), np.array([1.0, 0.0]), np.array([1, 2]), np.array([1, 2])).value
     0.875
     """
-    area = pair_auc(positive, negative)
+    beaten = _twice_beaten(positive, negative)
+    area = _area(beaten, len(negative))
     if np.isnan(area):
         return Estimate(area, float("nan"))
-    beaten, beating = _placements(positive, negative), 1.0 - _placements(negative, positive)
-    deviations = np.concatenate([(beaten - area) / len(positive), (beating - area) / len(negative)])
-    return Estimate(area, _error(deviations, np.concatenate([positive_users, negative_users])))
-
-
-def _placements(scores: F64, others: F64) -> F64:
-    """Share of the others that each score is above, ties half."""
-    ordered = np.sort(others)
-    below = ordered.searchsorted(scores, side="left") + ordered.searchsorted(scores, side="right")
-    return np.asarray(0.5 * below / len(others), np.float64)
-
-
-def _error(deviations: F64, users: I64) -> float:
-    """sqrt(U / (U - 1) sum_u d_u^2) of the deviations of pairs, d_u their sum over the pairs of a user."""
-    known, user = np.unique(users, return_inverse=True)
-    if len(known) < 2:
-        return float("nan")
-    sums = np.bincount(user, deviations)
-    return float(np.sqrt(len(known) / (len(known) - 1) * np.square(sums).sum()))
+    above, below = 0.5 * beaten / len(negative), 1.0 - 0.5 * _twice_beaten(negative, positive) / len(positive)
+    deviations = np.concatenate([(above - area) / len(positive), (below - area) / len(negative)])
+    return Estimate(area, clustered_standard_error(deviations, np.concatenate([positive_users, negative_users])))
 
 
 def centred_cosines(parts: Sequence[tuple[Vectors, F64]], left: I64, right: I64) -> F64:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from drq_spark.arrays import F64, U64
+from drq_spark.arrays import F32, F64, U64
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -53,6 +53,20 @@ def isotropic(keys: U64, dim: int) -> F64:
     """
     rows = standard_normals(keys, dim, _DIRECTION)
     return np.asarray(rows / np.sqrt(np.square(rows).sum(axis=1, keepdims=True)))
+
+
+def noisy(x: F32, direction: F64, rho: float) -> F64:
+    """x' = x + rho ||x|| u: float64 [n, D] of rows x [n, D] and directions u [n, D], see `isotropic`.
+
+    Where the largest float32 numbers are left behind is for the caller to see: what is encoded anew must be without
+    such rows, and where a displacement is measured they count with the largest number.
+
+    >>> noisy(np.array([[3.0, 4.0]], np.float32), np.array([[0.0, 1.0]]), 0.5).tolist()
+    [[3.0, 6.5]]
+    """
+    wide = x.astype(np.float64)
+    norm = np.sqrt(np.square(wide).sum(axis=1, keepdims=True))
+    return np.asarray(wide + rho * norm * direction)
 
 
 def _mix(state: U64) -> U64:

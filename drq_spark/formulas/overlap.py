@@ -12,13 +12,13 @@ Sources:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfc
 
 from drq_spark.arrays import F64
+from drq_spark.formulas.duplicates import different_rows
 from drq_spark.formulas.usage import Counts, shares_of, simpson
 
 REACH = 17.8
@@ -105,11 +105,10 @@ def expected_overlaps(
 def _merged(shares: F64, codebook: NDArray[np.floating]) -> tuple[F64, NDArray[np.intp]]:
     """Shares [W, M] and rows [M] of the different codewords in use: copies of a codeword (overlap 1) count as one."""
     used = np.flatnonzero((shares != 0).any(axis=0))  # nan counts as used: it must come out as nan
-    groups: dict[bytes, int] = {}
-    group = [groups.setdefault(blake2b(codebook[code].tobytes()).digest(), len(groups)) for code in used]
-    merged = np.zeros((len(groups), len(shares)))
+    first, group = different_rows(codebook[used])
+    merged = np.zeros((len(first), len(shares)))
     np.add.at(merged, group, shares[:, used].T)
-    return merged.T, used[np.unique(group, return_index=True)[1]]
+    return merged.T, used[first]
 
 
 def pair_distances(

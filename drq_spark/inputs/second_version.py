@@ -11,6 +11,7 @@ from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.inputs.fingerprint import content_hash, sums
 from drq_spark.inputs.items import canonical, one_row_per_id
 from drq_spark.inputs.tables import damage_refused, read_table
+from drq_spark.rows import one_row
 
 _WHAT = "measure.embeddings_after table"
 
@@ -31,8 +32,7 @@ def read_after(spark: SparkSession, config: Config, id_type: str) -> DataFrame |
         return None
     path = str(config.measure.embeddings_after)
     with damage_refused(path, _WHAT):
-        counts = rows.agg(F.count("item_id").alias("rows"), F.count_distinct("item_id").alias("ids")).first()
-    assert counts is not None  # an aggregation without keys has one row
+        counts = one_row(rows.agg(F.count("item_id").alias("rows"), F.count_distinct("item_id").alias("ids")))
     _require_ids(counts.ids, path)
     kept, _ = one_row_per_id(rows, duplicates=counts.rows > counts.ids)
     return kept.select("item_id", "embedding")

@@ -14,6 +14,7 @@ from drq_spark.measure.churn import churn_of
 from drq_spark.measure.figures import Totals
 from drq_spark.measure.step import Known
 from drq_spark.measure.subject import Subject
+from drq_spark.rows import one_row
 from drq_spark.runs import Run
 from drq_spark.schemas import ASSIGNMENT_TOTALS, SIDS
 
@@ -52,8 +53,7 @@ def known_of(run: Run, subject: Subject) -> Known:
 
 
 def _totals(run: Run) -> Totals:
-    row = run.rows(ASSIGNMENT_TOTALS, "assign").drop("run_id", "tokenizer_id").first()
-    assert row is not None  # assign writes exactly one
+    row = one_row(run.rows(ASSIGNMENT_TOTALS, "assign").drop("run_id", "tokenizer_id"))
     arrays = ("residual_square", "margin", "uncertain")
     values: dict[str, Any] = row.asDict()
     return Totals(**values | {name: np.array(values[name]) for name in arrays})

@@ -6,17 +6,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
-import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from drq_spark.config import Config
 from drq_spark.files import absolute, ensure_writable, remove_empty_folder, remove_folder
+from drq_spark.formulas.duplicates import different_rows
 from drq_spark.inputs.items import Catalogue as Items
 from drq_spark.inputs.items import read_catalogue
 from drq_spark.plan.grid import LEVELS, fit_shapes, quick, refuse_large, usable
 from drq_spark.plan.proposal import Candidate, Catalogue, Plan, Targets, candidate, propose
 from drq_spark.progress import SILENT, Watcher
+from drq_spark.rows import one_row
 from drq_spark.sample.draw import draw_sample
 from drq_spark.sample.load import load_sample
 from drq_spark.staging import Staging
@@ -91,8 +92,7 @@ def _candidates(
 def _embeddings(df: DataFrame) -> tuple[int, int]:
     """Items with an embedding, and different embeddings among them, by their hashes."""
     hashed = df.where(F.col("embedding").isNotNull()).groupBy("embedding_hash").agg(F.count(F.lit(1)).alias("items"))
-    row = hashed.agg(F.sum("items").alias("items"), F.count(F.lit(1)).alias("distinct")).first()
-    assert row is not None  # an aggregation without keys has one row
+    row = one_row(hashed.agg(F.sum("items").alias("items"), F.count(F.lit(1)).alias("distinct")))
     return int(row["items"]), int(row["distinct"])
 
 
@@ -121,5 +121,4 @@ def _staging(config: Config) -> Iterator[Staging]:
 
 def _distinct(data: TrainingData) -> int:
     """Different rows of the sample."""
-    rows = np.ascontiguousarray(data.prepared)
-    return len(np.unique(rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1])))))
+    return len(different_rows(data.prepared)[0])

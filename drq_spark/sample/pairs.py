@@ -28,6 +28,7 @@ from drq_spark.hashing import item_key
 from drq_spark.inputs.consecutive import consecutive
 from drq_spark.inputs.embeddings import checked_rows
 from drq_spark.inputs.items import Catalogue
+from drq_spark.rows import one_row
 from drq_spark.staging import Staging
 
 _SPARE = 1.2  # candidates beyond the bounds, so that a few bad rows need no second round
@@ -130,8 +131,7 @@ def _first_keys(pairs: DataFrame) -> DataFrame:
 def _first_beyond(keyed: DataFrame, bound: int) -> int | None:
     """Key of the row after the `bound` rows with the lowest first_key, None where there is none."""
     lowest = keyed.select("first_key").orderBy("first_key").limit(bound + 1)
-    row = lowest.agg(F.count(F.lit(1)).alias("rows"), F.max("first_key").alias("last")).first()
-    assert row is not None  # an aggregation without keys has one row
+    row = one_row(lowest.agg(F.count(F.lit(1)).alias("rows"), F.max("first_key").alias("last")))
     return int(row["last"]) if row["rows"] > bound else None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.formulas.duplicates import different_rows
 from drq_spark.train.evaluation import LevelFigures
 
 _LEAST_USED = 0.5  # share of the codes that the rows could use; below it a level has collapsed
@@ -28,7 +29,7 @@ def collapse_warnings(
     """
     if all(level.used >= _LEAST_USED and level.perplexity >= _LEAST_EVEN for level in levels):
         return []
-    distinct = len(np.unique(rows[: _ROWS_PER_CODE * max(sizes)], axis=0))
+    distinct = len(different_rows(rows[: _ROWS_PER_CODE * max(sizes)])[0])
     before = [1.0, *(level.relative_mse for level in levels)]
     return [
         f"level {index + 1} uses {round(level.used * size)} of {size} codes, no better than "

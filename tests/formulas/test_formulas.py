@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from drq_spark.formulas import duplicates, entropy, overlap, ratios, reconstruction, renaming, usage
+from drq_spark.formulas import duplicates, entropy, noise, overlap, ratios, reconstruction, renaming, usage
 from drq_spark.formulas.duplicates import (
     collision_mass,
+    different_rows,
     duplicate_rate,
     exact_duplicate_rate,
     excess_duplicate_rate,
@@ -55,7 +56,7 @@ def slow_overlap(counts: np.ndarray, codebook: np.ndarray, sigma: float) -> floa
     return total
 
 
-@pytest.mark.parametrize("module", [duplicates, entropy, overlap, ratios, reconstruction, renaming, usage])
+@pytest.mark.parametrize("module", [duplicates, entropy, noise, overlap, ratios, reconstruction, renaming, usage])
 def test_worked_examples(module):
     result = doctest.testmod(module)
     assert result.attempted >= 1
@@ -284,3 +285,13 @@ def test_churn_between_codebooks_of_different_size():
     assert churn_matched(confusion) == 0
     assert math.isnan(churn(np.zeros((2, 2), np.int64)))
     assert math.isnan(churn_matched(np.zeros((2, 2), np.int64)))
+
+
+@given(codebooks(9))
+@TIMELESS
+def test_different_rows_are_those_that_a_set_holds(rows):
+    first, group = different_rows(rows)
+    assert len(first) == len({tuple(row) for row in rows.tolist()})
+    assert (rows[first][group] == rows).all()
+    assert all((rows[:index] != rows[index]).any(axis=1).all() for index in first)
+    assert (np.diff(first) > 0).all()

@@ -85,14 +85,16 @@ def test_without_noise_the_codes_are_those_of_the_table():
     x = np.random.default_rng(3).normal(size=(200, 6)).astype(np.float32)
     for tokenizer in (plain(), full(), plain(beam=4, normalize="l2")):
         for scale in (0.0, 1e-12):
-            codes = [part.codes for part in worker.noisy(x, keys(200), tokenizer, [scale], [scale])]
+            codes = [part.codes for part in worker.perturbed_codes(x, keys(200), tokenizer, [scale], [scale])]
             assert all((found == tokenizer.encode(x).codes).all() for found in codes)
 
 
 def test_flips_on_a_line_are_as_frequent_as_the_normal_distribution_says():
     n, h = 20_000, 0.3
     x = np.where(np.arange(n) % 2, h, -h).astype(np.float32)[:, None]
-    for eta, found in zip((0.2, 0.5, 1.0), worker.noisy(x, keys(n), line(), (0.2, 0.5, 1.0), ()), strict=True):
+    for eta, found in zip(
+        (0.2, 0.5, 1.0), worker.perturbed_codes(x, keys(n), line(), (0.2, 0.5, 1.0), ()), strict=True
+    ):
         expected = 0.5 * math.erfc(h / eta / math.sqrt(2))
         rate = float((found.codes[:, 0] != (np.arange(n) % 2)).mean())
         assert abs(rate - expected) < 4 * math.sqrt(expected * (1 - expected) / n), eta
@@ -100,29 +102,29 @@ def test_flips_on_a_line_are_as_frequent_as_the_normal_distribution_says():
 
 def test_noise_on_embeddings_of_one_number_goes_forth_or_back():
     x = np.where(np.arange(5000) % 2, 0.25, -4.0).astype(np.float32)[:, None]
-    below, beyond = worker.noisy(x, keys(5000), line(), (), (0.9, 2.0))
+    below, beyond = worker.perturbed_codes(x, keys(5000), line(), (), (0.9, 2.0))
     assert (below.codes[:, 0] == np.arange(5000) % 2).all()  # x (1 +- 0.9) keeps its sign
     assert abs(float((beyond.codes[:, 0] != np.arange(5000) % 2).mean()) - 0.5) < 0.03  # x (1 - 2) does not
 
 
 def test_the_noise_of_an_item_grows_along_the_curve_and_is_its_own():
     x = np.zeros((50, 1), np.float32)
-    small, large = worker.noisy(x, keys(50), line(), (0.1, 10.0), ())
+    small, large = worker.perturbed_codes(x, keys(50), line(), (0.1, 10.0), ())
     assert (small.codes == large.codes).all()  # from the boundary the sign of the noise alone decides
     assert (small.codes[:, 0] == (standard_normals(keys(50), 1, 0)[:, 0] > 0)).all()
-    part = next(worker.noisy(x[:7], keys(7, start=20), line(), (0.1,), ()))
+    part = next(worker.perturbed_codes(x[:7], keys(7, start=20), line(), (0.1,), ()))
     assert (part.codes == small.codes[20:27]).all()
 
 
 def test_rows_that_noise_makes_unusable_are_left_out():
     """1 +- 1 is 0 for half of the rows, and 0 has no direction; 1 +- 2 always has one."""
     tokenizer = line(normalize="l2")
-    zero, fine = worker.noisy(np.ones((400, 1), np.float32), keys(400), tokenizer, (), (1.0, 2.0))
+    zero, fine = worker.perturbed_codes(np.ones((400, 1), np.float32), keys(400), tokenizer, (), (1.0, 2.0))
     assert 150 < zero.kept.sum() < 250
     assert len(zero.codes) == zero.kept.sum()
     assert fine.kept.all()
     huge = np.full((400, 1), 3.4e38, np.float32)
-    (over,) = worker.noisy(huge, keys(400), line(), (), (0.5,))
+    (over,) = worker.perturbed_codes(huge, keys(400), line(), (), (0.5,))
     assert 150 < over.kept.sum() < 250
     batch = batch_of(tokenizer, [[1.0]] * 400)
     totals = counted(worker.noise_counter(Shipped(tokenizer), (), (1.0,)), batch)
@@ -137,7 +139,7 @@ def test_noise_is_isotropic_in_the_metric_of_the_last_level():
         weights=(np.array([1, 1], np.float32), np.array([2, 0], np.float32)), latent_rms=(5.0, 1.0),
     )  # fmt: skip
     x = np.tile(np.array([[0.3, 0.001]], np.float32), (n, 1))
-    (found,) = worker.noisy(x, keys(n), across, (0.5,), ())
+    (found,) = worker.perturbed_codes(x, keys(n), across, (0.5,), ())
     assert (found.codes[:, 0] == 1).all()
     expected = 0.5 * math.erfc(0.3 / 0.25 / math.sqrt(2))
     assert abs(float((found.codes[:, 1] == 0).mean()) - expected) < 4 * math.sqrt(expected / n)
@@ -187,7 +189,7 @@ class TestStandardErrors:
         n, x = 400, np.full((400, 1), 0.3, np.float32)
         estimates, errors = [], []
         for repetition in range(600):
-            (found,) = worker.noisy(x, keys(n, start=n * repetition), line(), (0.5,), ())
+            (found,) = worker.perturbed_codes(x, keys(n, start=n * repetition), line(), (0.5,), ())
             hit = (found.codes[:, 0] == 0).astype(float)
             estimates.append(hit.mean())
             errors.append(self.of(np.ones(n), hit))

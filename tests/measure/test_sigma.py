@@ -14,7 +14,7 @@ from drq_spark.config import Measure
 from drq_spark.errors import InputRefused
 from drq_spark.formulas.noise import isotropic
 from drq_spark.measure.capacity import sigma as rulers
-from drq_spark.measure.capacity.sigma import latent_scales, noisy, scales
+from drq_spark.measure.capacity.sigma import latent_scales, perturbed, scales
 from drq_spark.metrics import Ruler
 from drq_spark.tokenizer.model import effective_rms
 from drq_spark.tokenizer.network import ResidualMLP
@@ -62,7 +62,7 @@ def test_sigmas_are_those_of_numpy_under_any_partitioning(spark, tmp_path, token
     ids = spark.createDataFrame([(f"i{number:04d}",) for number in range(len(x))], "item_id string")
     keys = np.array([row[0] for row in ids.select(F.xxhash64(F.lit("input"), "item_id", F.lit(0))).collect()])
     for rho in (0.1, 0.3):
-        other = noisy(x, keys.view(np.uint64), rho)
+        other = perturbed(x, keys.view(np.uint64), rho)
         assert found[0][Ruler.INPUT, rho].sigma == pytest.approx(slow_sigmas(tokenizer, x, other), rel=1e-6)
     assert found[0][Ruler.LATENT, 0.5].sigma == pytest.approx(tuple(0.5 * rms for rms in tokenizer.latent_rms))
     assert found[0][Ruler.LATENT, 0.5].standard_error is None
@@ -70,12 +70,12 @@ def test_sigmas_are_those_of_numpy_under_any_partitioning(spark, tmp_path, token
 
 def test_noise_has_the_length_that_rho_says_and_belongs_to_the_item():
     keys = np.arange(len(X), dtype=np.uint64)
-    moved = noisy(X.astype(np.float32), keys, 0.3).astype(float) - X
+    moved = perturbed(X.astype(np.float32), keys, 0.3).astype(float) - X
     np.testing.assert_allclose(np.linalg.norm(moved, axis=1), 0.3 * np.linalg.norm(X, axis=1), rtol=1e-5)
     np.testing.assert_allclose(moved[7] / np.linalg.norm(moved[7]), isotropic(keys[7:8], 6)[0], atol=1e-5)
     largest = np.full((1, 2), np.finfo(np.float32).max, np.float32)
-    assert np.isfinite(noisy(largest, keys[:1], 5.0)).all()
-    assert (noisy(np.zeros((1, 2), np.float32), keys[:1], 0.3) == 0).all()
+    assert np.isfinite(perturbed(largest, keys[:1], 5.0)).all()
+    assert (perturbed(np.zeros((1, 2), np.float32), keys[:1], 0.3) == 0).all()
 
 
 def turned_and_padded(encoder: ResidualMLP, turn: np.ndarray, extra: int) -> ResidualMLP:

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from drq_spark.arrays import F32
+from drq_spark.arrays import F32, U64
 from drq_spark.chunks import embedding_matrix
 from drq_spark.config import Measure
 from drq_spark.errors import InputRefused
 from drq_spark.formulas.movement import Movement, movement
-from drq_spark.formulas.noise import isotropic
+from drq_spark.formulas.noise import isotropic, noisy
 from drq_spark.hashing import item_key
 from drq_spark.inputs.embeddings import checked_rows
 from drq_spark.measure.aggregates import Scale
@@ -62,11 +62,9 @@ def latent_scales(tokenizer: Tokenizer, settings: Measure) -> list[Scale]:
     return [Scale(Ruler.LATENT, eta, tuple(eta * rms for rms in tokenizer.latent_rms)) for eta in settings.etas]
 
 
-def noisy(x: F32, keys: NDArray[np.uint64], rho: float) -> F32:
-    """x' = x + rho ||x|| u, u a random direction: float32 [n, D] of rows x [n, D] and their keys [n]."""
-    wide = x.astype(np.float64)
-    norm = np.sqrt(np.square(wide).sum(axis=1, keepdims=True))
-    moved = wide + rho * norm * isotropic(keys, x.shape[1])
+def perturbed(x: F32, keys: U64, rho: float) -> F32:
+    """x' of `formulas.noise.noisy`, float32 [n, D] of rows x [n, D] and their keys [n]; no number is beyond float32."""
+    moved = noisy(x, isotropic(keys, x.shape[1]), rho)
     return np.asarray(moved.clip(-_LARGEST, _LARGEST), np.float32)
 
 
@@ -76,7 +74,7 @@ def _input_scales(subject: Subject, items: DataFrame, tokenizer: Tokenizer) -> l
     x, keys = embedding_matrix(rows, tokenizer.dim), rows["key"].to_numpy().astype(np.int64).view(np.uint64)
 
     def scale(rho: float) -> Scale:
-        found = _movement(tokenizer, x, lambda part: noisy(x[part], keys[part], rho))
+        found = _movement(tokenizer, x, lambda part: perturbed(x[part], keys[part], rho))
         return Scale(Ruler.INPUT, rho, found.rms, found.standard_error)
 
     return [scale(rho) for rho in subject.config.measure.rhos]
@@ -98,12 +96,12 @@ def _after_scale(subject: Subject, items: DataFrame, after: DataFrame, tokenizer
     return Scale(Ruler.AFTER, None, found.rms, found.standard_error)
 
 
-def _movement(tokenizer: Tokenizer, x: F32, perturbed: Callable[[slice], F32]) -> Movement:
+def _movement(tokenizer: Tokenizer, x: F32, moved: Callable[[slice], F32]) -> Movement:
     """Of the latents of raw rows x [n, D], given x' of any part of the rows."""
 
     def displacements() -> Iterator[NDArray[np.float64]]:
         for part in _parts(len(x)):
-            before, after = (tokenizer.latent(tokenizer.prepare_input(rows)) for rows in (x[part], perturbed(part)))
+            before, after = (tokenizer.latent(tokenizer.prepare_input(rows)) for rows in (x[part], moved(part)))
             yield after.astype(np.float64) - before
 
     return movement(displacements(), tokenizer.weights or (None,) * tokenizer.levels)

@@ -9,6 +9,7 @@ from drq_spark.measure.aggregates import BucketSums, Mass, SegmentSums, Threshol
 from drq_spark.measure.subject import Subject
 from drq_spark.measure.usage.code_usage import use
 from drq_spark.measure.usage.segments import HEAD, SEGMENTS, TORSO, segment_of
+from drq_spark.rows import one_row
 
 
 def sid_counts(sids: DataFrame, thresholds: Thresholds | None) -> DataFrame:
@@ -34,7 +35,7 @@ def bucket_sums(subject: Subject, per_sid: DataFrame) -> BucketSums:
     members["tail"] = n - members["head"] - members["torso"]
     shared = n > 1
     groups = {"all": F.lit(True), "shared": shared, "harmful": shared & (m > 1), "duplicates": shared & (m == 1)}
-    row = per_sid.agg(
+    sums = per_sid.agg(
         F.count(F.lit(1)).alias("sids"),
         F.max(n).alias("largest"),
         F.sum(whole * whole).alias("sum_squares"),
@@ -44,8 +45,8 @@ def bucket_sums(subject: Subject, per_sid: DataFrame) -> BucketSums:
         *[_within(group, e).alias(f"{name}_exposure") for name, group in groups.items()],
         *[_within(group, n).alias(f"{name}_items") for name, group in groups.items()],
         *[_within(groups[name], members[part]).alias(f"{part}_{name}") for name in _OF_SEGMENTS for part in SEGMENTS],
-    ).first()
-    assert row is not None  # an aggregation without keys has one row
+    )
+    row = one_row(sums)
     return BucketSums(
         sids=row.sids,
         all=_mass(row, "all"),

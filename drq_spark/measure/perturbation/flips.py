@@ -42,14 +42,15 @@ class Perturbed:
 def perturbation(subject: Subject) -> Perturbed:
     """Flip rates of about `measure.perturbed_items` items, drawn by hash; of all where there are not more.
 
-    Rulers: noise on the latents for every eta, noise on the embeddings for every rho, see `perturbation_worker.noisy`;
-    and the second version of the items' embeddings where the subject has one (eta NULL). Items that a perturbation
-    leaves without a usable embedding, or that have no second version, are not counted there.
+    Rulers: noise on the latents for every eta, noise on the embeddings for every rho, see
+    `flips_worker.perturbed_codes`; and the second version of the items' embeddings where the subject has one (eta
+    NULL). Items that a perturbation leaves without a usable embedding, or that have no second version, are not counted
+    there.
 
     flip_rate: share of the items whose code of a level differs, whatever earlier levels did. sid_survival: share of the
     items none of whose codes differs.
 
-    Standard errors, see `formulas.share_standard_error`: with noise, over other items like these and other noise. For
+    Standard errors, see `ratios.ratio_standard_error`: with noise, over other items like these and other noise. For
     these very items it is an upper bound, since each keeps its own chance to flip. With a second version only the
     drawing of items is random: times sqrt(1 - share drawn), and None where all were drawn.
 
@@ -119,7 +120,7 @@ def _figures(total: Row, share: float) -> Iterator[MetricRow]:
 def _figure(
     total: Row, weighting: str, sums: tuple[int, float, float, float, float], share: float
 ) -> Iterator[MetricRow]:
-    """One row, none where nothing weighs; sums as `formulas.share_standard_error` takes them."""
+    """One row, none where nothing weighs; sums as `ratios.ratio_standard_error` takes them."""
     rate = ratio(sums[2], sums[1])
     if not isfinite(rate):
         return

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from drq_spark.arrays import F32, F64, I32, U64
-from drq_spark.formulas.noise import isotropic, standard_normals
+from drq_spark.formulas.noise import isotropic, noisy, standard_normals
 from drq_spark.inputs.embeddings import read_embeddings
 from drq_spark.metrics import Ruler
 from drq_spark.ship import Shipped
@@ -57,14 +57,14 @@ class PerturbedCodes:
 
 
 def noise_counter(shipped: Shipped[Tokenizer], etas: Sequence[float], rhos: Sequence[float]) -> Work:
-    """For mapInArrow: items -> `COUNTS_DDL`, for noise on the latents and on the embeddings, see `noisy`."""
+    """For mapInArrow: items -> `COUNTS_DDL`, for noise on the latents and on the embeddings, see `perturbed_codes`."""
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         tokenizer = shipped.value()
         for batch in batches:
             for block in _blocks(batch, tokenizer):
                 rows, x = _read(block, tokenizer)
-                for perturbed in noisy(x, rows.key, tokenizer, etas, rhos):
+                for perturbed in perturbed_codes(x, rows.key, tokenizer, etas, rhos):
                     yield from rows.counts(perturbed)
 
     return count
@@ -84,7 +84,7 @@ def version_counter(shipped: Shipped[Tokenizer]) -> Work:
     return count
 
 
-def noisy(
+def perturbed_codes(
     x: F32, key: U64, tokenizer: Tokenizer, etas: Sequence[float], rhos: Sequence[float]
 ) -> Iterator[PerturbedCodes]:
     """Codes of raw usable rows x (float32 [n, D]) with noise, for every eta and every rho.
@@ -100,10 +100,9 @@ def noisy(
     for eta in etas:
         kept, moved = _usable(z + eta * step)
         yield PerturbedCodes(Ruler.LATENT.value, eta, kept, tokenizer.encode_latent(moved).codes)
-    wide = x.astype(np.float64)
-    step = np.sqrt(np.square(wide).sum(axis=1, keepdims=True)) * isotropic(key, tokenizer.dim)
+    direction = isotropic(key, tokenizer.dim)
     for rho in rhos:
-        kept, moved = _usable(wide + rho * step, directed=tokenizer.normalize == "l2")
+        kept, moved = _usable(noisy(x, direction, rho), directed=tokenizer.normalize == "l2")
         yield PerturbedCodes(Ruler.INPUT.value, rho, kept, tokenizer.encode(moved).codes)
 
 
