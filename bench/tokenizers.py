@@ -32,12 +32,12 @@ from judge import Judge
 
 from drq_spark.arrays import F32
 from drq_spark.config import Config, load_config
+from drq_spark.kinds import KINDS
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms
 from drq_spark.train.driver import fit_tokenizer, split
 from drq_spark.train.evaluation import reconstruction_error
-from drq_spark.train.registry import NAMES
 
 Fit = Callable[[Sample, Config], Tokenizer]
 _UNSEEN = 0.25
@@ -96,7 +96,7 @@ FITS: dict[str, Fit] = {
     "faiss.Kmeans": faiss_kmeans,
     "FAISS RQ beam 1": faiss_residual_quantizer(1),
     "FAISS RQ beam 5": faiss_residual_quantizer(5),
-    **{name: ours(name) for name in NAMES},
+    **{name: ours(name) for name in KINDS},
 }
 
 
@@ -176,7 +176,7 @@ def config_of(name: str, seed: int, dial: float | None, arguments: argparse.Name
     options = {
         "seed": seed, "tokenizer.codes": arguments.codes, "tokenizer.levels": arguments.levels,
         "sample.holdout": _UNSEEN, "train.threads": arguments.threads,
-        "tokenizer.name": name if name in NAMES else "rq_kmeans",
+        "tokenizer.name": name if name in KINDS else "rq_kmeans",
     }  # fmt: skip
     return load_config(
         options=options if dial is None else {**options, "tokenizer.balance": dial}, settings=arguments.set

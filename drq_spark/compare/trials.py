@@ -9,11 +9,11 @@ from pyspark.sql import SparkSession
 
 from drq_spark import pipeline
 from drq_spark.compare.standing import Comparison, Result, compared, values_of
-from drq_spark.config import WITHOUT_DATASET_BOOKS, Config
+from drq_spark.config import Config
 from drq_spark.errors import ConfigError
+from drq_spark.kinds import KINDS
 from drq_spark.progress import Watcher
 from drq_spark.schemas import Status
-from drq_spark.train.registry import NAMES
 
 _MEASURED = tuple(status.value for status in Status if status is not Status.STARTED)
 
@@ -57,7 +57,7 @@ def settings_of(config: Config, name: str, seed: int) -> Config:
     """
     named = config.model_dump(mode="json")
     named["seed"], named["tokenizer"]["name"] = seed, name
-    if name in WITHOUT_DATASET_BOOKS:
+    if not KINDS[name].dataset_books:
         named["tokenizer"] |= {"balance": None, "beam": None, "balance_by": "items"}
     resolved = Config.model_validate(named)
     resolved.require_sources()
@@ -65,9 +65,9 @@ def settings_of(config: Config, name: str, seed: int) -> Config:
 
 
 def _checked(names: Sequence[str]) -> Sequence[str]:
-    unknown = [name for name in names if name not in NAMES]
+    unknown = [name for name in names if name not in KINDS]
     if unknown:
-        raise ConfigError(f"no tokenizer is called {', '.join(map(repr, unknown))}: choose of {', '.join(NAMES)}")
+        raise ConfigError(f"no tokenizer is called {', '.join(map(repr, unknown))}: choose of {', '.join(KINDS)}")
     if len(set(names)) < len(names) or not names:
         raise ConfigError("--tokenizers needs at least one name, each once, separated by commas")
     return names

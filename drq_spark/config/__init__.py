@@ -5,12 +5,11 @@ from drq_spark.config.load import load_config
 from drq_spark.config.measure import GateRule, Measure
 from drq_spark.config.section import Section
 from drq_spark.config.settings import Config, canonical_json
-from drq_spark.config.tokenizer import TOKENIZERS, WITHOUT_DATASET_BOOKS, TokenizerSettings
+from drq_spark.config.tokenizer import TOKENIZERS, TokenizerSettings
 from drq_spark.config.train import Behaviour, Contrast, EndToEnd, KMeans, RqpVae, RqVae, Train
 
 __all__ = [
     "TOKENIZERS",
-    "WITHOUT_DATASET_BOOKS",
     "Behaviour",
     "Config",
     "Contrast",

@@ -11,7 +11,7 @@ from pydantic import Field
 from drq_spark.config.inputs import Events, Items, Sample, Sids
 from drq_spark.config.measure import Gate, Measure
 from drq_spark.config.section import Section
-from drq_spark.config.tokenizer import NEEDS_BEHAVIOUR, USES_BEHAVIOUR, TokenizerSettings
+from drq_spark.config.tokenizer import TokenizerSettings
 from drq_spark.config.train import Train
 from drq_spark.errors import ConfigError
 
@@ -42,7 +42,7 @@ class Config(Section):
     @property
     def trains_on_events(self) -> bool:
         """Whether pairs of consecutive items are drawn and handed to training."""
-        return self.events.path is not None and self.tokenizer.name in USES_BEHAVIOUR
+        return self.events.path is not None and self.tokenizer.kind.events != "unused"
 
     @property
     def from_elsewhere(self) -> bool:
@@ -65,7 +65,7 @@ class Config(Section):
                 "tokenizer.balance_by is exposure, but no exposure is known: set items.exposure, give --events, "
                 "or balance by items"
             )
-        if self.events.path is None and self.tokenizer.name in NEEDS_BEHAVIOUR:
+        if self.events.path is None and self.tokenizer.kind.events == "needed":
             raise ConfigError(
                 f"tokenizer {self.tokenizer.name} learns from events and there are none: give --events PATH_OR_TABLE, "
                 "or choose another --tokenizer"

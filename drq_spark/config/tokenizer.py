@@ -2,64 +2,75 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from drq_spark.config.section import Positive, Section, Share
+from drq_spark.kinds import KINDS, Kind, kind_of
 from drq_spark.tokenizer.keys import check_codebook_sizes
 
-Kind = Literal["drq", "rq_kmeans", "rq_vae", "rqp_vae", "drq_vae", "drq_vae_cl"]
-TOKENIZERS = ", ".join(get_args(Kind))
-WITHOUT_DATASET_BOOKS: frozenset[str] = frozenset({"rq_vae", "rqp_vae"})
-"""Tokenizers whose books are trained together with the encoder."""
-USES_BEHAVIOUR: frozenset[str] = frozenset({"drq", "drq_vae_cl"})
-"""Tokenizers that learn from pairs of consecutive items where events are given."""
-NEEDS_BEHAVIOUR: frozenset[str] = frozenset({"drq_vae_cl"})
-"""Those of them that cannot do without."""
+TOKENIZERS = ", ".join(KINDS)
+
+
+def _defaults(dial: Literal["balance", "beam"]) -> str:
+    """The default of each kind in words, those of most kinds last: "4 for drq, else 1"."""
+    usual = getattr(Kind, dial)
+    others = (f"{getattr(kind, dial):g} for {name}, " for name, kind in KINDS.items() if getattr(kind, dial) != usual)
+    return "".join(others) + f"else {usual:g}"
+
+
+_NOT_FITTED = ", ".join(name for name, kind in KINDS.items() if not kind.dataset_books)
 
 
 class TokenizerSettings(Section):
     """Which tokenizer, and the shape of its SIDs."""
 
-    name: Kind = Field("drq", description="Name in the registry of trainers")
+    name: str = Field("drq", description="Name in the registry of trainers")
     levels: Positive = Field(3, description="L, codes in a SID")
     codes: Positive | tuple[Positive, ...] = Field(256, description="K, codes a level: one number, or one per level")
 
     balance: Share | None = Field(
         None,
-        description="Prices that even out the use of codes: 0 none, 1 uniform; 0.55 for drq, else 0. Not for rq_vae, rqp_vae",
+        description=f"Prices that even out the use of codes: 0 none, 1 uniform; {_defaults('balance')}. Not for {_NOT_FITTED}",
     )
     balance_by: Literal["items", "exposure"] = Field("items", description="Even out the items or the exposure of codes")
     beam: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        None, description="Paths kept while encoding: 1 is greedy and cheapest; 4 for drq, else 1"
+        None, description=f"Paths kept while encoding: 1 is greedy and cheapest; {_defaults('beam')}"
     )
+
+    @property
+    def kind(self) -> Kind:
+        """What is declared of the kind."""
+        return kind_of(self.name)
 
     @property
     def kept_balance(self) -> float:
         """`balance`, or the default of the kind."""
-        if self.balance is not None:
-            return self.balance
-        return 0.55 if self.name == "drq" else 0.0
+        return self.kind.balance if self.balance is None else self.balance
 
     @property
     def beam_width(self) -> int:
         """`beam`, or the default of the kind."""
-        if self.beam is not None:
-            return self.beam
-        return 4 if self.name == "drq" else 1
+        return self.kind.beam if self.beam is None else self.beam
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:
         """K per level."""
         return (self.codes,) * self.levels if isinstance(self.codes, int) else self.codes
 
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        kind_of(name)
+        return name
+
     @model_validator(mode="after")
     def _shape(self) -> TokenizerSettings:
         if not isinstance(self.codes, int) and len(self.codes) != self.levels:
             raise ValueError(f"tokenizer.codes lists {len(self.codes)} levels, tokenizer.levels is {self.levels}")
         check_codebook_sizes(self.codebook_sizes)
-        if self.name in WITHOUT_DATASET_BOOKS and (self.balance is not None or self.beam is not None):
+        if not self.kind.dataset_books and (self.balance is not None or self.beam is not None):
             raise ValueError(
                 f"tokenizer.balance and tokenizer.beam are not for {self.name}: its books are trained, not fitted"
             )

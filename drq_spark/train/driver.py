@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,14 +23,6 @@ from drq_spark.train.memory import behaviour_bytes
 from drq_spark.train.registry import trainer
 
 _SPLIT_STREAM = 0  # purpose of the permutation that splits the sample
-_SECTIONS: Mapping[str, set[str]] = {  # of `train`, that a tokenizer reads
-    "drq": {"kmeans", "behaviour", "drq"},
-    "rq_kmeans": {"kmeans"},
-    "rq_vae": {"kmeans", "rq_vae"},
-    "rqp_vae": {"kmeans", "rqp_vae"},
-    "drq_vae": {"kmeans", "drq_vae"},
-    "drq_vae_cl": {"kmeans", "drq_vae", "drq_vae_cl"},
-}
 
 
 def train_tokenizer(sample: Sample, config: Config, progress: Progress = silent) -> Tokenizer:
@@ -160,11 +151,11 @@ def _prepared(x: F32, order: NDArray[np.int64], config: Config) -> F32:
 
 def _settings(config: Config) -> dict[str, Any]:
     """What training read of the settings."""
-    name = config.tokenizer.name
+    sections = {"device", "threads", *config.tokenizer.kind.sections}
     return {
         "tokenizer": config.tokenizer.model_dump(mode="json"),
         "normalize": config.items.normalize,
         "holdout": config.sample.holdout,
-        "train": config.train.model_dump(mode="json", include={"device", "threads", *_SECTIONS[name]}),
+        "train": config.train.model_dump(mode="json", include=sections),
         "seed": config.seed,
     }

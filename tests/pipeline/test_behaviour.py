@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import date, datetime, timezone
 
 import numpy as np
@@ -16,7 +17,7 @@ from pipeline.nights import command
 from pipeline.reference import rows_of
 
 from drq_spark import pipeline
-from drq_spark.config import settings
+from drq_spark.kinds import KINDS
 from drq_spark.progress import SILENT
 from drq_spark.schemas import BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS
 from drq_spark.train.driver import memory_needed
@@ -34,7 +35,7 @@ class Stopped(Exception):
 @pytest.fixture
 def learning(monkeypatch):
     """As if rq_kmeans learned from events."""
-    monkeypatch.setattr(settings, "USES_BEHAVIOUR", frozenset({"rq_kmeans"}))
+    monkeypatch.setitem(KINDS, "rq_kmeans", replace(KINDS["rq_kmeans"], events="used"))
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_events_without_a_pair_are_refused_and_nothing_is_written(spark, folder,
 
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
 def test_a_tokenizer_that_needs_events_says_so_before_anything_is_read(spark, tmp_path, monkeypatch, more):
-    monkeypatch.setattr(settings, "NEEDS_BEHAVIOUR", frozenset({"rq_kmeans"}))
+    monkeypatch.setitem(KINDS, "rq_kmeans", replace(KINDS["rq_kmeans"], events="needed"))
     arguments = ["--items", "/no/such/items", "--out", str(tmp_path / "out"), "--tokenizer", "rq_kmeans", *more]
     code, _, said = command(["run", *arguments])
     assert (code, said.count("\n")) == (2, 1)

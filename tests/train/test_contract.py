@@ -1,4 +1,4 @@
-"""What every tokenizer must do, whatever its kind: one suite over all names of the registry."""
+"""What every tokenizer must do, whatever its kind: one suite over all kinds."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from train.habits import sample_of
 from drq_spark.arrays import F32
 from drq_spark.config import Config, Train, load_config
 from drq_spark.errors import ConfigError, InputRefused
+from drq_spark.kinds import KINDS
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms, normalized
 from drq_spark.train import driver
 from drq_spark.train.driver import split, train_tokenizer
 from drq_spark.train.evaluation import reconstruction_error
-from drq_spark.train.registry import NAMES, trainer
+from drq_spark.train.registry import trainer
 
 SIZES = (12, 7, 5)
 DIM = 10
@@ -57,16 +58,16 @@ def config_of(name: str, **options: Any) -> Config:
     return load_config(options=small | {key.replace("__", "."): value for key, value in options.items()})
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=KINDS)
 def name(request: pytest.FixtureRequest) -> str:
-    """Each name of the registry."""
+    """Each kind."""
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
 def trained() -> dict[str, Tokenizer]:
     """One tokenizer of each kind on the same sample."""
-    return {name: train_tokenizer(sample_of(clusters()), config_of(name)) for name in NAMES}
+    return {name: train_tokenizer(sample_of(clusters()), config_of(name)) for name in KINDS}
 
 
 def arrays(tokenizer: Tokenizer) -> list[F32]:

@@ -11,9 +11,10 @@ import torch
 
 from drq_spark.config import load_config
 from drq_spark.errors import ConfigError, InputRefused, SetupError
+from drq_spark.kinds import KINDS
 from drq_spark.sample.values import Sample
 from drq_spark.train.driver import split, train_tokenizer
-from drq_spark.train.registry import NAMES, trainer
+from drq_spark.train.registry import trainer
 from drq_spark.train.runtime import choose_device, random_stream, torch_threads
 
 
@@ -32,7 +33,7 @@ def test_registry_and_driver_load_no_torch() -> None:
     assert run(code) == "False"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", KINDS)
 def test_missing_torch_names_the_extra(name: str) -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
