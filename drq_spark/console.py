@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 
@@ -15,10 +15,29 @@ from drq_spark.compare.comparison_page import rows
 from drq_spark.compare.standing import Comparison
 from drq_spark.config import Config
 from drq_spark.gate import GateResult
-from drq_spark.metrics import Metric, MetricRow
+from drq_spark.metrics import Metric, Metrics
+from drq_spark.page.numbers import in_column
 from drq_spark.runs import Outcome
 from drq_spark.schemas import TABLES, Status
 from drq_spark.store import Store
+
+_SHARE, _COUNT = ".1%", ",.0f"
+_ALWAYS = (
+    ("different SIDs", Metric.UNIQUE_SIDS, _COUNT),
+    ("duplicate rate (1 - SIDs / items)", Metric.DUPLICATE_RATE, _SHARE),
+    ("  of that by equal embeddings", Metric.EXACT_DUPLICATE_RATE, _SHARE),
+    ("items that share their SID", Metric.SHARED_RATE, _SHARE),
+    ("largest bucket", Metric.LARGEST_BUCKET, _COUNT),
+    ("relative MSE of the reconstruction", Metric.RELATIVE_MSE, ".4f"),
+    ("mean cosine of the reconstruction", Metric.MEAN_COSINE, ".4f"),
+)
+_WHERE_MEASURED = (  # neighbours not of every catalogue, behaviour with events, churn with a published run before
+    ("neighbours kept, of the nearest 20", Metric.NEIGHBOUR_RECALL_20, _SHARE),
+    ("behaviour retention among 200 (embedding: 100%)", Metric.RETENTION_200, _SHARE),
+    ("AUC of behaviour pairs, SIDs", Metric.AUC_SUM_POPULARITY, ".3f"),
+    ("AUC of behaviour pairs, embeddings", Metric.AUC_RAW_POPULARITY, ".3f"),
+    ("SIDs changed since the published run", Metric.CHURN, _SHARE),
+)
 
 
 class ConsoleWatcher:
@@ -127,46 +146,39 @@ def _levels_table(outcome: Outcome, eta: float) -> Table:
     )
     for heading in ("level", "codes", "used", "perplexity", "K_eff", "of K", "D", "G", "left"):
         table.add_column(heading, justify="right")
+    figures = Metrics(outcome.figures)
     for level, size in enumerate(outcome.codebook_sizes, start=1):
-        table.add_row(str(level), f"{size:,}", *_level_cells(outcome.figures, level, size, eta))
+        table.add_row(str(level), f"{size:,}", *_level_cells(figures, level, size, eta))
     return table
 
 
-def _level_cells(figures: Sequence[MetricRow], level: int, size: int, eta: float) -> tuple[str, ...]:
-    capacity = _value(figures, Metric.EFFECTIVE_CAPACITY, level, eta)
+def _level_cells(figures: Metrics, level: int, size: int, eta: float) -> tuple[str, ...]:
+    capacity = figures.value(Metric.EFFECTIVE_CAPACITY, level, eta=eta)
     return (
-        _percent(_value(figures, Metric.UTILIZATION, level)),
-        _number(_value(figures, Metric.PERPLEXITY, level), ".1f"),
-        _number(capacity, ".1f"),
-        _percent(None if capacity is None else capacity / size),
-        _number(_value(figures, Metric.DISTRIBUTION, level), ".3f"),
-        _number(_value(figures, Metric.GEOMETRY, level, eta), ".3f"),
-        _percent(_value(figures, Metric.RESIDUAL_SHARE, level)),
+        in_column(figures.value(Metric.UTILIZATION, level), _SHARE),
+        in_column(figures.value(Metric.PERPLEXITY, level), ".1f"),
+        in_column(capacity, ".1f"),
+        in_column(None if capacity is None else capacity / size, _SHARE),
+        in_column(figures.value(Metric.DISTRIBUTION, level), ".3f"),
+        in_column(figures.value(Metric.GEOMETRY, level, eta=eta), ".3f"),
+        in_column(figures.value(Metric.RESIDUAL_SHARE, level), _SHARE),
     )
 
 
 def _catalogue_table(outcome: Outcome) -> Table:
     table = Table(title="Catalogue", title_justify="left", show_header=False, box=SIMPLE_HEAD)
-    state, figures = outcome.state, outcome.figures
+    state, figures = outcome.state, Metrics(outcome.figures)
     table.add_column("figure")
     table.add_column("value", justify="right")
     table.add_row("rows in", f"{state.rows_in:,}")
     table.add_row("rows with a SID", f"{state.rows_out or 0:,}")
     table.add_row("rows in quarantine", f"{state.rows_quarantined or 0:,}")
-    table.add_row("different SIDs", _number(_value(figures, Metric.UNIQUE_SIDS), ",.0f"))
-    table.add_row("duplicate rate (1 - SIDs / items)", _percent(_value(figures, Metric.DUPLICATE_RATE)))
-    table.add_row("  of that by equal embeddings", _percent(_value(figures, Metric.EXACT_DUPLICATE_RATE)))
-    table.add_row("items that share their SID", _percent(_value(figures, Metric.SHARED_RATE)))
-    table.add_row("largest bucket", _number(_value(figures, Metric.LARGEST_BUCKET), ",.0f"))
-    table.add_row("relative MSE of the reconstruction", _number(_value(figures, Metric.RELATIVE_MSE), ".4f"))
-    table.add_row("mean cosine of the reconstruction", _number(_value(figures, Metric.MEAN_COSINE), ".4f"))
-    for title, metric, show in _MATCHING:
-        value = _value(figures, metric)
-        if value is not None:  # neighbours are not measured of every catalogue, behaviour only where there are events
-            table.add_row(title, show(value))
-    churn = _value(figures, Metric.CHURN)
-    if churn is not None:
-        table.add_row("SIDs changed since the published run", _percent(churn))
+    for title, metric, spec in _ALWAYS:
+        table.add_row(title, in_column(figures.value(metric), spec))
+    for title, metric, spec in _WHERE_MEASURED:
+        value = figures.value(metric)
+        if value is not None:
+            table.add_row(title, in_column(value, spec))
     return table
 
 
@@ -175,27 +187,6 @@ def _gate_line(result: GateResult) -> str:
     where = f" at level {result.level}" if result.level and "level" not in result.rule else ""
     mark = "[green]✓[/]" if result.passed else "[red]✗[/]"
     return f"{mark} gate: {result.rule}: {found}{where}"
-
-
-def _value(figures: Sequence[MetricRow], metric: Metric, level: int = 0, eta: float | None = None) -> float | None:
-    key = (metric.value, level, "items", eta)
-    return next((row.value for row in figures if (row.metric, row.level, row.weighting, row.eta) == key), None)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
-
-
-_MATCHING = (
-    ("neighbours kept, of the nearest 20", Metric.NEIGHBOUR_RECALL_20, _percent),
-    ("behaviour retention among 200 (embedding: 100%)", Metric.RETENTION_200, _percent),
-    ("AUC of behaviour pairs, SIDs", Metric.AUC_SUM_POPULARITY, "{:.3f}".format),
-    ("AUC of behaviour pairs, embeddings", Metric.AUC_RAW_POPULARITY, "{:.3f}".format),
-)
-
-
-def _number(value: float | None, spec: str) -> str:
-    return "-" if value is None else format(value, spec)
 
 
 def _plain(text: str) -> str:

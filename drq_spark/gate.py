@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drq_spark.config import GateRule, Measure
-from drq_spark.metrics import Metric, MetricRow, Ruler
+from drq_spark.metrics import EXPOSURE, Metric, MetricRow, Metrics
 
 _NEEDS_A_PREVIOUS_RUN = {Metric.CHURN, Metric.CHURN_MATCHED}
 
@@ -16,8 +16,11 @@ class GateResult:
     """One gate rule and what became of it.
 
     Attributes:
-        rule: the sentence shown. metric, level: of the worst figure that the rule met. value: that figure, None where
-        the run has no such figure. passed: whether the rule holds.
+        rule: The sentence shown.
+        metric: Name of the figure that the rule is about.
+        level: Of the worst figure that the rule met.
+        value: That figure, None where the run has no such figure.
+        passed: Whether the rule holds.
     """
 
     rule: str
@@ -34,27 +37,18 @@ def judge(
 
     `has_previous` tells that there is a published run to compare with.
     """
-    return tuple(_judge(rule, figures, settings, has_previous) for rule in rules)
+    metrics = Metrics(figures)
+    return tuple(_judge(rule, metrics, settings.headline_eta, has_previous) for rule in rules)
 
 
-def _judge(rule: GateRule, figures: Sequence[MetricRow], settings: Measure, has_previous: bool) -> GateResult:
-    met = [figure for figure in figures if _concerns(rule, figure, settings)]
+def _judge(rule: GateRule, metrics: Metrics, headline_eta: float, has_previous: bool) -> GateResult:
+    eta = headline_eta if rule.eta is None else rule.eta
+    met = [row for row in metrics.on_every_level(rule.metric, rule.weighting, eta) if rule.level in (None, row.level)]
     if not met:
         passed = rule.metric in _NEEDS_A_PREVIOUS_RUN and not has_previous
         return GateResult(_sentence(rule), rule.metric.value, rule.level or 0, None, passed)
     worst = max(met, key=lambda figure: _excess(rule, figure.value))
     return GateResult(_sentence(rule), rule.metric.value, worst.level, worst.value, _excess(rule, worst.value) <= 0)
-
-
-def _concerns(rule: GateRule, figure: MetricRow, settings: Measure) -> bool:
-    eta = rule.eta if rule.eta is not None else settings.headline_eta
-    return (
-        figure.metric == rule.metric.value
-        and rule.level in (None, figure.level)
-        and figure.weighting == rule.weighting
-        and figure.eta in (None, eta)
-        and figure.ruler in (None, Ruler.LATENT.value)
-    )
 
 
 def _excess(rule: GateRule, value: float) -> float:
@@ -69,5 +63,5 @@ def _sentence(rule: GateRule) -> str:
     bounds += [f"at most {rule.maximum:g}"] if rule.maximum is not None else []
     where = "" if rule.level in (None, 0) else f" of level {rule.level}"
     scale = f" at eta {rule.eta:g}" if rule.eta is not None else ""
-    by = " by exposure" if rule.weighting == "exposure" else ""
+    by = " by exposure" if rule.weighting == EXPOSURE else ""
     return f"{rule.metric.value}{where}{by}{scale} {' and '.join(bounds)}"

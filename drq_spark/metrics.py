@@ -5,8 +5,10 @@ Names, rulers and weightings are the values of the columns of the metrics table,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from math import isfinite
 
 ITEMS, EXPOSURE = "items", "exposure"
 """Values of metrics.weighting: what a code is weighted by."""
@@ -88,3 +90,71 @@ class MetricRow:
     value: float
     standard_error: float | None = None
     ruler: str | None = None
+
+
+class Metrics:
+    """The figures of a run, looked up by name; one that is not finite counts as missing.
+
+    Figures under noise have a ruler. Where noise is asked for and no ruler is named, it is that on the latents.
+    """
+
+    def __init__(self, rows: Iterable[MetricRow]) -> None:
+        self._rows = {
+            (row.metric, row.level, row.weighting, row.eta, row.ruler): row for row in rows if isfinite(row.value)
+        }
+
+    def row(
+        self,
+        metric: Metric,
+        level: int = 0,
+        weighting: str = ITEMS,
+        eta: float | None = None,
+        ruler: Ruler | None = None,
+    ) -> MetricRow | None:
+        """The figure with its standard error, or None where the run has none."""
+        if ruler is None and eta is not None:
+            ruler = Ruler.LATENT
+        return self._rows.get((metric.value, level, weighting, eta, None if ruler is None else ruler.value))
+
+    def value(
+        self,
+        metric: Metric,
+        level: int = 0,
+        weighting: str = ITEMS,
+        eta: float | None = None,
+        ruler: Ruler | None = None,
+    ) -> float | None:
+        """The figure, or None where the run has none."""
+        found = self.row(metric, level, weighting, eta, ruler)
+        return None if found is None else found.value
+
+    def per_level(
+        self,
+        metric: Metric,
+        levels: int,
+        weighting: str = ITEMS,
+        eta: float | None = None,
+        ruler: Ruler | None = None,
+    ) -> list[float | None]:
+        """The figures of levels 1 .. L, None for those that the run has none of."""
+        return [self.value(metric, level, weighting, eta, ruler) for level in range(1, levels + 1)]
+
+    def on_every_level(self, metric: Metric, weighting: str, eta: float) -> list[MetricRow]:
+        """The figures of all levels, 0 included; of those under noise the ones at `eta` on the latents."""
+        return [
+            row
+            for row in self._rows.values()
+            if (row.metric, row.weighting) == (metric.value, weighting)
+            and row.eta in (None, eta)
+            and row.ruler in (None, Ruler.LATENT.value)
+        ]
+
+    def by_ruler(self, metric: Metric, *rulers: Ruler, weighting: str = ITEMS) -> list[MetricRow]:
+        """The figures under noise of these kinds: in the order of the rulers, then by size of the noise and level."""
+        order = [ruler.value for ruler in rulers]
+        found = [
+            row
+            for row in self._rows.values()
+            if (row.metric, row.weighting) == (metric.value, weighting) and row.ruler in order
+        ]
+        return sorted(found, key=lambda row: (order.index(str(row.ruler)), row.eta or 0.0, row.level))

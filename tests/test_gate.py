@@ -78,6 +78,34 @@ def test_capacity_is_judged_at_the_headline_scale_unless_the_rule_names_one():
     assert verdict(GateRule(metric=Metric.GINI, maximum=0.9, eta=0.1), *GINI).passed  # figures without a scale
 
 
+RULERS = [
+    MetricRow(Metric.EFFECTIVE_CAPACITY.value, 1, "items", eta, value, ruler=ruler)
+    for ruler, eta, value in [
+        ("latent", 0.1, 90.0), ("latent", 0.5, 40.0), ("input", 0.1, 20.0), ("input", 0.5, 10.0), ("after", None, 5.0),
+    ]
+]  # fmt: skip
+
+
+def test_a_rule_is_about_noise_on_the_latents_whatever_else_was_measured():
+    """Noise on the embeddings and their second version leave less here; no rule has named them."""
+    headline = verdict(GateRule(metric=Metric.EFFECTIVE_CAPACITY, minimum=35), *RULERS)
+    assert (headline.value, headline.passed) == (40.0, True)
+    named = verdict(GateRule(metric=Metric.EFFECTIVE_CAPACITY, minimum=35, eta=0.1), *RULERS)
+    assert (named.value, named.passed) == (90.0, True)
+    others = [row for row in RULERS if row.ruler != "latent"]
+    missing = verdict(GateRule(metric=Metric.EFFECTIVE_CAPACITY, minimum=1), *others)
+    assert (missing.value, missing.passed) == (None, False)
+
+
+def test_a_rule_without_eta_is_about_the_headline_one_though_another_is_worse():
+    """More noise leaves fewer codes: the rule holds at the headline eta of 0.5 and would not at 1."""
+    rows = [figure(Metric.EFFECTIVE_CAPACITY, value, 1, eta=eta) for eta, value in [(1.0, 9.0), (0.5, 40.0)]]
+    found = verdict(GateRule(metric=Metric.EFFECTIVE_CAPACITY, minimum=35), *rows)
+    assert (found.value, found.passed) == (40.0, True)
+    named = verdict(GateRule(metric=Metric.EFFECTIVE_CAPACITY, minimum=35, eta=1.0), *rows)
+    assert (named.value, named.passed) == (9.0, False)
+
+
 def test_weightings_are_kept_apart():
     rows = [figure(Metric.UTILIZATION, 0.9, 1), figure(Metric.UTILIZATION, 0.1, 1, "exposure")]
     assert verdict(GateRule(metric=Metric.UTILIZATION, minimum=0.5), *rows).passed

@@ -11,7 +11,7 @@ import numpy as np
 from drq_spark.compare.standing import Cell, Column, Comparison
 from drq_spark.page.drawing import set_ticks
 from drq_spark.page.environment import environment
-from drq_spark.page.numbers import number
+from drq_spark.page.numbers import number, three_decimals
 from drq_spark.page.svg import TEXT, axes, colour, drawing, inline
 from drq_spark.report.charts import Chart
 
@@ -39,7 +39,7 @@ def render(comparison: Comparison, source: str) -> str:
 
 
 def rows(comparison: Comparison) -> list[tuple[str, list[tuple[str, bool]]]]:
-    """A row a column of the comparison: its title, and for each tokenizer the text and whether it wins."""
+    """The columns of the comparison as rows of the page: title, then text and whether it wins for every tokenizer."""
     return [
         (
             f"{column.title} {'↑' if column.better == 'high' else '↓'}",
@@ -62,15 +62,10 @@ def cell_text(cell: Cell | None) -> str:
     """
     if cell is None:
         return _MISSING
-    shown = " ".join(_short(value) for value in cell.shown)
+    shown = " ".join(three_decimals(value) for value in cell.shown)
     if len(cell.shown) > 1 or len(cell.judged) < 2:
         return shown
-    return f"{shown} ± {_short(float(np.std(cell.judged, ddof=1)))}"
-
-
-def _short(value: float) -> str:
-    text = f"{value:.3f}"
-    return text.removeprefix("0") if text.startswith("0.") else text
+    return f"{shown} ± {three_decimals(float(np.std(cell.judged, ddof=1)))}"
 
 
 def winners(comparison: Comparison) -> list[str]:

@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 from drq_spark.arrays import F64
 from drq_spark.config import Measure
-from drq_spark.metrics import Metric, MetricRow, Ruler
+from drq_spark.metrics import ITEMS, Metric, MetricRow, Metrics, Ruler
 
 Better = Literal["high", "low"]
 
@@ -23,8 +23,10 @@ class Column:
     """A column of the table.
 
     Attributes:
-        key: its name. title: as shown. better: which end wins. axis: one of the three axes of quality it stands for in
-        the front, or None.
+        key: Its name.
+        title: As shown.
+        better: Which end wins.
+        axis: The one of the three axes of quality that it stands for in the front, or None.
     """
 
     key: str
@@ -62,8 +64,9 @@ class Cell:
     """A place in the table.
 
     Attributes:
-        shown: means over the seeds, one a level or one in all. judged: the number of each seed by which columns are
-        judged, in the order of the seeds. winner: whether it beats every other tokenizer by more than the noise.
+        shown: Means over the seeds, one a level or one in all.
+        judged: The number of each seed by which columns are judged, in the order of the seeds.
+        winner: Whether it beats every other tokenizer by more than the noise.
     """
 
     shown: tuple[float, ...]
@@ -99,23 +102,19 @@ def values_of(
     Under noise on the embeddings, the same for every tokenizer, the middle one of `measure.rhos` counts.
     """
     rho = settings.rhos[len(settings.rhos) // 2] if settings.rhos else None
-    levels = range(1, len(codebook_sizes) + 1)
-    found = {(row.metric, row.level, row.weighting, row.eta, row.ruler): row.value for row in figures}
-
-    def per_level(metric: Metric, eta: float | None = None, ruler: Ruler | None = None) -> list[float | None]:
-        name = None if ruler is None else ruler.value
-        return [found.get((metric.value, level, "items", eta, name)) for level in levels]
+    metrics, levels = Metrics(figures), len(codebook_sizes)
 
     def one(metric: Metric, eta: float | None = None, ruler: Ruler | None = None) -> list[float | None]:
-        return [found.get((metric.value, 0, "items", eta, None if ruler is None else ruler.value))]
+        return [metrics.value(metric, 0, ITEMS, eta, ruler)]
 
-    def shares(values: list[float | None]) -> list[float | None]:
+    def capacity(eta: float | None, ruler: Ruler) -> list[float | None]:
+        values = metrics.per_level(Metric.EFFECTIVE_CAPACITY, levels, ITEMS, eta, ruler)
         return [None if v is None else v / size for v, size in zip(values, codebook_sizes, strict=True)]
 
     wanted = {
-        "robust_capacity": shares(per_level(Metric.EFFECTIVE_CAPACITY, rho, Ruler.INPUT)),
-        "capacity": shares(per_level(Metric.EFFECTIVE_CAPACITY, settings.headline_eta, Ruler.LATENT)),
-        "gini": per_level(Metric.GINI),
+        "robust_capacity": capacity(rho, Ruler.INPUT),
+        "capacity": capacity(settings.headline_eta, Ruler.LATENT),
+        "gini": metrics.per_level(Metric.GINI, levels),
         "sid_survival": one(Metric.SID_SURVIVAL, rho, Ruler.INPUT),
         "relative_mse": one(Metric.RELATIVE_MSE),
         "recall_20": one(Metric.NEIGHBOUR_RECALL_20),

@@ -23,6 +23,15 @@ def number(value: float) -> str:
     return f"{digits} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace(" ", NBSP)
 
 
+def three_digits(value: float) -> str:
+    """To three significant digits, those of integers included: for what was estimated.
+
+    >>> three_digits(1234567), three_digits(0.04567)
+    ('1,230,000', '0.0457')
+    """
+    return number(float(f"{value:.3g}"))
+
+
 def percent(share: float) -> str:
     """A share as a percentage; 0 % and 100 % only where it is exactly that.
 
@@ -33,7 +42,7 @@ def percent(share: float) -> str:
         return f"<{NBSP}0.001{NBSP}%"
     if 0.9995 <= share < 1:
         return f">{NBSP}99.9{NBSP}%"
-    return f"{number(float(f'{100 * share:.3g}'))}{NBSP}%"
+    return f"{three_digits(100 * share)}{NBSP}%"
 
 
 def whole_percent(share: float) -> str:
@@ -48,6 +57,34 @@ def whole_percent(share: float) -> str:
     return ">99" if rounded == 100 and share < 1 else str(rounded)
 
 
+def two_digit_percent(share: float) -> str:
+    """A share as a percentage of two significant digits, for what is extrapolated.
+
+    >>> two_digit_percent(0.01234), two_digit_percent(0.999)
+    ('1.2 %', '100 %')
+    """
+    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
+
+
+def three_decimals(value: float) -> str:
+    """Three decimals in little room: without the 0 before the point.
+
+    >>> three_decimals(0.12345), three_decimals(1.5), three_decimals(-0.25)
+    ('.123', '1.500', '-0.250')
+    """
+    text = f"{value:.3f}"
+    return text.removeprefix("0") if text.startswith("0.") else text
+
+
+def in_column(value: float | None, spec: str) -> str:
+    """A figure in a column of a terminal table, where all have the same decimals; `-` where there is none.
+
+    >>> in_column(0.4123, ".1%"), in_column(None, ".1%")
+    ('41.2%', '-')
+    """
+    return "-" if value is None else format(value, spec)
+
+
 def duration(seconds: float) -> str:
     """Seconds as a person would say them.
 
@@ -56,7 +93,7 @@ def duration(seconds: float) -> str:
     """
     whole = round(seconds)
     if whole < 60:
-        return f"{number(float(f'{seconds:.3g}'))}{NBSP}s"
+        return f"{three_digits(seconds)}{NBSP}s"
     minutes, rest = divmod(whole, 60)
     if minutes < 60:
         return f"{minutes}{NBSP}min {rest}{NBSP}s"

@@ -8,6 +8,7 @@ from typing import Any
 
 from drq_spark.errors import ConfigError
 from drq_spark.formulas.ratios import ratio
+from drq_spark.page.numbers import two_digit_percent
 from drq_spark.plan.extrapolation import CONFIDENCE, MISFIT, REFIT, Estimate, Extrapolated, extrapolate
 from drq_spark.plan.grid import Fitted, Shape
 
@@ -17,8 +18,8 @@ class Targets:
     """What the whole catalogue must reach.
 
     Attributes:
-        duplicate_rate: the most, above what equal embeddings make unavoidable, that the interval may reach.
-        k_eff: the least K_eff / K of the worst level, None for no matter what.
+        duplicate_rate: The most, above what equal embeddings make unavoidable, that the interval may reach.
+        k_eff: The least K_eff / K of the worst level; None where capacity does not matter.
 
     Raises:
         ConfigError: a target out of range.
@@ -43,8 +44,13 @@ class Catalogue:
     """What the plan is for.
 
     Attributes:
-        items: N. distinct_embeddings: of all items. sample: items of the sample. sample_distinct: different embeddings
-        among them. fingerprint: of the sample. dim: D. eta: scale of the capacity figures.
+        items: N.
+        distinct_embeddings: Of all items.
+        sample: Items of the sample.
+        sample_distinct: Different embeddings among them.
+        fingerprint: Of the sample.
+        dim: D.
+        eta: Scale of the capacity figures.
     """
 
     items: int
@@ -94,8 +100,9 @@ class Plan:
     """All shapes, in the order of size, and the one to take.
 
     Attributes:
-        chosen: the smallest that meets the targets, None where none does. nearest: the chosen one, or the one that
-        misses by the least. reason: why, in a sentence.
+        chosen: The smallest that meets the targets, None where none does.
+        nearest: The chosen one, or the one that misses by the least.
+        reason: Why, in a sentence.
     """
 
     catalogue: Catalogue
@@ -178,7 +185,7 @@ def _shape(one: Candidate, catalogue: Catalogue) -> dict[str, Any]:
 
 
 def _met(one: Candidate, targets: Targets) -> str:
-    told = f"excess duplicates stay within {_rate(one.excess_duplicate_rate.high)}"
+    told = f"excess duplicates stay within {two_digit_percent(one.excess_duplicate_rate.high)}"
     if targets.k_eff is not None:
         told += f" and every level keeps {one.capacity:.0%} of its codes"
     return f"the fewest possible SIDs that meet the targets: {told}"
@@ -186,16 +193,16 @@ def _met(one: Candidate, targets: Targets) -> str:
 
 def _missed(one: Candidate, targets: Targets) -> str:
     """What keeps the nearest shape from its targets, and what helps."""
-    excess, faults = one.excess_duplicate_rate, []
+    excess, most, faults = one.excess_duplicate_rate, two_digit_percent(targets.duplicate_rate), []
     if excess.value > targets.duplicate_rate:
         faults.append(
-            f"excess duplicates of {_rate(excess.value)} are above {_rate(targets.duplicate_rate)}: allow more, try "
-            "more --levels, or raise sample.size, which lets more codes be tried"
+            f"excess duplicates of {two_digit_percent(excess.value)} are above {most}: allow more, try more --levels, "
+            "or raise sample.size, which lets more codes be tried"
         )
     elif excess.high > targets.duplicate_rate:
         faults.append(
-            f"excess duplicates of {_rate(excess.value)} are within {_rate(targets.duplicate_rate)}, but may be up to "
-            f"{_rate(excess.high)}: a larger sample.size narrows that"
+            f"excess duplicates of {two_digit_percent(excess.value)} are within {most}, but may be up to "
+            f"{two_digit_percent(excess.high)}: a larger sample.size narrows that"
         )
     if targets.k_eff is not None and one.capacity < targets.k_eff:
         level = one.fitted.capacity.index(one.capacity) + 1
@@ -204,7 +211,3 @@ def _missed(one: Candidate, targets: Targets) -> str:
             "--codes or --levels, or raise tokenizer.balance"
         )
     return "no shape meets the targets; of the nearest " + "; ".join(faults)
-
-
-def _rate(value: float) -> str:
-    return f"{100 * value:.2g} %"

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from drq_spark.files import write_bytes
+from drq_spark.page.numbers import two_digit_percent
 from drq_spark.plan.chart import draw
 from drq_spark.plan.extrapolation import CONFIDENCE, Estimate
 from drq_spark.plan.proposal import Candidate, Plan, described
@@ -64,18 +65,15 @@ def _cells(one: Candidate, plan: Plan) -> Iterator[str]:
     yield f"{one.shape.codes:,}"
     yield f"{one.shape.levels}"
     yield f"{one.shape.possible:,}" if one.shape.possible < 10**6 else f"{one.shape.possible:.1e}"
-    yield _percent(1 - seen.unique / seen.items)
+    yield two_digit_percent(1 - seen.unique / seen.items)
     yield _interval(whole.duplicate_rate)
     yield _interval(one.excess_duplicate_rate)
-    yield _percent(whole.shared_rate.value)
+    yield two_digit_percent(whole.shared_rate.value)
     yield f"{one.capacity:.2f}"
     yield f"{one.fitted.relative_mse:.3f}"
     yield "◄" if one is plan.chosen else "✓" if one.shortfall(plan.targets) <= 1 else ""
 
 
 def _interval(rate: Estimate) -> str:
-    return f"{_percent(rate.value)} ({_percent(rate.low)} – {_percent(rate.high)})"
-
-
-def _percent(rate: float) -> str:
-    return f"{100 * rate:.2g} %" if rate < 0.995 else f"{100 * rate:.0f} %"
+    value, low, high = (two_digit_percent(share) for share in (rate.value, rate.low, rate.high))
+    return f"{value} ({low} – {high})"

@@ -24,7 +24,7 @@ Rows = list[tuple[str, list[Dot]]]
 def parts(data: ReportData) -> dict[str, Any]:
     """Template values; a part without figures is empty."""
     charts = (_kept(data), _hits(data), _auc(data))
-    pairs = finite(data.value(Metric.BEHAVIOUR_PAIRS.value))
+    pairs = data.figures.value(Metric.BEHAVIOUR_PAIRS)
     return {
         "behaviour": [chart for chart in charts if chart is not None],
         "behaviour_facts": []
@@ -37,12 +37,8 @@ def _rows(data: ReportData, rows: Sequence[tuple[str, Sequence[Metric]]]) -> Row
     """(label, dots) of what the run has; the place of a metric in its row is the kind of its dot."""
     found = []
     for label, metrics in rows:
-        figures = [(kind, data.figure(metric.value)) for kind, metric in enumerate(metrics)]
-        dots = [
-            Dot(row.value, finite(row.standard_error), kind)
-            for kind, row in figures
-            if row is not None and finite(row.value) is not None
-        ]
+        figures = [(kind, data.figures.row(metric)) for kind, metric in enumerate(metrics)]
+        dots = [Dot(row.value, finite(row.standard_error), kind) for kind, row in figures if row is not None]
         if dots:
             found.append((label, dots))
     return found

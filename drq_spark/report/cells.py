@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from drq_spark.metrics import Metric
+from drq_spark.metrics import EXPOSURE, ITEMS, Metric
 from drq_spark.page.elements import Fact, Meter, Sid, Table
 from drq_spark.page.numbers import NBSP, duration, finite, number, percent, whole_percent
 from drq_spark.report.data import Bucket, Example, GateResult, ReportData
@@ -46,14 +46,9 @@ _SHARES = {
 }
 
 
-def levels(data: ReportData) -> range:
-    """1 .. L."""
-    return range(1, len(data.codebook_sizes) + 1)
-
-
-def figure(data: ReportData, metric: Metric, level: int = 0, weighting: str = "items", eta: float | None = None) -> str:
+def figure(data: ReportData, metric: Metric, level: int = 0, weighting: str = ITEMS, eta: float | None = None) -> str:
     """The figure as text, `MISSING` where the run has none."""
-    value = finite(data.value(metric.value, level, weighting, eta))
+    value = data.figures.value(metric, level, weighting, eta)
     if value is None:
         return MISSING
     return percent(value) if metric in _SHARES else number(value)
@@ -69,12 +64,12 @@ def gate_value(result: GateResult) -> str:
 
 def cards(data: ReportData) -> list[Fact]:
     """Key figures."""
-    unique = finite(data.value(Metric.DUPLICATE_RATE.value))
-    error = finite(data.value(Metric.RELATIVE_MSE.value))
+    unique = data.figures.value(Metric.DUPLICATE_RATE)
+    error = data.figures.value(Metric.RELATIVE_MSE)
     lost = sum(data.quarantine.values())
-    parts = [capacity_parts(data, level) for level in levels(data)]
+    parts = [capacity_parts(data, level) for level in data.levels]
     kept = [whole_percent(part[0] * part[1]) if part else MISSING for part in parts]
-    dead = [finite(data.value(Metric.DEAD_CODES.value, level)) for level in levels(data)]
+    dead = data.figures.per_level(Metric.DEAD_CODES, len(data.codebook_sizes))
     found = [
         Fact("Items with a SID", number(data.rows_out), f"of {number(data.rows_in)} input rows"),
         unique is not None
@@ -113,7 +108,7 @@ def level_table(data: ReportData, weighting: str) -> Table | None:
         ("G", Metric.GEOMETRY, data.headline_eta),
     ]
     sizes = [("K", [number(size) for size in data.codebook_sizes])]
-    at_eta = [(metric, level) for _, metric, eta in columns if eta for level in levels(data)]
+    at_eta = [(metric, level) for _, metric, eta in columns if eta for level in data.levels]
     scaled = any(figure(data, *place, weighting, data.headline_eta) != MISSING for place in at_eta)
     caption = f"By {weighting}, at η = {number(data.headline_eta)}; K_eff = K · D · G" if scaled else f"By {weighting}"
     return _by_level(data, caption, columns, weighting, sizes)
@@ -137,7 +132,7 @@ def margin_table(data: ReportData) -> Table | None:
         ("mean margin", Metric.MEAN_MARGIN, None),
         ("decided in float64", Metric.UNCERTAIN_SHARE, None),
     ]
-    return _by_level(data, "Per level", columns, "items", [])
+    return _by_level(data, "Per level", columns, ITEMS, [])
 
 
 def churn_table(data: ReportData) -> Table | None:
@@ -146,7 +141,7 @@ def churn_table(data: ReportData) -> Table | None:
         ("code changed", Metric.CHURN, None),
         ("really moved", Metric.CHURN_MATCHED, None),
     ]
-    return _by_level(data, "Changed since the previous run", columns, "items", [])
+    return _by_level(data, "Changed since the previous run", columns, ITEMS, [])
 
 
 def _by_level(
@@ -158,13 +153,13 @@ def _by_level(
 ) -> Table | None:
     filled = []
     for head, metric, eta in columns:
-        cells = [figure(data, metric, level, weighting, eta) for level in levels(data)]
+        cells = [figure(data, metric, level, weighting, eta) for level in data.levels]
         if set(cells) != {MISSING}:
             filled.append((head, cells))
     if not filled:
         return None
     both = [*given, *filled]
-    rows = zip([f"Level {level}" for level in levels(data)], *(cells for _, cells in both), strict=True)
+    rows = zip([f"Level {level}" for level in data.levels], *(cells for _, cells in both), strict=True)
     return Table(caption, ("", *(head for head, _ in both)), tuple(rows))
 
 
@@ -198,7 +193,7 @@ def collision_facts(data: ReportData) -> list[Fact]:
         (Metric.COLLISION_MASS, "Collision mass", "chance that two items drawn at random have the same SID"),
     ]
     facts = [Fact(term, value, text) for metric, term, text in words if (value := figure(data, metric)) != MISSING]
-    shown = figure(data, Metric.COLLISION_MASS, weighting="exposure")
+    shown = figure(data, Metric.COLLISION_MASS, weighting=EXPOSURE)
     if shown != MISSING:
         facts.append(Fact("Collision mass by exposure", shown, "the same, for two items as users meet them"))
     return facts

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from drq_spark.page.drawing import Row, bar_rows, end_labels, set_ticks, steps
-from drq_spark.page.numbers import number, percent
+from drq_spark.page.numbers import number, percent, three_digits
 from drq_spark.page.svg import TEXT, axes, colour, inline
 
 _POINTS = 160  # of one curve: a finer one would not look different
@@ -68,9 +68,9 @@ def capacity(rows: Sequence[tuple[int, int, float, float]], weighting: str, eta:
         left = d * g
         bars += [
             Row(f"level {level}: K", ((1.0, "line"),), number(size)),
-            Row("uneven use", ((d, ""), (1 - d, "uneven")), f"− {_codes(size * (1 - d))}"),
-            Row("too close", ((left, ""), (d - left, "close")), f"− {_codes(size * (d - left))}"),
-            Row("K_eff", ((left, "effective"),), f"= {_codes(size * left)}, {percent(left)}"),
+            Row("uneven use", ((d, ""), (1 - d, "uneven")), f"− {three_digits(size * (1 - d))}"),
+            Row("too close", ((left, ""), (d - left, "close")), f"− {three_digits(size * (d - left))}"),
+            Row("K_eff", ((left, "effective"),), f"= {three_digits(size * left)}, {percent(left)}"),
             Row("", (), ""),
         ]
     words = "; ".join(
@@ -91,11 +91,6 @@ def capacity(rows: Sequence[tuple[int, int, float, float]], weighting: str, eta:
             ("effective", "effective"),
         ),
     )  # fmt: skip
-
-
-def _codes(count: float) -> str:
-    """A number of codes that need not be whole, to three digits."""
-    return number(float(f"{count:.3g}"))
 
 
 def capacity_curve(

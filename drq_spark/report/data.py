@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from drq_spark.formulas.usage import LevelUsage
 from drq_spark.gate import GateResult
-from drq_spark.metrics import MetricRow, Ruler
+from drq_spark.metrics import MetricRow, Metrics
 
 EXTERNAL = "external"
 """The kind of SIDs that another system made."""
@@ -149,17 +150,12 @@ class ReportData:
     at_risk: tuple[AtRisk, ...] = ()
     gains: tuple[Gain, ...] = ()
 
-    def figure(
-        self, metric: str, level: int = 0, weighting: str = "items", eta: float | None = None, ruler: str | None = None
-    ) -> MetricRow | None:
-        """The row of that name, or None where the run has none; with an eta the ruler is `latent` unless named."""
-        asked = (metric, level, weighting, eta, Ruler.LATENT.value if ruler is None and eta is not None else ruler)
-        for row in self.metrics:
-            if (row.metric, row.level, row.weighting, row.eta, row.ruler) == asked:
-                return row
-        return None
+    @cached_property
+    def figures(self) -> Metrics:
+        """The metrics by name."""
+        return Metrics(self.metrics)
 
-    def value(self, metric: str, level: int = 0, weighting: str = "items", eta: float | None = None) -> float | None:
-        """The figure of that name, or None where the run has none."""
-        row = self.figure(metric, level, weighting, eta)
-        return None if row is None else row.value
+    @property
+    def levels(self) -> range:
+        """1 .. L."""
+        return range(1, len(self.codebook_sizes) + 1)

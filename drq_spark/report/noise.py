@@ -7,7 +7,7 @@ from itertools import cycle
 
 from drq_spark.metrics import Ruler
 from drq_spark.page.drawing import Dot, dot_rows, end_labels, even_steps, set_ticks, spoken, steps
-from drq_spark.page.numbers import number, percent
+from drq_spark.page.numbers import number, percent, three_digits
 from drq_spark.page.svg import TEXT, axes, colour, inline
 from drq_spark.report.charts import Chart
 
@@ -39,7 +39,7 @@ def whole_sids(points: Points, sids: float | None, eta: float) -> Chart:
     set_ticks(drawn.xaxis, [place for place, _, _ in points], number)
     set_ticks(drawn.yaxis, steps(*drawn.get_ylim()), _large)
     drawn.set_xlabel("η, size of the perturbation", size=TEXT, color=colour("muted"), labelpad=2)
-    words = "; ".join(f"{number(float(f'{value:.3g}'))} at {number(place)}" for place, value, _ in points)
+    words = "; ".join(f"{three_digits(value)} at {number(place)}" for place, value, _ in points)
     return Chart(
         "Whole SIDs that still count as embeddings move",
         "As many equally used SIDs that noise never confuses; estimated from pairs of items, bars are two standard "

@@ -5,19 +5,19 @@ from __future__ import annotations
 from math import log
 from typing import Any
 
-from drq_spark.metrics import Metric, Ruler
+from drq_spark.metrics import EXPOSURE, ITEMS, Metric, Ruler
 from drq_spark.page.environment import environment
 from drq_spark.page.numbers import finite, number, percent
 from drq_spark.page.palette import level_colours
 from drq_spark.page.svg import drawing
 from drq_spark.report import behaviour, charts, stability, structure
 from drq_spark.report import cells as tables
-from drq_spark.report.advice import remedies
+from drq_spark.report.advice import on_page
 from drq_spark.report.charts import Chart
 from drq_spark.report.data import ReportData
 from drq_spark.report.verdict import capacity_parts, findings, verdict
 
-WEIGHTINGS = ("items", "exposure")
+WEIGHTINGS = (ITEMS, EXPOSURE)
 
 
 def render(data: ReportData) -> str:
@@ -28,7 +28,7 @@ def render(data: ReportData) -> str:
     """
     with drawing():
         parts = {**_overview(data), **_capacity(data), **_sids(data), **_details(data)}
-        parts |= {**structure.parts(data), **stability.parts(data), **behaviour.parts(data), **remedies.parts(data)}
+        parts |= {**structure.parts(data), **stability.parts(data), **behaviour.parts(data), **on_page.parts(data)}
     return environment().get_template("report.html.j2").render(data=data, **parts)
 
 
@@ -71,14 +71,11 @@ def _capacity_chart(data: ReportData, weighting: str) -> Chart | None:
 def _curve_chart(data: ReportData, weighting: str) -> Chart | None:
     curves = []
     for level, size in enumerate(data.codebook_sizes, 1):
-        points = sorted(
+        points = [
             (row.eta, row.value)
-            for row in data.metrics
-            if (row.metric, row.level, row.weighting) == (Metric.EFFECTIVE_CAPACITY.value, level, weighting)
-            and row.eta
-            and row.ruler == Ruler.LATENT.value
-            and finite(row.value)
-        )
+            for row in data.figures.by_ruler(Metric.EFFECTIVE_CAPACITY, Ruler.LATENT, weighting=weighting)
+            if row.level == level and row.eta and row.value
+        ]
         if len(points) > 1:
             curves.append((level, size, [eta for eta, _ in points], [value for _, value in points]))
     return charts.capacity_curve(curves, weighting, data.headline_eta) if curves else None
@@ -103,15 +100,15 @@ def _sids(data: ReportData) -> dict[str, Any]:
 
 def _collisions(data: ReportData) -> Chart | None:
     surplus, exact, shared = (
-        finite(data.value(metric.value))
+        data.figures.value(metric)
         for metric in (Metric.DUPLICATE_RATE, Metric.EXACT_DUPLICATE_RATE, Metric.SHARED_RATE)
     )
     return charts.collisions(surplus, exact, shared) if surplus else None
 
 
 def _by_level(data: ReportData, metric: Metric) -> dict[int, float]:
-    found = {level: finite(data.value(metric.value, level)) for level in tables.levels(data)}
-    return {level: value for level, value in found.items() if value is not None}
+    found = data.figures.per_level(metric, len(data.codebook_sizes))
+    return {level: value for level, value in enumerate(found, 1) if value is not None}
 
 
 def _entropies(data: ReportData) -> Chart | None:
@@ -140,7 +137,7 @@ def _churn(data: ReportData) -> Chart | None:
 
 
 def _churn_sentence(data: ReportData) -> str:
-    moved = finite(data.value(Metric.CHURN.value))
+    moved = data.figures.value(Metric.CHURN)
     return f"{percent(moved)} of the items have another SID than before." if moved is not None else ""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from drq_spark.metrics import Metric, Ruler
 from drq_spark.page.drawing import Dot
 from drq_spark.page.elements import Fact, Sid, Table
-from drq_spark.page.numbers import finite, number
+from drq_spark.page.numbers import finite, number, three_digits
 from drq_spark.report import noise
 from drq_spark.report.cells import MISSING, sid
 from drq_spark.report.charts import Chart
@@ -36,39 +36,21 @@ def parts(data: ReportData) -> dict[str, Any]:
     }
 
 
-def _rows(data: ReportData, metric: Metric, ruler: Ruler | None = None) -> list[MetricRow]:
-    """Finite figures of a metric by items, by ruler, eta and level."""
-    order = [None, *(kind.value for kind in Ruler)]
-    found = [
-        row
-        for row in data.metrics
-        if (row.metric, row.weighting) == (metric.value, "items")
-        and finite(row.value) is not None
-        and (ruler is None or row.ruler == ruler.value)
-    ]
-    return sorted(found, key=lambda row: (order.index(row.ruler), row.eta or 0.0, row.level))
-
-
-def _not_latent(data: ReportData, metric: Metric) -> list[MetricRow]:
-    return [*_rows(data, metric, Ruler.INPUT), *_rows(data, metric, Ruler.AFTER)]
+_SAME_FOR_ALL = (Ruler.INPUT, Ruler.AFTER)  # tokenizers can be compared by them
 
 
 def _whole_sentence(data: ReportData) -> str:
-    row = data.figure(Metric.EFFECTIVE_CAPACITY.value, 0, "items", data.headline_eta)
-    if row is None or finite(row.value) is None:
+    row = data.figures.row(Metric.EFFECTIVE_CAPACITY, eta=data.headline_eta)
+    if row is None:
         return ""
-    in_use = finite(data.value(Metric.UNIQUE_SIDS.value))
+    in_use = data.figures.value(Metric.UNIQUE_SIDS)
     error = finite(row.standard_error)
     return (
-        f"Whole SIDs work like {_short(row.value)}"
-        + (f" ± {_short(error)} (standard error)" if error else "")
+        f"Whole SIDs work like {three_digits(row.value)}"
+        + (f" ± {three_digits(error)} (standard error)" if error else "")
         + f" equally used ones that noise of η = {number(data.headline_eta)} never confuses"
         + (f"; {number(in_use)} are in use." if in_use is not None else ".")
     )
-
-
-def _short(value: float) -> str:
-    return number(float(f"{value:.3g}"))
 
 
 def _points(rows: Iterable[MetricRow]) -> list[tuple[float, float, float]]:
@@ -76,8 +58,8 @@ def _points(rows: Iterable[MetricRow]) -> list[tuple[float, float, float]]:
 
 
 def _whole(data: ReportData) -> Chart | None:
-    points = _points(row for row in _rows(data, Metric.EFFECTIVE_CAPACITY, Ruler.LATENT) if not row.level)
-    sids = finite(data.value(Metric.UNIQUE_SIDS.value))
+    points = _points(row for row in data.figures.by_ruler(Metric.EFFECTIVE_CAPACITY, Ruler.LATENT) if not row.level)
+    sids = data.figures.value(Metric.UNIQUE_SIDS)
     return noise.whole_sids(points, sids, data.headline_eta) if len(points) > 1 else None
 
 
@@ -85,9 +67,9 @@ def _changed(data: ReportData, ruler: Ruler) -> list[MetricRow]:
     """Flip rates of the levels, and 1 - survival for whole SIDs."""
     survival = [
         MetricRow(row.metric, 0, row.weighting, row.eta, 1 - row.value, row.standard_error, row.ruler)
-        for row in _rows(data, Metric.SID_SURVIVAL, ruler)
+        for row in data.figures.by_ruler(Metric.SID_SURVIVAL, ruler)
     ]
-    return [*_rows(data, Metric.FLIP_RATE, ruler), *survival]
+    return [*data.figures.by_ruler(Metric.FLIP_RATE, ruler), *survival]
 
 
 def _flips(data: ReportData) -> list[Chart]:
@@ -122,10 +104,10 @@ def _by_ruler(rows: Iterable[MetricRow]) -> dict[str, dict[int, MetricRow]]:
 def _sigma(data: ReportData) -> list[Fact]:
     """What noise on the embeddings, or their second version, is in latent space, and which eta that would be."""
     facts = []
-    for words, levels in _by_ruler(_not_latent(data, Metric.SIGMA)).items():
+    for words, levels in _by_ruler(data.figures.by_ruler(Metric.SIGMA, *_SAME_FOR_ALL)).items():
         units = {level: unit for level, unit in enumerate(data.sigma_units, 1) if finite(unit)}
-        sigmas = [_short(row.value) for row in levels.values()]
-        etas = [_short(row.value / units[level]) for level, row in levels.items() if level in units]
+        sigmas = [three_digits(row.value) for row in levels.values()]
+        etas = [three_digits(row.value / units[level]) for level, row in levels.items() if level in units]
         same = f"; as η = {' · '.join(dict.fromkeys(etas))}" if etas else ""
         facts.append(Fact(f"σ of {words}", " · ".join(dict.fromkeys(sigmas)), f"RMS per effective coordinate{same}"))
     return facts
@@ -133,7 +115,7 @@ def _sigma(data: ReportData) -> list[Fact]:
 
 def _other_rulers(data: ReportData) -> Table | None:
     """K_eff under noise on the embeddings and between two versions: comparable between tokenizers."""
-    rows = _not_latent(data, Metric.EFFECTIVE_CAPACITY)
+    rows = data.figures.by_ruler(Metric.EFFECTIVE_CAPACITY, *_SAME_FOR_ALL)
     if not rows:
         return None
     levels = sorted({row.level for row in rows}, key=lambda level: level or len(data.codebook_sizes) + 1)
@@ -147,7 +129,7 @@ def _other_rulers(data: ReportData) -> Table | None:
 
 def _with_error(row: MetricRow) -> str:
     error = finite(row.standard_error)
-    return _short(row.value) + (f" ± {_short(error)}" if error else "")
+    return three_digits(row.value) + (f" ± {three_digits(error)}" if error else "")
 
 
 def _confusion(pair: Confusion) -> tuple[str, Sid, list[str], Sid, list[str], str]:

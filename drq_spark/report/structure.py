@@ -7,9 +7,9 @@ from typing import Any
 from drq_spark.metrics import Metric
 from drq_spark.page.drawing import MARKS, Dot, dot_rows
 from drq_spark.page.elements import Fact, Table
-from drq_spark.page.numbers import finite, number
+from drq_spark.page.numbers import finite, number, three_digits
 from drq_spark.report import maps
-from drq_spark.report.cells import MISSING, figure, levels
+from drq_spark.report.cells import MISSING, figure
 from drq_spark.report.charts import Chart
 from drq_spark.report.data import Gain, ReportData
 
@@ -47,7 +47,7 @@ def _segments(data: ReportData) -> list[Table]:
     """Use of the codes by much, fairly and hardly exposed items, a table a figure."""
     tables = []
     for metric, words in _USE:
-        rows = [(level, [figure(data, metric, level, segment) for segment in _SEGMENTS]) for level in levels(data)]
+        rows = [(level, [figure(data, metric, level, segment) for segment in _SEGMENTS]) for level in data.levels]
         if any(cell != MISSING for _, cells in rows for cell in cells):
             body = tuple((f"Level {level}", figure(data, metric, level), *cells) for level, cells in rows)
             tables.append(Table(f"{words} by segment", ("", "all items", *_SEGMENTS), body))
@@ -68,7 +68,7 @@ def _gains(data: ReportData, step: int) -> Chart | None:
     """Of one attribute: plug-in, corrected and permuted gain per level."""
     here = [gain for gain in data.gains if gain.step == step]
     rows = []
-    for level in levels(data):
+    for level in data.levels:
         at = {gain.estimator: gain for gain in here if gain.level == level}
         shown = [
             (kind, getattr(at[estimator], name)) for kind, (estimator, name, _) in enumerate(_GAINS) if estimator in at
@@ -102,5 +102,5 @@ def _gain_table(data: ReportData) -> Table | None:
 
 def _gain_row(gain: Gain) -> tuple[str, ...]:
     numbers = (gain.conditional_entropy, gain.gain, gain.permuted_gain, gain.gain - gain.permuted_gain)
-    cells = (MISSING if finite(value) is None else number(float(f"{value:.3g}")) for value in numbers)
+    cells = (MISSING if finite(value) is None else three_digits(value) for value in numbers)
     return (gain.attribute, str(gain.level), gain.estimator.replace("_", "-"), *cells)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from drq_spark.metrics import Metric
-from drq_spark.page.numbers import finite, number, percent, whole_percent
+from drq_spark.metrics import ITEMS, Metric
+from drq_spark.page.numbers import number, percent, whole_percent
 from drq_spark.report.data import EXTERNAL, ReportData
 from drq_spark.schemas import Status
 
@@ -69,10 +69,10 @@ def findings(data: ReportData) -> list[Finding]:
     return [finding for finding in (*warned, *levels, *rest) if finding is not None]
 
 
-def capacity_parts(data: ReportData, level: int, weighting: str = "items") -> tuple[float, float] | None:
+def capacity_parts(data: ReportData, level: int, weighting: str = ITEMS) -> tuple[float, float] | None:
     """(D, G) of a level at the headline eta, None where the run has none."""
-    uneven = finite(data.value(Metric.DISTRIBUTION.value, level, weighting))
-    close = finite(data.value(Metric.GEOMETRY.value, level, weighting, data.headline_eta))
+    uneven = data.figures.value(Metric.DISTRIBUTION, level, weighting)
+    close = data.figures.value(Metric.GEOMETRY, level, weighting, data.headline_eta)
     return (uneven, close) if uneven and close else None
 
 
@@ -90,7 +90,7 @@ def _level(data: ReportData, level: int) -> Finding | None:
 
 def _level_by_use(data: ReportData, level: int) -> Finding | None:
     """Where the codewords are not known."""
-    d = finite(data.value(Metric.DISTRIBUTION.value, level))
+    d = data.figures.value(Metric.DISTRIBUTION, level)
     if d is None:
         return None
     text = f"Level {level} loses {round(100 * (1 - d))} % of its capacity to imbalance."
@@ -98,7 +98,7 @@ def _level_by_use(data: ReportData, level: int) -> Finding | None:
 
 
 def _dead(data: ReportData, level: int) -> str:
-    dead = finite(data.value(Metric.DEAD_CODES.value, level))
+    dead = data.figures.value(Metric.DEAD_CODES, level)
     if not dead:
         return ""
     return (
@@ -107,10 +107,10 @@ def _dead(data: ReportData, level: int) -> str:
 
 
 def _collisions(data: ReportData) -> Finding | None:
-    excess = finite(data.value(Metric.EXCESS_DUPLICATE_RATE.value))
+    excess = data.figures.value(Metric.EXCESS_DUPLICATE_RATE)
     if excess is None:
         return _surplus(data)
-    exact = finite(data.value(Metric.EXACT_DUPLICATE_RATE.value)) or 0.0
+    exact = data.figures.value(Metric.EXACT_DUPLICATE_RATE) or 0.0
     unavoidable = f"; another {percent(exact)} are exact duplicates, which no tokenizer can tell apart" if exact else ""
     if excess == 0:
         return Finding("good", f"Every different embedding has a SID of its own{unavoidable}.")
@@ -122,7 +122,7 @@ def _collisions(data: ReportData) -> Finding | None:
 
 def _surplus(data: ReportData) -> Finding | None:
     """Where the embeddings are not known, and so neither which items are exact duplicates."""
-    surplus = finite(data.value(Metric.DUPLICATE_RATE.value))
+    surplus = data.figures.value(Metric.DUPLICATE_RATE)
     if surplus is None:
         return None
     if surplus == 0:
@@ -132,7 +132,7 @@ def _surplus(data: ReportData) -> Finding | None:
 
 
 def _fidelity(data: ReportData) -> Finding | None:
-    error = finite(data.value(Metric.RELATIVE_MSE.value))
+    error = data.figures.value(Metric.RELATIVE_MSE)
     if error is None:
         return None
     explained = f"The SIDs explain {percent(1 - error)} of the variance of the embeddings."
@@ -146,7 +146,7 @@ def _churn(data: ReportData) -> Finding | None:
     values = [
         (value, level)
         for level in range(1, len(data.codebook_sizes) + 1)
-        if (value := finite(data.value(Metric.CHURN_MATCHED.value, level))) is not None
+        if (value := data.figures.value(Metric.CHURN_MATCHED, level)) is not None
     ]
     if not values:
         return None
@@ -156,7 +156,7 @@ def _churn(data: ReportData) -> Finding | None:
 
 
 def _quarantine(data: ReportData) -> Finding | None:
-    rate = finite(data.value(Metric.QUARANTINE_RATE.value))
+    rate = data.figures.value(Metric.QUARANTINE_RATE)
     if not rate:
         return None
     return Finding(grade(rate, _QUARANTINED), f"{percent(rate)} of the input rows have no SID; the reasons are below.")

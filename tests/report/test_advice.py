@@ -9,7 +9,7 @@ import pytest
 from report.ill import CODES, ITEMS, figures, healthy
 
 from drq_spark.metrics import MetricRow
-from drq_spark.report.advice.rules import Rule, advice
+from drq_spark.report.advice.advise import Rule, advice
 
 RNG = np.random.default_rng(5)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log
 
-from drq_spark.metrics import Metric
+from drq_spark.metrics import EXPOSURE, ITEMS, Metric
+from drq_spark.report.advice.evidence import Evidence
 from drq_spark.report.advice.rule import ERRORS, Advice, Rule, has, where
-from drq_spark.report.figures import Figures
 
 # Half of what the items could use, or a perplexity of a quarter of it: where training warns of a collapse as well.
 _LEAST_USED = 0.5
@@ -27,26 +27,30 @@ _FLIPPED = 0.2
 _EXPOSURE_GAP = 0.5
 
 
-def collapsed(seen: Figures, found: Sequence[Advice]) -> Advice | None:
+def collapsed(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
     """Almost all items on a few first codes."""
-    used, even = seen.used(1), seen.value(Metric.PERPLEXITY, 1)
+    used, even = seen.used(1), seen.figures.value(Metric.PERPLEXITY, 1)
     if used is None or even is None:
         return None
     usable = seen.usable(1)
     if used >= _LEAST_USED * usable and even >= _LEAST_PERPLEXITY * usable:
         return None
     return Advice(
-        Rule.COLLAPSED, (1,), "items",
+        Rule.COLLAPSED, (1,), ITEMS,
         "Almost all items fall on a few first codes, so the first code tells next to nothing, and all that follow "
         "refine a few heaps.",
         "Start the books by k-means, restart unused codes and price the crowded ones. If that stays, look for "
         "embeddings that are nearly all the same.",
         "drq and rq_kmeans do all three (tokenizer.name, tokenizer.balance); rq_vae can start by k-means.",
-        (("utilization of level 1", used / seen.sizes[0]), ("perplexity of level 1", even), ("K", seen.sizes[0])),
+        (
+            (f"{Metric.UTILIZATION.value} of level 1", used / seen.sizes[0]),
+            (f"{Metric.PERPLEXITY.value} of level 1", even),
+            ("K", seen.sizes[0]),
+        ),
     )  # fmt: skip
 
 
-def dead(seen: Figures, found: Sequence[Advice]) -> Advice | None:
+def dead(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
     """Codes that nothing uses, though there are items enough."""
     unused = {
         level: used
@@ -58,7 +62,7 @@ def dead(seen: Figures, found: Sequence[Advice]) -> Advice | None:
     if not unused:
         return None
     return Advice(
-        Rule.DEAD, tuple(unused), "items",
+        Rule.DEAD, tuple(unused), ITEMS,
         f"Codes that no item has at {where(tuple(unused))}: a model still carries them, and the others are the more "
         "crowded.",
         "Fewer codes there, or a tokenizer that restarts unused codes. Codes that died since training say that the "
@@ -68,20 +72,21 @@ def dead(seen: Figures, found: Sequence[Advice]) -> Advice | None:
     )  # fmt: skip
 
 
-def uneven(seen: Figures, found: Sequence[Advice]) -> Advice | None:
+def uneven(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
     """The codes in use are used unevenly, and that costs most."""
     worst = {
         level: even
         for level in seen.levels
         if (even := seen.evenness(level)) is not None
         and even < _HALF
-        and even <= (seen.value(Metric.GEOMETRY, level, eta=seen.eta) or 1.0)  # the larger penalty: work on that
+        and even
+        <= (seen.figures.value(Metric.GEOMETRY, level, eta=seen.eta) or 1.0)  # the larger penalty: work on that
         and not has(found, level, Rule.COLLAPSED)
     }
     if not worst:
         return None
     return Advice(
-        Rule.UNEVEN, tuple(worst), "items",
+        Rule.UNEVEN, tuple(worst), ITEMS,
         f"The items crowd into few of the codes in use at {where(tuple(worst))}: −ln D is the larger penalty, and "
         "takes more than half of the capacity.",
         "Price the crowded codes higher, or train on more items a code.",
@@ -90,14 +95,14 @@ def uneven(seen: Figures, found: Sequence[Advice]) -> Advice | None:
     )  # fmt: skip
 
 
-def unstable(seen: Figures, found: Sequence[Advice]) -> Advice | None:
+def unstable(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
     """The smallest noise already swaps codes."""
     numbers: dict[int, tuple[str, float]] = {}
     eta = seen.smallest(Metric.GEOMETRY)
     for level in seen.levels:
-        kept = None if eta is None else seen.value(Metric.GEOMETRY, level, eta=eta)
+        kept = None if eta is None else seen.figures.value(Metric.GEOMETRY, level, eta=eta)
         if kept is not None and kept < _LEAST_STABLE:
-            numbers[level] = (f"geometry of level {level} at eta {eta:g}", kept)
+            numbers[level] = (f"{Metric.GEOMETRY.value} of level {level} at eta {eta:g}", kept)
     flips = seen.flips(1)
     if flips and flips[1].value - ERRORS * (flips[1].standard_error or 0.0) > _FLIPPED:
         numbers.setdefault(1, (flips[0], flips[1].value))
@@ -105,7 +110,7 @@ def unstable(seen: Figures, found: Sequence[Advice]) -> Advice | None:
         return None
     levels = tuple(sorted(numbers))
     return Advice(
-        Rule.UNSTABLE, levels, "items",
+        Rule.UNSTABLE, levels, ITEMS,
         f"The codewords of {where(levels)} lie closer together than the smallest change moves an embedding: after "
         "the next training of the embedding model most codes there will be others.",
         "Far fewer codes on these levels, or embeddings that move less from version to version.",
@@ -114,12 +119,12 @@ def unstable(seen: Figures, found: Sequence[Advice]) -> Advice | None:
     )  # fmt: skip
 
 
-def crowded(seen: Figures, found: Sequence[Advice]) -> Advice | None:
+def crowded(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
     """Noise of the headline eta swaps codes, and that costs most."""
     close = {
         level: kept
         for level in seen.levels
-        if (kept := seen.value(Metric.GEOMETRY, level, eta=seen.eta)) is not None
+        if (kept := seen.figures.value(Metric.GEOMETRY, level, eta=seen.eta)) is not None
         and kept < _HALF
         and kept < (seen.evenness(level) or 1.0)
         and not has(found, level, Rule.UNSTABLE, Rule.COLLAPSED)
@@ -127,7 +132,7 @@ def crowded(seen: Figures, found: Sequence[Advice]) -> Advice | None:
     if not close:
         return None
     return Advice(
-        Rule.CROWDED, tuple(close), "items",
+        Rule.CROWDED, tuple(close), ITEMS,
         f"Small changes of an embedding swap the codes of {where(tuple(close))}: −ln G is the larger penalty, and "
         "takes more than half of the capacity.",
         "Fewer codes there would lose little; or a latent space in which they lie further apart, such as one of a VAE "
@@ -137,13 +142,13 @@ def crowded(seen: Figures, found: Sequence[Advice]) -> Advice | None:
     )  # fmt: skip
 
 
-def exposure(seen: Figures, found: Sequence[Advice]) -> Advice | None:
+def exposure(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
     """Popular items crowd beyond what their skew explains."""
-    skew = seen.value(Metric.COLLISION_MASS, 0, "exposure") or 0.0
+    skew = seen.figures.value(Metric.COLLISION_MASS, 0, EXPOSURE) or 0.0
     crowded: dict[int, tuple[float, float]] = {}
     for level in seen.levels:
         items, shown = (
-            seen.value(Metric.EFFECTIVE_CAPACITY, level, weighting, seen.eta) for weighting in ("items", "exposure")
+            seen.figures.value(Metric.EFFECTIVE_CAPACITY, level, weighting, seen.eta) for weighting in (ITEMS, EXPOSURE)
         )
         if not items or shown is None:
             continue
@@ -153,7 +158,7 @@ def exposure(seen: Figures, found: Sequence[Advice]) -> Advice | None:
     if not crowded:
         return None
     return Advice(
-        Rule.EXPOSURE, tuple(crowded), "exposure",
+        Rule.EXPOSURE, tuple(crowded), EXPOSURE,
         f"Popular items share codes at {where(tuple(crowded))}: as users meet the catalogue, not half of the capacity "
         "is left that it would have if popular items were spread like the others.",
         "Price codes by the exposure of their items, or train on popular items more often.",

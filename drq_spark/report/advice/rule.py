@@ -29,9 +29,13 @@ class Advice:
     """What is wrong, by one rule.
 
     Attributes:
-        rule: which. levels: where, from 1; empty for whole SIDs. weighting: by items or by exposure.
-        cause, remedy: sentences that hold for SIDs of any system. settings: which settings here
-        do so. numbers: (name, value) of the figures that triggered the rule.
+        rule: The rule that speaks.
+        levels: Where, from 1; empty for whole SIDs.
+        weighting: By items or by exposure.
+        cause: A sentence that holds for SIDs of any system.
+        remedy: The same.
+        settings: Which settings here bring the remedy about.
+        numbers: (name, value) of the figures that triggered the rule.
     """
 
     rule: Rule

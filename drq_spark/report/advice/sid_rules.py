@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from drq_spark.metrics import Metric
+from drq_spark.metrics import ITEMS, Metric
+from drq_spark.report.advice.evidence import Evidence
 from drq_spark.report.advice.rule import ERRORS, Advice, Rule
-from drq_spark.report.figures import Figures
 
 # A catalogue without copies has a few in a thousand.
 _EXACT_DUPLICATES = 0.05
@@ -28,68 +28,76 @@ _FAIR_RECALL = 0.25
 _AUC_LOST = 0.05
 
 
-def duplicates(seen: Figures, found: Sequence[Advice]) -> Advice | None:
+def duplicates(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
     """Equal embeddings."""
-    rate = seen.value(Metric.EXACT_DUPLICATE_RATE)
+    rate = seen.figures.value(Metric.EXACT_DUPLICATE_RATE)
     if rate is None or rate <= _EXACT_DUPLICATES:
         return None
     return Advice(
-        Rule.DUPLICATES, (), "items",
+        Rule.DUPLICATES, (), ITEMS,
         "Many items have the embedding of another one: no tokenizer can give them SIDs of their own.",
         "Merge the copies before SIDs are made, or embed what tells them apart.",
         "The suffix of the sids table numbers what stays.",
-        (("exact_duplicate_rate", rate),),
+        ((Metric.EXACT_DUPLICATE_RATE.value, rate),),
     )  # fmt: skip
 
 
-def too_small(seen: Figures, found: Sequence[Advice]) -> Advice | None:
+def too_small(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
     """Even use, and still fewer SIDs than the items need."""
-    excess, distinct = seen.value(Metric.EXCESS_DUPLICATE_RATE), seen.distinct
+    excess, distinct = seen.figures.value(Metric.EXCESS_DUPLICATE_RATE), seen.distinct
     if excess is None or distinct is None or excess <= _EXCESS_DUPLICATES or prod(seen.sizes) >= _ROOM * distinct:
         return None
     if any(entry.rule in (Rule.COLLAPSED, Rule.DEAD, Rule.UNEVEN) for entry in found):
         return None  # the SIDs there are would do if they were used
     return Advice(
-        Rule.TOO_SMALL, (), "items",
+        Rule.TOO_SMALL, (), ITEMS,
         "The codes are used evenly, and still many different items share a SID: there are too few combinations for "
         "so many items.",
         "A further level multiplies the SIDs by K; more codes a level help less.",
         "tokenizer.levels and tokenizer.codes; drq plan proposes both.",
-        (("excess_duplicate_rate", excess), ("possible SIDs", prod(seen.sizes)), ("different embeddings", distinct)),
+        (
+            (Metric.EXCESS_DUPLICATE_RATE.value, excess),
+            ("possible SIDs", prod(seen.sizes)),
+            ("different embeddings", distinct),
+        ),
     )  # fmt: skip
 
 
-def clumped(seen: Figures, found: Sequence[Advice]) -> Advice | None:
+def clumped(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
     """Many different items on one SID, with room for them."""
-    items, unique = seen.value(Metric.ITEMS), seen.value(Metric.UNIQUE_SIDS)
-    largest, excess = seen.value(Metric.LARGEST_BUCKET), seen.value(Metric.EXCESS_DUPLICATE_RATE)
+    items, unique = seen.figures.value(Metric.ITEMS), seen.figures.value(Metric.UNIQUE_SIDS)
+    largest, excess = seen.figures.value(Metric.LARGEST_BUCKET), seen.figures.value(Metric.EXCESS_DUPLICATE_RATE)
     if not items or not unique or largest is None or excess is None:
         return None
-    explained = 1 + items * (seen.value(Metric.EXACT_DUPLICATE_RATE) or 0.0)  # if all copies were in one bucket
+    explained = 1 + items * (seen.figures.value(Metric.EXACT_DUPLICATE_RATE) or 0.0)  # if all copies were in one bucket
     bucket = largest > max(_CLUMP_ITEMS, _CLUMP_TIMES * items / unique, explained)
     roomy = prod(seen.sizes) >= _ROOM * (seen.distinct or items)
     usage = any(entry.rule in (Rule.COLLAPSED, Rule.DEAD, Rule.UNEVEN) for entry in found)
     if not bucket and not (excess > _EXCESS_DUPLICATES and roomy and not usage):
         return None
     return Advice(
-        Rule.CLUMPED, (), "items",
+        Rule.CLUMPED, (), ITEMS,
         "Different embeddings so near to each other that all levels together do not tell them apart, though there "
         "are SIDs enough.",
         "Look at the largest buckets: copies with other texts are better merged; variants of a product need an "
         "embedding that tells them apart. A further level splits what is left.",
         "tokenizer.levels; drq plan says how many would do.",
-        (("largest_bucket", largest), ("excess_duplicate_rate", excess), ("items per SID", items / unique)),
+        (
+            (Metric.LARGEST_BUCKET.value, largest),
+            (Metric.EXCESS_DUPLICATE_RATE.value, excess),
+            ("items per SID", items / unique),
+        ),
     )  # fmt: skip
 
 
-def behaviour(seen: Figures, found: Sequence[Advice]) -> Advice | None:
+def behaviour(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
     """Neighbours are kept, what users do is not."""
     numbers: list[tuple[str, float]] = []
-    kept, near = seen.row(Metric.RETENTION_200), seen.value(Metric.NEIGHBOUR_RECALL_20)
+    kept, near = seen.figures.row(Metric.RETENTION_200), seen.figures.value(Metric.NEIGHBOUR_RECALL_20)
     lost = kept is not None and kept.value + ERRORS * (kept.standard_error or 0.0) < _LEAST_RETENTION
     if kept is not None and near is not None and lost and near >= _FAIR_RECALL:
         numbers += [(Metric.RETENTION_200.value, kept.value), (Metric.NEIGHBOUR_RECALL_20.value, near)]
-    raw, summed = seen.row(Metric.AUC_RAW_UNIFORM), seen.row(Metric.AUC_SUM_UNIFORM)
+    raw, summed = seen.figures.row(Metric.AUC_RAW_UNIFORM), seen.figures.row(Metric.AUC_SUM_UNIFORM)
     if raw and summed:
         error = ((raw.standard_error or 0.0) ** 2 + (summed.standard_error or 0.0) ** 2) ** 0.5
         if raw.value - summed.value > _AUC_LOST + ERRORS * error:
@@ -97,7 +105,7 @@ def behaviour(seen: Figures, found: Sequence[Advice]) -> Advice | None:
     if not numbers:
         return None
     return Advice(
-        Rule.BEHAVIOUR, (), "items",
+        Rule.BEHAVIOUR, (), ITEMS,
         "The codes keep what items look like, but not which of them users take one after the other.",
         "Let the codes learn from behaviour; a further level keeps more of both.",
         "Give --events to drq or drq_vae_cl; tokenizer.levels.",

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 
 from drq_spark.metrics import MetricRow
 from drq_spark.report.advice import level_rules, sid_rules
+from drq_spark.report.advice.evidence import Evidence
 from drq_spark.report.advice.rule import Advice, Rule
-from drq_spark.report.figures import Figures
 
 __all__ = ["Advice", "Rule", "advice"]
 
-_RULES: tuple[Callable[[Figures, Sequence[Advice]], Advice | None], ...] = (
+_RULES: tuple[Callable[[Evidence, Sequence[Advice]], Advice | None], ...] = (
     level_rules.collapsed,
     level_rules.dead,
     level_rules.uneven,
@@ -35,7 +35,7 @@ def advice(figures: Sequence[MetricRow], codebook_sizes: Sequence[int], headline
         figures: rows of the metrics table; a rule without its figures is silent. codebook_sizes: K per level.
         headline_eta: the eta of the capacity figures.
     """
-    seen = Figures(figures, tuple(codebook_sizes), headline_eta)
+    seen = Evidence(figures, tuple(codebook_sizes), headline_eta)
     found: list[Advice] = []
     for rule in _RULES:
         result = rule(seen, found)

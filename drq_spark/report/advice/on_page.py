@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from drq_spark.page.numbers import number
+from drq_spark.page.numbers import three_digits
+from drq_spark.report.advice.advise import Advice, Rule, advice
 from drq_spark.report.advice.rule import where
-from drq_spark.report.advice.rules import Advice, Rule, advice
 from drq_spark.report.data import EXTERNAL, ReportData
 
 _SECTION = {
@@ -51,5 +51,5 @@ def _remedy(entry: Advice, *, ours: bool) -> Remedy:
         entry.rule.value + place,
         entry.cause,
         f"{entry.remedy} {entry.settings}" if ours else entry.remedy,
-        tuple((name, number(float(f"{value:.3g}"))) for name, value in entry.numbers),
+        tuple((name, three_digits(value)) for name, value in entry.numbers),
     )
