@@ -41,7 +41,7 @@ def run_connect(tmp_path: Path) -> Callable[[str], str]:
 
     Connect and an ordinary session cannot live in one process. Delta must be on Java's class path when it starts.
     """
-    from drq_spark.session import local_settings
+    from drq_spark.local.spark_settings import local_settings
 
     settings = local_settings(tmp_path / "connect", memory="1g", shuffle_partitions=4, small_data=True)
     arguments = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]

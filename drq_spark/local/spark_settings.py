@@ -1,0 +1,89 @@
+"""The Spark settings of a local session: Delta, a quiet Java, and sizes that suit one machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from drq_spark.local.java import delta_jars, find_java
+
+logger = logging.getLogger(__name__)
+
+_INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+
+
+def local_settings(
+    scratch: Path,
+    *,
+    memory: str | None = None,
+    shuffle_partitions: int = 8,
+    small_data: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, str]:
+    """The Spark settings of a local session; they must reach Java before it starts, as `local_session` sees to.
+
+    Args:
+        scratch: As for `drq_spark.session.local_session`; its folders are made.
+        memory: As for `drq_spark.session.local_session`.
+        shuffle_partitions: As for `drq_spark.session.local_session`.
+        small_data: As for `drq_spark.session.local_session`.
+        progress: As for `drq_spark.session.local_session`.
+
+    Raises:
+        SetupError: Java or Delta's jars are missing.
+    """
+    jars = delta_jars(find_java(), progress or logger.info)
+    for name in ("warehouse", "local"):
+        (scratch / name).mkdir(parents=True, exist_ok=True)
+    return {
+        **_delta_settings(jars),
+        **_quiet_settings(scratch),
+        **(_INTERPRETED if small_data else {}),
+        "spark.driver.extraJavaOptions": _java_options(scratch),
+        "spark.driver.memory": memory or _default_memory(),
+        "spark.sql.shuffle.partitions": str(shuffle_partitions),
+    }
+
+
+def _default_memory() -> str:
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return "2g"
+    return f"{min(max(total // 4 // 2**20, 1024), 8192)}m"
+
+
+def _delta_settings(jars: list[Path]) -> dict[str, str]:
+    return {
+        "spark.jars": ",".join(jar.resolve().as_uri() for jar in jars),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.databricks.delta.snapshotPartitions": "2",  # with the default of 50 a count on a new table takes 15 s
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",  # tasks of a VACUUM; 10000 by default
+    }
+
+
+def _java_options(folder: Path) -> str:
+    options = [
+        "-Duser.timezone=UTC",
+        f"-Dderby.system.home={folder}",
+        f"-XX:ErrorFile={folder / 'java-crash.log'}",
+    ]
+    return " ".join(f'"{option}"' for option in options)
+
+
+def _quiet_settings(folder: Path) -> dict[str, str]:
+    return {
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.local.dir": str(folder / "local"),
+        "spark.sql.warehouse.dir": (folder / "warehouse").resolve().as_uri(),
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.python.worker.faulthandler.enabled": "true",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
