@@ -104,7 +104,7 @@ def show_outcome(console: Console, outcome: Outcome, config: Config, store: Stor
     console.print(
         f"  tables     {store.location(TABLES[0]).removesuffix(TABLES[0].name)}", highlight=False, soft_wrap=True
     )
-    if not config.from_elsewhere:
+    if not config.external:
         console.print(f"  tokenizer  {store.tokenizers}/{outcome.state.tokenizer_id}", highlight=False, soft_wrap=True)
 
 

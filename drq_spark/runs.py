@@ -99,7 +99,7 @@ class Run:
     @property
     def codebook_sizes(self) -> tuple[int, ...]:
         """K per level of a measured run; that of SIDs from elsewhere stands in its figures."""
-        if not self.config.from_elsewhere:
+        if not self.config.external:
             return self.config.tokenizer.codebook_sizes
         counted = self.store.read(CODE_USAGE, self.state.run_id).groupBy("level").count().orderBy("level")
         return tuple(int(row["count"]) for row in counted.collect())
@@ -193,7 +193,7 @@ class Run:
 
     def judged(self, figures: Sequence[MetricRow]) -> tuple[GateResult, ...]:
         """What the gate says; readers never follow SIDs from elsewhere, so that there is nothing to judge."""
-        if self.config.from_elsewhere:
+        if self.config.external:
             return ()
         has_previous = self.state.previous_run_id is not None
         return judge(self.config.gate.rules, figures, self.config.measure, has_previous=has_previous)
@@ -300,7 +300,7 @@ def resume(store: Store, run_id: str | None, watcher: Watcher) -> Run:
         ConfigError: there is none, or its SIDs come from elsewhere: it has no steps, and readers never follow it.
     """
     run = open_run(store, run_id, watcher)
-    if run.config.from_elsewhere:
+    if run.config.external:
         raise ConfigError(
             f"run {run.state.run_id} measured SIDs from elsewhere: drq measure --sids is all there is to do with them; "
             "name another run with --run"

@@ -77,12 +77,14 @@ class Status(str, Enum):
         return self in (Status.PUBLISHED, Status.GATE_FAILED)
 
 
-FROM_ELSEWHERE = "sids-"
-"""How the tokenizer_id of SIDs begins that another system made; a hash of the SIDs follows."""
+EXTERNAL = "external"
+"""What stands for the kind of the tokenizer where another system made the SIDs."""
+EXTERNAL_ID = "sids-"
+"""How the tokenizer_id of such SIDs begins; a hash of the SIDs follows."""
 
 _RUN_ID = Column("run_id", "string", "Run that wrote the row", required=True)
 _TOKENIZER_ID = Column(
-    "tokenizer_id", "string", f"Content hash of the tokenizer; {FROM_ELSEWHERE}.. of SIDs from elsewhere", required=True
+    "tokenizer_id", "string", f"Content hash of the tokenizer; {EXTERNAL_ID}.. of SIDs from elsewhere", required=True
 )
 _RUN_DATE = Column("run_date", "date", "Logical date of the run", required=True)
 _ITEM_ID = Column("item_id", "{id}", "Item, in the type of the items table", required=True)
@@ -161,7 +163,7 @@ SIDS = Table(
         ("suffix_counts_from_0", "suffix >= 0"),
         (
             "complete_unless_from_elsewhere",
-            f'tokenizer_id LIKE "{FROM_ELSEWHERE}%" OR '
+            f'tokenizer_id LIKE "{EXTERNAL_ID}%" OR '
             "(margin IS NOT NULL AND residual_norm IS NOT NULL AND embedding_hash IS NOT NULL)",
         ),
     ),

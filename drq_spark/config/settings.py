@@ -45,7 +45,7 @@ class Config(Section):
         return self.events.path is not None and self.tokenizer.kind.events != "unused"
 
     @property
-    def from_elsewhere(self) -> bool:
+    def external(self) -> bool:
         """Whether the SIDs are another system's."""
         return self.sids.path is not None
 
@@ -56,7 +56,7 @@ class Config(Section):
             ConfigError: SIDs from elsewhere are named; or the tokenizer needs events, or exposure that is to be evened
                 out, and none is named.
         """
-        if self.from_elsewhere:
+        if self.external:
             raise ConfigError(
                 "sids.path names SIDs that are there already: drq measure judges them, drq run makes its own"
             )

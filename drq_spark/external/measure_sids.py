@@ -16,9 +16,12 @@ from drq_spark.arrays import F32
 from drq_spark.assign.suffix import with_suffix
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.external.codebook_fidelity import Drawn, agreement, draw, fidelity, mean_centred_square, rebuilt
-from drq_spark.external.codebooks import read_codebooks
-from drq_spark.external.sids import SidMap, read_sids, sid_key
+from drq_spark.external import notes
+from drq_spark.external.codebook_fidelity import fidelity
+from drq_spark.external.codebook_files import read_codebooks
+from drq_spark.external.codebook_tokenizer import codebook_tokenizer
+from drq_spark.external.item_sample import ItemSample, mean_centred_square, sample_items
+from drq_spark.external.sid_map import SidMap, read_sids, sid_key
 from drq_spark.inputs.attributes import read_attributes
 from drq_spark.inputs.embeddings import row_reasons
 from drq_spark.inputs.events import events_id_type, exposed, read_events
@@ -27,22 +30,25 @@ from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.inputs.second_version import read_after
 from drq_spark.measure.step import Known, measured
 from drq_spark.measure.subject import Subject
-from drq_spark.page.numbers import number, percent
 from drq_spark.progress import SILENT, Watcher
-from drq_spark.report.data import EXTERNAL
 from drq_spark.report.gather import write_report
 from drq_spark.runs import Outcome, Run, find_same_run, new_run
-from drq_spark.schemas import FROM_ELSEWHERE, SID_QUARANTINE, SIDS, Reason, Status
+from drq_spark.schemas import EXTERNAL_ID, SID_QUARANTINE, SIDS, Reason, Status
 from drq_spark.store import open_store
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.model import effective_rms
 
 _BROADCAST = 1_000_000  # ids
 
 
 @dataclass(frozen=True)
-class Given:
-    """What is there: the map, and, where they were named, codebooks (float32 [K_l, d] a level) and items."""
+class ExternalInputs:
+    """What there is of another system.
+
+    Attributes:
+        sids: The map of items to SIDs.
+        books: Codebooks, float32 [K_l, d] a level; None where none were named.
+        catalogue: The items; None where none were named.
+    """
 
     sids: SidMap
     books: tuple[F32, ...] | None
@@ -62,12 +68,12 @@ def measure_sids(
     Raises:
         ConfigError, InputRefused: before anything is written.
     """
-    run, given = _begin(spark, config, run_date, started_at, watcher)
+    run, inputs = _begin(spark, config, run_date, started_at, watcher)
     if run.state.status == Status.MEASURED.value:
         return run.outcome(repeated=True)
     with run.tidied():
-        fill(run, given)
-        measure(run, given)
+        fill(run, inputs)
+        measure(run, inputs)
         with run.step("report"):
             run.state = replace(run.state, status=Status.MEASURED.value)
             write_report(run)
@@ -76,7 +82,7 @@ def measure_sids(
 
 def _begin(
     spark: SparkSession, config: Config, run_date: date, started_at: datetime, watcher: Watcher
-) -> tuple[Run, Given]:
+) -> tuple[Run, ExternalInputs]:
     """Read what there is, and take up the run that it belongs to, or make a new one; writes nothing."""
     store = open_store(spark, config)
     with watcher.step("read"):
@@ -85,73 +91,73 @@ def _begin(
         id_type = catalogue.id_type if catalogue else events_id_type(spark, config)
         sids = read_sids(spark, config, id_type, tuple(len(book) for book in books) if books else None)
         store.refuse_other_ids(SIDS, sids.id_type)
-        given = Given(sids, books, catalogue)
-        _check_after(config, given)
-        fingerprint = _fingerprint(spark, config, given)
+        inputs = ExternalInputs(sids, books, catalogue)
+        _check_after(config, inputs)
+        fingerprint = _fingerprint(spark, config, inputs)
         watcher.note(f"{sids.rows:,} rows, {sids.codebook_sizes} codes a level, ids are {sids.id_type}")
-        fresh = new_run(config, fingerprint, run_date, started_at, sids.rows, given.dim, sids.id_type)
+        fresh = new_run(config, fingerprint, run_date, started_at, sids.rows, inputs.dim, sids.id_type)
         state = find_same_run(store, fresh) or fresh
         if state.status != Status.MEASURED.value:
-            identity = f"{FROM_ELSEWHERE}{sids.fingerprint}"
+            identity = f"{EXTERNAL_ID}{sids.fingerprint}"
             state = replace(state, started_at=started_at, tokenizer_id=identity, notes=sids.notes)
-    return Run(store, config, state, watcher), given
+    return Run(store, config, state, watcher), inputs
 
 
-def _check_after(config: Config, given: Given) -> None:
+def _check_after(config: Config, inputs: ExternalInputs) -> None:
     """Only codebooks of the embeddings as they are tell where a second version of them would be."""
     if config.measure.embeddings_after is None:
         return
-    if given.books is None or given.books[0].shape[1] != given.dim:
+    if inputs.books is None or inputs.books[0].shape[1] != inputs.dim:
         raise ConfigError(
             "measure.embeddings_after needs to encode: give --items and --codebooks of the same length, or leave it out"
         )
 
 
-def _fingerprint(spark: SparkSession, config: Config, given: Given) -> str:
+def _fingerprint(spark: SparkSession, config: Config, inputs: ExternalInputs) -> str:
     """Of all that goes in: map, items, codebooks, and what is beside them; `-` for what is not there."""
-    items = given.catalogue.profile.fingerprint if given.catalogue else "-"
+    items = inputs.catalogue.profile.fingerprint if inputs.catalogue else "-"
     digest = hashlib.sha256()
-    for book in given.books or ():
+    for book in inputs.books or ():
         digest.update(f"{book.shape}".encode() + book.tobytes())
-    books = digest.hexdigest()[:16] if given.books else "-"
-    beside = fingerprint_beside(spark, config, given.sids.id_type)
-    return ":".join(["sids", given.sids.fingerprint, items, books, beside])
+    books = digest.hexdigest()[:16] if inputs.books else "-"
+    beside = fingerprint_beside(spark, config, inputs.sids.id_type)
+    return ":".join(["sids", inputs.sids.fingerprint, items, books, beside])
 
 
-def fill(run: Run, given: Given) -> None:
+def fill(run: Run, inputs: ExternalInputs) -> None:
     """The map as the run's slice of the sids table; with items, of those that have a usable embedding.
 
     Raises:
         InputRefused: too few of the map's items have one; nothing is written then.
     """
     with run.step("sids"):
-        rows = _with_items(run, given)
+        rows = _with_items(run, inputs)
         run.save()  # killed from here on, the run is taken up again on any date
         usable = exposed(rows.where("reason IS NULL").drop("reason"), run.spark, run.config, run.state.id_type)
         unknown = {
-            "sid": sid_key(given.sids.codebook_sizes),
+            "sid": sid_key(inputs.sids.codebook_sizes),
             "margin": F.lit(None).cast("array<float>"),
             "residual_norm": F.lit(None).cast("float"),
         }
         numbered = with_suffix(usable.withColumns(unknown), None)
         run.write(SIDS, numbered)
-        set_aside = given.sids.quarantined.unionByName(rows.where("reason IS NOT NULL").select("item_id", "reason"))
+        set_aside = inputs.sids.quarantined.unionByName(rows.where("reason IS NOT NULL").select("item_id", "reason"))
         run.write(SID_QUARANTINE, set_aside)
         run.check_rows()
 
 
-def _with_items(run: Run, given: Given) -> DataFrame:
+def _with_items(run: Run, inputs: ExternalInputs) -> DataFrame:
     """item_id, codes, exposure, embedding_hash, reason of the map's items, read from the staging folder.
 
     Embeddings cross into Python once and stay where they are: only ids, hashes and reasons are joined.
     """
-    rows = given.sids.df
-    if given.catalogue is None:
+    rows = inputs.sids.df
+    if inputs.catalogue is None:
         unknown = {"exposure": "double", "embedding_hash": "bigint", "reason": "string"}
         return rows.withColumns({name: F.lit(None).cast(kind) for name, kind in unknown.items()})
-    items = given.catalogue.df.select("item_id", "exposure", "embedding_hash", "embedding")
-    schema = f"item_id {given.catalogue.id_type}, exposure double, embedding_hash bigint, reason string"
-    checked = run.staging.keep(items.mapInArrow(row_reasons(given.dim, run.config.items.normalize), schema), "items")
+    items = inputs.catalogue.df.select("item_id", "exposure", "embedding_hash", "embedding")
+    schema = f"item_id {inputs.catalogue.id_type}, exposure double, embedding_hash bigint, reason string"
+    checked = run.staging.keep(items.mapInArrow(row_reasons(inputs.dim, run.config.items.normalize), schema), "items")
     reason = F.when(F.col("embedding_hash").isNull(), Reason.UNKNOWN_ITEM.value).otherwise(F.col("reason"))
     joined = rows.join(checked, "item_id", "left").withColumn("reason", reason)
     staged = run.staging.keep(joined, "joined")
@@ -171,7 +177,7 @@ def _check_enough(run: Run, found: int, bad: dict[str, int]) -> None:
         )
 
 
-def measure(run: Run, given: Given) -> None:
+def measure(run: Run, inputs: ExternalInputs) -> None:
     """Compute all figures that there can be into their tables.
 
     Raises:
@@ -179,9 +185,9 @@ def measure(run: Run, given: Given) -> None:
     """
     with run.step("measure"):
         sids = run.rows(SIDS, "measure --sids")
-        items, id_type, sizes = _items_with_sids(run, given, sids), given.sids.id_type, given.sids.codebook_sizes
-        drawn = draw(sids, len(sizes), run.config.seed, items, given.dim, run.config.items.normalize)
-        tokenizer = _tokenizer(run, given, drawn)
+        items, id_type, sizes = _items_with_sids(run, inputs, sids), inputs.sids.id_type, inputs.sids.codebook_sizes
+        sample = sample_items(sids, len(sizes), run.config.seed, items, inputs.dim, run.config.items.normalize)
+        tokenizer = _tokenizer(run, inputs, sample)
         subject = Subject(
             sids=sids,
             codebook_sizes=sizes,
@@ -189,7 +195,7 @@ def measure(run: Run, given: Given) -> None:
             config=run.config,
             staging=run.staging,
             tokenizer=tokenizer,
-            dim=given.dim or None,
+            dim=inputs.dim or None,
             items=items,
             events=read_events(run.spark, run.config, id_type),
             attributes=read_attributes(run.spark, run.config, id_type),
@@ -198,55 +204,38 @@ def measure(run: Run, given: Given) -> None:
         known = Known(
             run.state.rows_in,
             run.state.rows_quarantined or 0,
-            fidelity=fidelity(drawn, tokenizer.codebooks) if tokenizer and subject.rebuilds else (),
-            spread=mean_centred_square(drawn),
+            fidelity=fidelity(sample, tokenizer.codebooks) if tokenizer and subject.rebuilds else (),
+            spread=mean_centred_square(sample),
         )
         for table, df in measured(subject, known, run.watcher.progress).items():
             run.write(table, df)
 
 
-def _items_with_sids(run: Run, given: Given, sids: DataFrame) -> DataFrame | None:
+def _items_with_sids(run: Run, inputs: ExternalInputs, sids: DataFrame) -> DataFrame | None:
     """The items table without the usable items that have no SID: search is among the same items for x and x_hat.
 
     Ids of up to a million such items are broadcast; where there are more, the embeddings are shuffled.
     """
-    if given.catalogue is None:
+    if inputs.catalogue is None:
         return None
     usable = run.staging.read(run.spark, "items").where("reason IS NULL").select("item_id")
     without = run.staging.keep(usable.join(sids.select("item_id"), "item_id", "left_anti"), "without")
     count = without.count()
     if not count:
-        return given.catalogue.df
-    note = f"{count:,} items of the items table have no SID and are left out."
-    run.state = replace(run.state, notes=(*run.state.notes, note))
-    return given.catalogue.df.join(F.broadcast(without) if count <= _BROADCAST else without, "item_id", "left_anti")
+        return inputs.catalogue.df
+    _note(run, notes.items_without_sid(count))
+    return inputs.catalogue.df.join(F.broadcast(without) if count <= _BROADCAST else without, "item_id", "left_anti")
 
 
-def _tokenizer(run: Run, given: Given, drawn: Drawn) -> Tokenizer | None:
-    """The codebooks with the unit of sigma; None without codebooks.
-
-    Where items have as many numbers as codewords, z = x is assumed. Where nothing is known of the latents, what the
-    SIDs rebuild stands for them.
-    """
-    if given.books is None:
+def _tokenizer(run: Run, inputs: ExternalInputs, sample: ItemSample) -> Tokenizer | None:
+    """The codebooks with the unit of sigma, which a note explains; None without codebooks."""
+    if inputs.books is None:
         return None
-    dim = given.books[0].shape[1]
-    latents = drawn.x if drawn.x is not None and given.dim == dim else None
-    (unit,) = effective_rms(rebuilt(drawn.codes, given.books) if latents is None else latents, [None])
-    units = (unit,) * len(given.books)
-    tokenizer = Tokenizer(EXTERNAL, dim, run.config.items.normalize, given.books, latent_rms=units)
-    note = f"η = 1 is {number(unit)}, the spread per effective coordinate of"
-    if latents is None:
-        note += (
-            f" the sums of the codewords of {len(drawn.codes):,} items: the latents are not known. They spread wider, "
-            "so that capacity is overstated."
-        )
-    else:
-        share, checked = agreement(drawn.codes, latents, tokenizer)
-        note += (
-            f" the embeddings of {len(latents):,} items: the codebooks are taken to quantize them as they are. The "
-            f"nearest codewords give the SIDs of {percent(share)} of {checked:,} items; where that is little, an "
-            "encoder or a beam lies between, or codes were moved apart."
-        )
+    made = codebook_tokenizer(inputs.books, sample, inputs.dim, run.config.items.normalize)
+    _note(run, notes.unit_of_sigma(made))
+    return made.tokenizer
+
+
+def _note(run: Run, note: str) -> None:
+    """One more thing to know before the figures of the run are read."""
     run.state = replace(run.state, notes=(*run.state.notes, note))
-    return tokenizer

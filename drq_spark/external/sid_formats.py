@@ -1,6 +1,6 @@
 """The forms in which other systems leave their SIDs, all read as rows of item_id and codes.
 
-What a file is tells its content, not its name: Parquet by its mark, index-json by its first brace, CSV otherwise.
+The content of a file says what it is, not its name: Parquet by its mark, index-json by its first brace, CSV otherwise.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Subject:
     @property
     def encodes(self) -> bool:
         """Whether `tokenizer.encode` of an embedding gives the item's SID."""
-        return self.tokenizer is not None and not self.config.from_elsewhere
+        return self.tokenizer is not None and not self.config.external
 
     @property
     def rebuilds(self) -> bool:

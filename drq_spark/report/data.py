@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from drq_spark.formulas.usage import LevelUsage
 from drq_spark.gate import GateResult
 from drq_spark.metrics import MetricRow, Metrics
-
-EXTERNAL = "external"
-"""The kind of SIDs that another system made."""
+from drq_spark.schemas import EXTERNAL
 
 __all__ = [
     "EXTERNAL", "AtRisk", "Branch", "Bucket", "Confusion", "Example", "Gain", "GateResult", "LevelUsage", "MetricRow",

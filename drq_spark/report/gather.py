@@ -53,7 +53,7 @@ def write_report(run: Run) -> None:
         ConfigError: the run has no figures.
     """
     figures = run.figures()
-    tokenizer = None if run.config.from_elsewhere else run.tokenizer()
+    tokenizer = None if run.config.external else run.tokenizer()
     gate = run.judged(figures)
     data = gather(run.store, asdict(run.state), run.config, tokenizer, run.codebook_sizes, figures, gate)
     write_bytes(run.store.report, render(data).encode())

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from tokenizer.samples import pattern
 
 from drq_spark.errors import InputRefused
-from drq_spark.external.codebooks import read_codebooks
+from drq_spark.external.codebook_files import read_codebooks
 
 BOOKS = [pattern(8, 3), pattern(8, 3, start=100), pattern(8, 3, start=200)]
 UNEVEN = [pattern(8, 3), pattern(5, 3, start=100)]

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from drq_spark.config import Config, Sids
 from drq_spark.errors import ConfigError, InputRefused
+from drq_spark.external import notes
 from drq_spark.external.sid_formats import WHAT, open_sids
 from drq_spark.inputs.fingerprint import content_hash, sums, sums_of_groups
 from drq_spark.inputs.tables import damage_refused
@@ -24,13 +25,16 @@ _MOST_LENGTHS = 100
 
 @dataclass(frozen=True)
 class SidMap:
-    """SIDs that are there already.
+    """SIDs of another system, checked.
 
     Attributes:
         df: item_id, codes (array<int>, 0-based, one per level), one row per item.
-        quarantined: item_id, reason of every other row. id_type: Spark SQL type of the ids.
-        codebook_sizes: K per level. rows: all rows. fingerprint: of ids and codes, whatever their order and form.
-        notes: what to know of the map.
+        quarantined: item_id, reason of every other row.
+        id_type: Spark SQL type of the ids.
+        codebook_sizes: K per level.
+        rows: How many rows there are, the unusable ones included.
+        fingerprint: Of ids and codes, whatever their order and form.
+        notes: What to know of the map before its figures are read.
     """
 
     df: DataFrame
@@ -44,7 +48,14 @@ class SidMap:
 
 @dataclass(frozen=True)
 class _Profile:
-    """Rows, different ids with a usable SID, ids that have several, and the fingerprint."""
+    """What one pass over the map tells.
+
+    Attributes:
+        rows: All rows.
+        ids: Different ids with a usable SID.
+        repeated: Ids with several usable SIDs.
+        fingerprint: Of ids and codes.
+    """
 
     rows: int
     ids: int
@@ -62,7 +73,10 @@ def read_sids(
     one id the one with the lowest codes stays.
 
     Args:
-        id_type: Spark SQL type that ids are to have; their own without it. books: K per level of the codebooks.
+        spark: The session.
+        config: Of the sections `sids` and `items`.
+        id_type: Spark SQL type that ids are to have; their own without it.
+        books: K per level of the codebooks; None where there are none.
 
     Raises:
         ConfigError: no map is named, or sids.levels or sids.codes do not fit it.
@@ -82,11 +96,11 @@ def read_sids(
         )
         profile = _profile(rows)
         kept, quarantined = _one_row_per_id(rows, profile)
-        notes = _set_aside(quarantined, profile, levels, config)
+        bad_rows = _set_aside(quarantined, profile, levels, config)
         sizes, more = _codebook_sizes(kept, levels, config.sids, books)
     codes = F.transform(F.slice("codes", 1, levels), lambda code: (code - config.sids.base).cast("int"))
     df = kept.select("item_id", codes.alias("codes"))
-    return SidMap(df, quarantined, known, sizes, profile.rows, profile.fingerprint, (*notes, *more))
+    return SidMap(df, quarantined, known, sizes, profile.rows, profile.fingerprint, (*bad_rows, *more))
 
 
 def sid_key(codebook_sizes: tuple[int, ...]) -> Column:
@@ -172,7 +186,7 @@ def _set_aside(quarantined: DataFrame, profile: _Profile, levels: int, config: C
             f"{WHAT}: {bad:,} of {profile.rows:,} rows cannot be used as SIDs of {levels} codes ({reasons}), more than "
             f"items.max_bad_share = {config.items.max_bad_share:g}; are sids.id, sids.column and sids.levels right?"
         )
-    return (f"{bad:,} of {profile.rows:,} rows cannot be used as SIDs of {levels} codes: {reasons}.",)
+    return (notes.rows_set_aside(bad, profile.rows, levels, reasons),)
 
 
 def _codebook_sizes(
@@ -190,14 +204,14 @@ def _codebook_sizes(
             f"{WHAT}: {list(sizes)} codes a level make {prod(sizes):.3g} SIDs, but the sid key holds fewer than "
             f"2^63 = {MAX_KEYS:.3g}"
         )
-    notes = []
+    told = []
     if longer:
-        notes.append(f"{longer:,} items have one code more than {levels}: it tells items apart, the SID leaves it out.")
+        told.append(notes.longer_codes(longer, levels))
     if settings.base == 0 and min(lowest) == max(lowest) == 1:
-        notes.append("The lowest code of every level is 1: if codes count from 1, set sids.base=1; 0 counts as unused.")
+        told.append(notes.codes_count_from_1())
     if settings.codes is None and books is None:
-        notes.append(f"K is taken to be the largest code + 1, {list(sizes)}: give --codes where codebooks are larger.")
-    return sizes, tuple(notes)
+        told.append(notes.sizes_guessed(sizes))
+    return sizes, tuple(told)
 
 
 def _refuse_codes(lowest: list[int], largest: list[int], base: int) -> None:

@@ -12,7 +12,7 @@ from external.local import FORMS, index_json, parquet, random_codes, tokens, wri
 
 from drq_spark.config import load_config
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.external.sids import read_sids, sid_key
+from drq_spark.external.sid_map import read_sids, sid_key
 from drq_spark.tokenizer.keys import codes_to_keys
 
 pytestmark = pytest.mark.timeout(1200)

@@ -1,0 +1,83 @@
+"""A bounded hash sample of items with SIDs of another system, on the driver: what sigma and fidelity are taken from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from drq_spark.arrays import F32, F64
+from drq_spark.hashing import sample_key
+from drq_spark.inputs.embeddings import read_embeddings
+from drq_spark.tokenizer.model import Normalize, normalized
+
+_ITEMS = 20_000
+_BYTES = 2**28  # of the embeddings that reach the driver
+_BLOCK = 4096  # rows that are looked at at once
+
+
+@dataclass(frozen=True)
+class ItemSample:
+    """Items with the lowest sample keys, in the order of their keys.
+
+    Attributes:
+        codes: int32 [n, L].
+        x: Prepared embeddings float32 [n, D]; None where there are none.
+        whole: Whether these are all items.
+    """
+
+    codes: NDArray[np.int32]
+    x: F32 | None
+    whole: bool
+
+
+def sample_items(
+    sids: DataFrame, levels: int, seed: int, items: DataFrame | None, dim: int, normalize: Normalize, most: int = _ITEMS
+) -> ItemSample:
+    """At most `most` items by hash, the same under any partitioning; fewer where embeddings are long.
+
+    Args:
+        sids: item_id, codes, exposure and more, of items that all have a usable embedding where `items` is given.
+        levels: L.
+        seed: Of the hash.
+        items: item_id, embedding; their embeddings are not shuffled: the drawn ids are broadcast.
+        dim: D, where `items` is given.
+        normalize: How embeddings are prepared.
+        most: How many items at most.
+    """
+    most = min(most, _BYTES // (4 * dim)) if items is not None else most
+    text = F.col("item_id").cast("string").alias("text")
+    keyed = sids.select("item_id", "codes", sample_key(seed, 0.0).alias("key"), text)
+    drawn = keyed.orderBy("key", "text").limit(most + 1)
+    if items is not None:
+        drawn = items.select("item_id", "embedding").join(F.broadcast(drawn), "item_id")
+    rows = drawn.toArrow().sort_by([("key", "ascending"), ("text", "ascending")])
+    kept = rows.slice(0, most).combine_chunks()
+    codes = _chunk(kept, "codes").flatten().to_numpy(zero_copy_only=False).reshape(-1, levels).astype(np.int32)
+    x = None
+    if items is not None:
+        x = normalized(read_embeddings(_chunk(kept, "embedding"), dim, normalize).x, normalize)
+    return ItemSample(codes, x, len(rows) <= most)
+
+
+def _chunk(rows: pa.Table, name: str) -> pa.Array:
+    """A column of a table in one chunk as an array."""
+    column = rows.column(name)
+    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+
+
+def mean_centred_square(sample: ItemSample) -> float | None:
+    """Mean of ||x - mean||^2 over the items; None without embeddings."""
+    return None if sample.x is None or not len(sample.x) else float(centred_square(sample.x).mean())
+
+
+def centred_square(x: F32) -> F64:
+    """||x - mean||^2 [n] of rows [n, D], block by block."""
+    mean, square = x.mean(axis=0, dtype=np.float64), np.empty(len(x))
+    for start in range(0, len(x), _BLOCK):
+        square[start : start + _BLOCK] = np.square(x[start : start + _BLOCK] - mean).sum(axis=1)
+    return square
