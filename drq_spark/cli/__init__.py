@@ -1,0 +1,8 @@
+"""The command line: `drq run`, the steps alone, and what is looked at beside a run.
+
+Exit codes: 0 done; 2 bad arguments or config; 3 input refused; 4 gate failed; 1 anything else.
+"""
+
+from drq_spark.cli.application import app, entry_point, main
+
+__all__ = ["app", "entry_point", "main"]

@@ -1,0 +1,45 @@
+"""All commands in one application, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from drq_spark.cli.measure_command import measure
+from drq_spark.cli.step_commands import assign, demo, publish, report, run, sample, train
+from drq_spark.cli.study_commands import compare, inspect, plan
+from drq_spark.cli.surroundings import error_console, own_session_stopped
+from drq_spark.errors import DrqError
+
+app = typer.Typer(
+    name="drq",
+    help="Semantic IDs for huge item catalogues with Spark, and the figures that tell how good they are.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (run, demo, sample, train, assign, measure, publish, report, compare, plan, inspect):
+    app.command()(command)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code. Errors that users can meet are one line on stderr, others a traceback."""
+    from drq_spark.console import show_error
+
+    try:
+        with own_session_stopped():
+            app(args=list(argv) if argv is not None else None)
+    except DrqError as error:
+        show_error(error_console, str(error))
+        return error.exit_code
+    except SystemExit as ended:  # how typer ends: 0 done, 2 bad arguments, already shown
+        return int(ended.code or 0)
+    return 0
+
+
+def entry_point() -> None:
+    """For the console script."""
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Options that several commands share, and how named options become settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from drq_spark.config import TOKENIZERS
+from drq_spark.files import absolute
+
+Items = Annotated[str | None, typer.Option("--items", help="Items: path, glob or table name.")]
+Events = Annotated[str | None, typer.Option("--events", help="Events: path, glob or table name.")]
+After = Annotated[
+    str | None, typer.Option("--embeddings-after", help="A second version of the items: how far embeddings move.")
+]
+Out = Annotated[str | None, typer.Option("--out", help="Folder for tables, tokenizers and the report.")]
+Name = Annotated[str | None, typer.Option("--tokenizer", help=f"Name of the tokenizer: {TOKENIZERS}.")]
+Levels = Annotated[int | None, typer.Option("--levels", help="Codes in a SID.")]
+Codes = Annotated[int | None, typer.Option("--codes", help="Codes a level.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of the sample and of training.")]
+ConfigFiles = Annotated[list[Path] | None, typer.Option("--config", help="YAML file; repeatable, later files win.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; repeatable, wins over files.")]
+RunDate = Annotated[
+    datetime | None, typer.Option("--run-date", formats=["%Y-%m-%d"], help="Logical date; today without it.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print settings, plan and memory estimate; write nothing.")]
+RunId = Annotated[str | None, typer.Option("--run", help="Run id; the latest run without it.")]
+OutOfRun = Annotated[str, typer.Option("--out", help="Folder of the run.")]
+SchemaOfRun = Annotated[
+    str | None, typer.Option("--schema", help="catalog.schema of the tables, if they are not in the folder.")
+]
+
+
+def as_settings(
+    items: str | None = None,
+    events: str | None = None,
+    out: str | None = None,
+    tokenizer: str | None = None,
+    levels: int | None = None,
+    codes: int | None = None,
+    seed: int | None = None,
+) -> dict[str, Any]:
+    """The settings ("section.key" -> value) that these options name; those not given stay as files or defaults say."""
+    return named(
+        {
+            "items.path": items,
+            "events.path": events,
+            "store.out": absolute(out) if out is not None else None,
+            "tokenizer.name": tokenizer,
+            "tokenizer.levels": levels,
+            "tokenizer.codes": codes,
+            "seed": seed,
+        }
+    )
+
+
+def named(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those options that were given."""
+    return {name: value for name, value in options.items() if value is not None}

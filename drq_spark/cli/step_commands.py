@@ -1,0 +1,153 @@
+"""`drq run` and `drq demo`, and the steps of a run alone, but for `drq measure`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from drq_spark.cli.options import (
+    After,
+    Codes,
+    ConfigFiles,
+    DryRun,
+    Events,
+    Items,
+    Levels,
+    Name,
+    Out,
+    OutOfRun,
+    RunDate,
+    RunId,
+    SchemaOfRun,
+    Seed,
+    Settings,
+    as_settings,
+)
+from drq_spark.cli.surroundings import day, finish, now, out_console, session, store_of, watcher
+from drq_spark.config import Config, load_config
+from drq_spark.files import absolute
+
+
+def run(
+    items: Items = None,
+    events: Events = None,
+    out: Out = None,
+    tokenizer: Name = None,
+    levels: Levels = None,
+    codes: Codes = None,
+    seed: Seed = None,
+    config: ConfigFiles = None,
+    settings: Settings = None,
+    run_date: RunDate = None,
+    dry_run: DryRun = False,
+    embeddings_after: After = None,
+) -> None:
+    """All steps, from an items table to published SIDs, figures and a report."""
+    options = as_settings(items, events, out, tokenizer, levels, codes, seed)
+    if embeddings_after is not None:
+        options["measure.embeddings_after"] = embeddings_after
+    _run(load_config(config or (), options, settings or ()), run_date, dry_run)
+
+
+def demo(
+    out: Annotated[str, typer.Option("--out", help="Folder for the results.")] = "build/demo",
+    settings: Settings = None,
+) -> None:
+    """`drq run` on the bundled catalogue: the 5,000 most depended-on packages of a Linux distribution."""
+    folder = files("drq_spark") / "data" / "packages_5k"
+    options = {
+        "items.path": str(folder / "items.parquet"),
+        "events.path": str(folder / "events.parquet"),
+        "store.out": absolute(out),
+    }
+    out_console.print("The catalogue: 5,000 software packages, their descriptions embedded, and what depends on what.")
+    config = load_config([Path(str(folder / "columns.yaml"))], options, settings or ())
+    session(small_data=True)  # `_run` takes it up
+    _run(config, None, dry_run=False)
+
+
+def sample(
+    items: Items = None,
+    events: Events = None,
+    out: Out = None,
+    tokenizer: Name = None,
+    levels: Levels = None,
+    codes: Codes = None,
+    seed: Seed = None,
+    config: ConfigFiles = None,
+    settings: Settings = None,
+    run_date: RunDate = None,
+) -> None:
+    """Begin a run and draw its sample; train, assign, measure and publish take it up."""
+    from drq_spark import pipeline
+
+    resolved = load_config(
+        config or (), as_settings(items, events, out, tokenizer, levels, codes, seed), settings or ()
+    )
+    begun, catalogue = pipeline.begin(session(), resolved, day(run_date), now(), watcher())
+    with begun.tidied():
+        pipeline.sample(begun, catalogue)
+    out_console.print(f"run {begun.state.run_id}")
+
+
+def train(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
+    """Train the tokenizer on the sample of a run."""
+    from drq_spark import pipeline, runs
+
+    resumed = runs.resume(store_of(out, schema), run_id, watcher())
+    with resumed.tidied():
+        pipeline.train(resumed)
+
+
+def assign(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
+    """Give every item of a run its SID."""
+    from drq_spark import pipeline, runs
+
+    resumed = runs.resume(store_of(out, schema), run_id, watcher())
+    with resumed.tidied():
+        pipeline.assign(resumed, pipeline.catalogue_of(resumed))
+
+
+def publish(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
+    """Judge the figures of a run, write its report, and move the published pointer if the gate is passed."""
+    from drq_spark import pipeline, runs
+
+    resumed = runs.resume(store_of(out, schema), run_id, watcher())
+    with resumed.tidied():
+        pipeline.publish(resumed)
+    finish(resumed.outcome(repeated=False), resumed.config, resumed.store)
+
+
+def report(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
+    """Write the report of a run again."""
+    from drq_spark.report.gather import write_report
+    from drq_spark.runs import open_run
+
+    opened = open_run(store_of(out, schema), run_id, watcher())
+    write_report(opened)
+    out_console.print(f"report {opened.store.report}", soft_wrap=True)
+
+
+def _run(config: Config, run_date: datetime | None, dry_run: bool) -> None:
+    from drq_spark import pipeline
+    from drq_spark.preview import preview
+    from drq_spark.store import open_store
+
+    if dry_run:
+        _show_plan(config, preview(session(), config))
+        return
+    done = pipeline.run_all(session(), config, day(run_date), now(), watcher())
+    finish(done, config, open_store(session(), config))
+
+
+def _show_plan(config: Config, plan: Mapping[str, str]) -> None:
+    out_console.print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), markup=False, highlight=False)
+    for name, value in plan.items():
+        out_console.print(f"{name:<28} {value}", markup=False, highlight=False)
+    out_console.print("Dry run: nothing was written.")

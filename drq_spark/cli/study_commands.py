@@ -1,0 +1,107 @@
+"""Commands beside a run: which tokenizer is best, how many codes it needs, and what an artifact is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from drq_spark.cli.options import (
+    Codes,
+    ConfigFiles,
+    Events,
+    Items,
+    Levels,
+    Out,
+    RunDate,
+    Seed,
+    Settings,
+    as_settings,
+)
+from drq_spark.cli.surroundings import day, now, out_console, session, watcher
+from drq_spark.config import TOKENIZERS, load_config
+from drq_spark.files import absolute, write_bytes
+
+
+def compare(
+    tokenizers: Annotated[str, typer.Option("--tokenizers", help=f"Names, separated by commas: {TOKENIZERS}.")],
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=20, help="How many seeds, from --seed on.")] = 1,
+    items: Items = None,
+    events: Events = None,
+    out: Out = None,
+    levels: Levels = None,
+    codes: Codes = None,
+    seed: Seed = None,
+    config: ConfigFiles = None,
+    settings: Settings = None,
+    run_date: RunDate = None,
+) -> None:
+    """Measure several tokenizers on the same samples: one table, the Pareto front, winners beyond the noise."""
+    from drq_spark.compare.comparison_page import render
+    from drq_spark.compare.trials import compare as compare_runs
+    from drq_spark.console import show_comparison
+    from drq_spark.store import open_store
+
+    resolved = load_config(config or (), as_settings(items, events, out, None, levels, codes, seed), settings or ())
+    chosen = [name.strip() for name in tokenizers.split(",")]
+    numbers = range(resolved.seed, resolved.seed + seeds)
+    store = open_store(session(), resolved)
+    compared = compare_runs(session(), resolved, chosen, numbers, day(run_date), now(), watcher())
+    page = f"{store.out}/compare.html"
+    write_bytes(page, render(compared, str(resolved.items.path)).encode())
+    show_comparison(out_console, compared, page)
+
+
+def plan(
+    items: Items = None,
+    out: Annotated[str | None, typer.Option("--out", help="Folder for plan.json and plan.png.")] = None,
+    target_duplicate_rate: Annotated[
+        float, typer.Option("--target-duplicate-rate", help="Most duplicates beyond those of equal embeddings.")
+    ] = 0.02,
+    target_k_eff: Annotated[
+        float | None, typer.Option("--target-k-eff", help="Least K_eff / K of every level; no matter without it.")
+    ] = None,
+    codes: Annotated[
+        list[int] | None, typer.Option("--codes", help="Codes a level to try, repeatable; else 64, 128, .. 4096.")
+    ] = None,
+    levels: Annotated[
+        list[int] | None, typer.Option("--levels", help="Levels to try, repeatable; 2 to 6 without it.")
+    ] = None,
+    seed: Seed = None,
+    config: ConfigFiles = None,
+    settings: Settings = None,
+) -> None:
+    """Propose codes and levels: cheap fits on the sample, extrapolated to the catalogue; starts no run."""
+    from drq_spark.plan.grid import LEVELS
+    from drq_spark.plan.planner import make_plan
+    from drq_spark.plan.proposal import Targets
+    from drq_spark.plan.show import show_plan, write_plan
+
+    targets = Targets(target_duplicate_rate, target_k_eff)
+    resolved = load_config(config or (), as_settings(items, out=out, seed=seed), settings or ())
+    made = make_plan(session(), resolved, targets, codes or None, levels or LEVELS, watcher())
+    if resolved.store.out is not None:
+        write_plan(made, absolute(resolved.store.out))
+    show_plan(out_console, made)
+
+
+def inspect(folder: Annotated[str, typer.Argument(help="Folder of a tokenizer.")]) -> None:
+    """Verify a tokenizer artifact and show what it is; needs neither Spark nor torch."""
+    from drq_spark.tokenizer.artifact import load_tokenizer, tokenizer_id
+
+    tokenizer = load_tokenizer(absolute(folder))
+    out_console.print_json(
+        data={
+            "tokenizer_id": tokenizer_id(tokenizer),
+            "kind": tokenizer.kind,
+            "dim": tokenizer.dim,
+            "latent_dim": tokenizer.latent_dim,
+            "codebook_sizes": list(tokenizer.codebook_sizes),
+            "normalize": tokenizer.normalize,
+            "latent_rms": list(tokenizer.latent_rms),
+            "beam": tokenizer.beam,
+            "prices": tokenizer.prices is not None,
+            "weights": tokenizer.weights is not None,
+            "training": dict(tokenizer.training),
+        }
+    )

@@ -1,0 +1,95 @@
+"""What every command finds around it: the terminal, the clock, the session and the store."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timezone
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from drq_spark.errors import GateFailed
+from drq_spark.files import absolute
+
+if TYPE_CHECKING:  # Spark is loaded by the command that needs it, so that `drq --help` is quick
+    from pyspark.sql import SparkSession
+
+    from drq_spark.config import Config
+    from drq_spark.console import ConsoleWatcher
+    from drq_spark.runs import Outcome
+    from drq_spark.store import Store
+
+out_console = Console()
+error_console = Console(stderr=True)
+
+
+def session(*, small_data: bool = False) -> SparkSession:
+    """The cluster's session, or a local one that is started now."""
+    from drq_spark.session import session_for_run
+
+    return session_for_run(watcher().loading, small_data=small_data)
+
+
+@contextmanager
+def own_session_stopped() -> Iterator[None]:
+    """Stop the local session that a command started; a session that was there before stays."""
+    before = _active_session()
+    try:
+        yield
+    finally:
+        after = _active_session()
+        if before is None and after is not None:
+            after.stop()
+
+
+def _active_session() -> SparkSession | None:
+    """The running session; asks only where Spark has been loaded."""
+    if "pyspark.sql" not in sys.modules:
+        return None
+    from pyspark.sql import SparkSession
+
+    return SparkSession.getActiveSession()
+
+
+def store_of(out: str, schema: str | None) -> Store:
+    """The store in a folder, with its tables there or in a schema of the catalog."""
+    from drq_spark.store import Store
+
+    return Store(session(), absolute(out), schema)
+
+
+def watcher() -> ConsoleWatcher:
+    """Tells the terminal how far a run is."""
+    from drq_spark.console import ConsoleWatcher
+
+    return ConsoleWatcher(out_console)
+
+
+def day(run_date: datetime | None) -> date:
+    """The logical date of a run: today unless one is given."""
+    return run_date.date() if run_date is not None else date.today()
+
+
+def now() -> datetime:
+    """When a run begins."""
+    return datetime.now(timezone.utc)
+
+
+def finish(outcome: Outcome, config: Config, store: Store) -> None:
+    """Show how a run ended.
+
+    Raises:
+        GateFailed: its figures break a rule of the gate.
+    """
+    from drq_spark.console import show_outcome
+
+    show_outcome(out_console, outcome, config, store)
+    failed = [result for result in outcome.gate if not result.passed]
+    if failed:
+        worst = "; ".join(
+            f"{result.rule} (is {result.value if result.value is None else format(result.value, '.4g')})"
+            for result in failed
+        )
+        raise GateFailed(f"the gate failed: {worst}. Data is written, the published pointer was not moved")
