@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from drq_spark.external.sids import sid_key
 from external.local import figures, random_codes
 from pyspark.sql import functions as F
 
 from drq_spark.config import load_config
+from drq_spark.external.sid_map import sid_key
 from drq_spark.measure.step import Known, measured
 from drq_spark.measure.subject import Subject
 from drq_spark.progress import SILENT
