@@ -11,9 +11,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from drq_spark.arrays import F64
+from drq_spark.blocks import row_blocks
 from drq_spark.inputs.embeddings import list_column, read_embeddings
 from drq_spark.ship import Shipped
 from drq_spark.tokenizer.model import Tokenizer
+from drq_spark.vectors import row_cosines
 
 _BLOCK_ELEMENTS = 2**20  # float64 numbers per array while a block of rows is encoded and decoded
 _LARGEST = float(np.finfo(np.float32).max)
@@ -121,9 +123,9 @@ def assign_batch(batch: pa.RecordBatch, tokenizer: Tokenizer) -> pa.RecordBatch:
 def assign_rows(x: NDArray[np.float32], tokenizer: Tokenizer) -> Assigned:
     """SIDs of raw usable rows x, float32 [n, D], and their totals; memory is a few blocks, whatever n."""
     widest = max(tokenizer.dim, tokenizer.latent_dim)
-    step = max(64, _BLOCK_ELEMENTS // widest)
     anchor = tokenizer.anchor()
-    parts = [_assign_block(x[start : start + step], tokenizer, anchor) for start in range(0, len(x), step)]
+    blocks = row_blocks(len(x), widest, _BLOCK_ELEMENTS, least=64)
+    parts = [_assign_block(x[block], tokenizer, anchor) for block in blocks]
     totals = Totals.zero(tokenizer)
     for part in parts:
         totals.add(part.totals)
@@ -147,7 +149,7 @@ def _assign_block(raw: NDArray[np.float32], tokenizer: Tokenizer, anchor: tuple[
     totals = Totals(
         items=len(x),
         squared_error=float(np.square(x - decoded).sum()),
-        cosine=float(_cosine(x.astype(np.float64), decoded).sum()),
+        cosine=float(row_cosines(x.astype(np.float64), decoded).sum()),
         square=float(np.square(offset).sum()),
         offset=offset.sum(axis=0),
         latent_square=float(np.square(latent_offset).sum()),
@@ -158,12 +160,6 @@ def _assign_block(raw: NDArray[np.float32], tokenizer: Tokenizer, anchor: tuple[
     )
     norm = np.sqrt(encoding.residual_square[:, -1]).clip(max=_LARGEST).astype(np.float32)
     return Assigned(encoding.codes, tokenizer.keys(encoding.codes), encoding.margin, norm, totals)
-
-
-def _cosine(a: F64, b: F64) -> F64:
-    """Cosine of matching rows; 0 where a norm is 0."""
-    norms = np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum(axis=1))
-    return np.asarray(np.divide((a * b).sum(axis=1), norms, out=np.zeros(len(a)), where=norms > 0))
 
 
 def assigned_schema(id_type: pa.DataType) -> pa.Schema:

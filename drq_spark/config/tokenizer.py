@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from drq_spark.config.section import Positive, Section, Share
+from drq_spark.errors import ConfigError
 from drq_spark.kinds import KINDS, Kind, kind_of
 from drq_spark.tokenizer.keys import check_codebook_sizes
 
@@ -69,7 +70,10 @@ class TokenizerSettings(Section):
     def _shape(self) -> TokenizerSettings:
         if not isinstance(self.codes, int) and len(self.codes) != self.levels:
             raise ValueError(f"tokenizer.codes lists {len(self.codes)} levels, tokenizer.levels is {self.levels}")
-        check_codebook_sizes(self.codebook_sizes)
+        try:
+            check_codebook_sizes(self.codebook_sizes)
+        except ValueError as error:
+            raise ConfigError(f"tokenizer.{error}") from None
         if not self.kind.dataset_books and (self.balance is not None or self.beam is not None):
             raise ValueError(
                 f"tokenizer.balance and tokenizer.beam are not for {self.name}: its books are trained, not fitted"

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.arrays import F32, F64
+from drq_spark.blocks import row_blocks
 from drq_spark.external.item_sample import ItemSample, centred_square
 from drq_spark.formulas import ratios
 from drq_spark.metrics import Metric, MetricRow
-
-_BLOCK = 4096  # rows that are rebuilt at once
+from drq_spark.vectors import row_cosines
 
 
 def fidelity(sample: ItemSample, books: Sequence[F32]) -> list[MetricRow]:
@@ -23,8 +23,7 @@ def fidelity(sample: ItemSample, books: Sequence[F32]) -> list[MetricRow]:
     if sample.x is None or not len(sample.codes):
         return []
     square, cosine = np.empty((len(books), len(sample.x))), np.empty(len(sample.x))
-    for start in range(0, len(sample.x), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    for block in row_blocks(*sample.x.shape):
         square[:, block], cosine[block] = _errors(sample.x[block].astype(np.float64), sample.codes[block], books)
     centred = centred_square(sample.x)
     rows = [_ratio(Metric.RELATIVE_MSE, 0, square[-1], centred, sample.whole)]
@@ -40,9 +39,7 @@ def _errors(x: F64, codes: NDArray[np.int32], books: Sequence[F32]) -> tuple[F64
     for level, book in enumerate(books):
         residual -= book[codes[:, level]]
         square[level] = np.square(residual).sum(axis=1)
-    x_hat = x - residual
-    norms = np.sqrt(np.square(x).sum(axis=1) * np.square(x_hat).sum(axis=1))
-    return square, np.divide((x * x_hat).sum(axis=1), norms, out=np.zeros(len(x)), where=norms > 0)
+    return square, row_cosines(x, x - residual)
 
 
 def _ratio(metric: Metric, level: int, above: F64, below: F64, whole: bool) -> MetricRow:

@@ -13,6 +13,7 @@ from drq_spark.external.item_sample import ItemSample
 from drq_spark.schemas import EXTERNAL
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import Normalize, effective_rms
+from drq_spark.vectors import codeword_sum
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,7 @@ def codebook_tokenizer(books: tuple[F32, ...], sample: ItemSample, dim: int, nor
 
 def rebuilt(codes: NDArray[np.int32], books: Sequence[F32]) -> F32:
     """z_q = sum_l c^l_{s^l}, float32 [n, d], added in float64."""
-    total = np.zeros((len(codes), books[0].shape[1]))
-    for level, book in enumerate(books):
-        total += book[codes[:, level]]
-    return total.astype(np.float32)
+    return codeword_sum(books, codes).astype(np.float32)
 
 
 def agreement(codes: NDArray[np.int32], z: F32, tokenizer: Tokenizer, most: int = 2000) -> tuple[float, int]:

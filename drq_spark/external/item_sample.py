@@ -11,13 +11,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from drq_spark.arrays import F32, F64
+from drq_spark.blocks import row_blocks
 from drq_spark.hashing import sample_key
 from drq_spark.inputs.embeddings import read_embeddings
 from drq_spark.tokenizer.model import Normalize, normalized
 
 _ITEMS = 20_000
 _BYTES = 2**28  # of the embeddings that reach the driver
-_BLOCK = 4096  # rows that are looked at at once
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,6 @@ def mean_centred_square(sample: ItemSample) -> float | None:
 def centred_square(x: F32) -> F64:
     """||x - mean||^2 [n] of rows [n, D], block by block."""
     mean, square = x.mean(axis=0, dtype=np.float64), np.empty(len(x))
-    for start in range(0, len(x), _BLOCK):
-        square[start : start + _BLOCK] = np.square(x[start : start + _BLOCK] - mean).sum(axis=1)
+    for block in row_blocks(*x.shape):
+        square[block] = np.square(x[block] - mean).sum(axis=1)
     return square

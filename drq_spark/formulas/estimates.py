@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.arrays import F64, I64
+from drq_spark.blocks import row_blocks
 from drq_spark.formulas.ratios import clustered_standard_error, ratio
 
 Vectors = Callable[[I64], NDArray[np.floating]]
@@ -132,9 +133,7 @@ def centred_cosines(parts: Sequence[tuple[Vectors, F64]], left: I64, right: I64)
     [0.0, -0.707107]
     """
     cosines = np.empty(len(left))
-    step = max(1, _BLOCK_ELEMENTS // max(len(mean) for _, mean in parts))
-    for start in range(0, len(left), step):
-        block = slice(start, start + step)
+    for block in row_blocks(len(left), max(len(mean) for _, mean in parts), _BLOCK_ELEMENTS):
         inner, left_square, right_square = np.zeros((3, len(left[block])))
         for vectors, mean in parts:
             a, b = vectors(left[block]) - mean, vectors(right[block]) - mean

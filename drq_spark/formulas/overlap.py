@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfc
 
 from drq_spark.arrays import F64
+from drq_spark.blocks import row_blocks
 from drq_spark.formulas.duplicates import different_rows
 from drq_spark.formulas.usage import Counts, shares_of, simpson
 
@@ -124,8 +125,8 @@ def pair_distances(
         1024 wide. Where rows == columns the block is symmetric.
     """
     centre = codebook[codewords].mean(axis=0, dtype=np.float64)
-    step = max(1, min(_TILE_ELEMENTS // max(1, codebook.shape[1]), 1024))
-    blocks = [slice(start, min(start + step, len(codewords))) for start in range(0, len(codewords), step)]
+    widest = max(codebook.shape[1], _TILE_ELEMENTS // 1024)
+    blocks = list(row_blocks(len(codewords), widest, _TILE_ELEMENTS))
     for number, rows in enumerate(blocks):
         left = codebook[codewords[rows]] - centre
         for columns in blocks[number:]:
@@ -163,9 +164,8 @@ def _squared_distances(left: F64, right: F64) -> F64:
     size = np.square(left).sum(axis=1)[:, None] + np.square(right).sum(axis=1)
     square = size - 2.0 * (left @ right.T)
     first, second = np.nonzero(square <= _CANCELLED * size)
-    step = max(1, _TILE_ELEMENTS // max(1, left.shape[1]))
-    for start in range(0, len(first), step):
-        i, j = first[start : start + step], second[start : start + step]
+    for block in row_blocks(len(first), left.shape[1], _TILE_ELEMENTS):
+        i, j = first[block], second[block]
         square[i, j] = np.square(left[i] - right[j]).sum(axis=1)
     return np.asarray(square)
 

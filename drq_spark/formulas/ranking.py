@@ -14,17 +14,6 @@ from drq_spark.arrays import F64, I64
 TIE = 1e-9  # far above the rounding of a cosine in float64, far below what tells float32 embeddings apart
 
 
-def unit(x: NDArray[np.floating]) -> F64:
-    """Rows float64 [n, D] divided by their norms, so that cosines are inner products; a row of zeros stays as it is.
-
-    >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
-    [[0.6, 0.8], [0.0, 0.0]]
-    """
-    wide = x.astype(np.float64)
-    norm = np.sqrt(np.square(wide).sum(axis=1, keepdims=True))
-    return np.asarray(np.divide(wide, norm, out=wide, where=norm > 0))
-
-
 def without_self(better: F64, ties: F64, target: F64, own: F64) -> tuple[F64, F64]:
     """Counts without the query itself, which is no candidate: from counts over all items.
 

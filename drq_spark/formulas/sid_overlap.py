@@ -23,18 +23,6 @@ from drq_spark.arrays import F64
 from drq_spark.formulas.overlap import REACH, codeword_overlap, pair_distances
 
 
-def positions(codebooks: Sequence[NDArray[np.floating]], codes: NDArray[np.integer]) -> F64:
-    """q_s = sum_l c^l_{s^l}, float64 [M, d], of codes [M, L]: where the codewords of a SID put an item.
-
-    >>> positions([np.array([[0.0], [4.0]]), np.array([[0.0], [1.0]])], np.array([[1, 1], [0, 1]])).tolist()
-    [[5.0], [1.0]]
-    """
-    total = np.zeros((len(codes), codebooks[0].shape[1]))
-    for level, book in enumerate(codebooks):
-        total += book[codes[:, level]]
-    return total
-
-
 def estimated_overlaps(
     points: F64, times: NDArray[np.integer], sigmas: Sequence[float], weight: NDArray[np.floating] | None = None
 ) -> tuple[F64, F64]:

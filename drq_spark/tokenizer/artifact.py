@@ -81,7 +81,7 @@ def load_tokenizer(folder: str) -> Tokenizer:
         return _assemble(header, load_tensors(weights))
     except KeyError as error:
         raise ArtifactRefused(f"tokenizer {folder} is not valid: {error} is missing") from None
-    except (TypeError, ValueError, OverflowError, RecursionError, SafetensorError, ConfigError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError, SafetensorError) as error:
         raise ArtifactRefused(f"tokenizer {folder} is not valid: {one_line(error)}") from None
 
 

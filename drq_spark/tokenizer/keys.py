@@ -16,9 +16,8 @@ from string import ascii_lowercase
 import numpy as np
 from numpy.typing import NDArray
 
-from drq_spark.errors import ConfigError
-
 MAX_KEYS = 2**63
+MAX_LEVELS = len(ascii_lowercase)
 _MAX_CODE = 2**31 - 1  # codes are int32
 _TOKEN = re.compile(r"<([a-z])_(0|[1-9][0-9]*)>")
 
@@ -27,15 +26,15 @@ def check_codebook_sizes(codebook_sizes: Sequence[int]) -> None:
     """Refuse code spaces that a signed 64-bit key cannot number.
 
     Raises:
-        ConfigError: no level, more levels than letters, a level with fewer than 2 codes, or prod K_l >= 2^63.
+        ValueError: no level, more levels than letters, a level with fewer than 2 codes, or prod K_l >= 2^63.
     """
-    if not 1 <= len(codebook_sizes) <= len(ascii_lowercase):
-        raise ConfigError(f"tokenizer.levels must be 1 to {len(ascii_lowercase)}, not {len(codebook_sizes)}")
+    if not 1 <= len(codebook_sizes) <= MAX_LEVELS:
+        raise ValueError(f"levels must be 1 to {MAX_LEVELS}, not {len(codebook_sizes)}")
     if min(codebook_sizes) < 2:
-        raise ConfigError(f"tokenizer.codes must be at least 2 at every level, not {list(codebook_sizes)}")
+        raise ValueError(f"codes must be at least 2 at every level, not {list(codebook_sizes)}")
     if prod(codebook_sizes) >= MAX_KEYS:
-        raise ConfigError(
-            f"tokenizer.codes {list(codebook_sizes)} gives {prod(codebook_sizes):.3g} SIDs, but the sid key holds "
+        raise ValueError(
+            f"codes {list(codebook_sizes)} gives {prod(codebook_sizes):.3g} SIDs, but the sid key holds "
             f"fewer than 2^63 = {MAX_KEYS:.3g}: use fewer levels or fewer codes"
         )
 

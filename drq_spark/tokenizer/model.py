@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.arrays import F32, F64
+from drq_spark.blocks import row_blocks
 from drq_spark.tokenizer.beam import Paths, search
 from drq_spark.tokenizer.kernel import Level, nearest
 from drq_spark.tokenizer.keys import check_codebook_sizes, codes_to_keys
 from drq_spark.tokenizer.network import Decoder, Encoder
+from drq_spark.vectors import codeword_sum, unit_rows
 
 Normalize = Literal["none", "l2"]
 
@@ -160,9 +162,8 @@ class Tokenizer:
             uncertain=np.zeros(self.levels, np.int64),
         )
         encode = self._encode_greedily if self.beam == 1 else self._encode_by_beam
-        step = max(1, _BLOCK_ELEMENTS // self.latent_dim)
-        for start in range(0, rows, step):
-            encode(z, slice(start, min(start + step, rows)), result)
+        for block in row_blocks(rows, self.latent_dim, _BLOCK_ELEMENTS):
+            encode(z, block, result)
         return result
 
     def _encode_greedily(self, z: F32, block: slice, result: Encoding) -> None:
@@ -194,10 +195,7 @@ class Tokenizer:
             ValueError: codes that are not [n, L] or out of range.
         """
         codes_to_keys(codes, self.codebook_sizes)  # refuses what numpy would wrap around
-        total = np.zeros((len(codes), self.latent_dim))
-        for index, table in enumerate(self._tables64):
-            total += table[codes[:, index]]
-        return total
+        return codeword_sum(self._tables64, codes)
 
     def decode(self, codes: NDArray[np.integer]) -> F64:
         """x_hat = g(z_q), float64 [n, D].
@@ -237,8 +235,7 @@ def normalized(x: NDArray[np.floating], normalize: Normalize) -> F32:
     """float32 rows, divided by their norms (taken in float64) for "l2"; rows of norm zero must be gone by then."""
     if normalize == "none":
         return x.astype(np.float32, copy=False)
-    wide = x.astype(np.float64)
-    return np.asarray((wide / np.sqrt((wide * wide).sum(axis=1, keepdims=True))).astype(np.float32))
+    return unit_rows(x).astype(np.float32)
 
 
 def effective_rms(latents: F32, weights: Sequence[F32 | None]) -> tuple[float, ...]:
@@ -261,8 +258,7 @@ def _covariance(latents: F32) -> F64:
     if not rows:
         return covariance
     mean = latents.mean(axis=0, dtype=np.float64)
-    step = max(1, _BLOCK_ELEMENTS // dim)
-    for start in range(0, rows, step):
-        centred = latents[start : start + step] - mean
+    for block in row_blocks(rows, dim, _BLOCK_ELEMENTS):
+        centred = latents[block] - mean
         covariance += centred.T @ centred
     return np.asarray(covariance / rows)

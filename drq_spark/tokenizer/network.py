@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.arrays import F32, F64
+from drq_spark.vectors import unit_rows
 
 
 def silu(x: F64) -> F64:
@@ -138,12 +139,6 @@ class ContentDecoder:
     def tensors(self) -> dict[str, F32]:
         """Attribute name -> array, for the artifact."""
         return {"shift": self.shift}
-
-
-def unit_rows(rows: F64) -> F64:
-    """Rows divided by their norms, [n, d]; rows of norm 0 stay 0."""
-    norm = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
-    return np.asarray(np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 0))
 
 
 Encoder = ResidualMLP | BehaviourEncoder

@@ -28,6 +28,7 @@ from drq_spark.train.contrastive import PAIRS_STREAM, PairLoss
 from drq_spark.train.descent import Descent
 from drq_spark.train.networks import Coordinates, SkipNetwork
 from drq_spark.train.runtime import choose_device, random_stream
+from drq_spark.vectors import unit_rows
 
 _WHITENING = 0.25  # exponent; 0.5 would make all directions equally long
 _LEAST_VARIANCE = 1e-4  # of the first: directions with less are noise and are not stretched further
@@ -51,9 +52,7 @@ class BehaviourModel:
         """g of prepared rows float32 [n, D]: float32 [n, d], unit rows (zero where u is)."""
         vectors = np.empty((len(prepared), self.network.width_out), np.float32)
         for block in row_blocks(len(prepared), max(prepared.shape[1], len(self.network.hidden))):
-            u = self.network(prepared[block])
-            length = np.linalg.norm(u, axis=1, keepdims=True)
-            vectors[block] = u / np.where(length > 0, length, 1.0)
+            vectors[block] = unit_rows(self.network(prepared[block]))
         return vectors
 
 

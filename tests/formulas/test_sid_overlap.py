@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from drq_spark.formulas import overlap
-from drq_spark.formulas.sid_overlap import estimated_overlaps, positions
+from drq_spark.formulas.sid_overlap import estimated_overlaps
 
 
 def slow_distance(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
@@ -108,11 +108,3 @@ def test_one_sid_has_no_pairs_and_few_draws_no_error():
     value, error = estimated_overlaps(np.zeros((2, 2)), np.array([2, 1]), [1.0])
     assert value == pytest.approx([4 / 6])
     assert np.isnan(error).all()
-
-
-def test_positions_are_sums_of_codewords():
-    rng = np.random.default_rng(4)
-    books = [rng.normal(size=(size, 3)).astype(np.float32) for size in (4, 2)]
-    codes = np.array([[3, 1], [0, 0], [3, 0]])
-    expected = [books[0][i].astype(np.float64) + books[1][j] for i, j in codes]
-    np.testing.assert_array_equal(positions(books, codes), expected)

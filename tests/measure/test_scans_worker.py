@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from tokenizer.samples import pattern, plain
 
-from drq_spark.formulas.ranking import TIE, unit
+from drq_spark.formulas.ranking import TIE
 from drq_spark.measure.behaviour import scans_worker as ranking_worker
 from drq_spark.measure.behaviour.scans_worker import (
     ITEMS_DDL,
@@ -19,6 +19,7 @@ from drq_spark.measure.behaviour.scans_worker import (
     sid_scanner,
 )
 from drq_spark.ship import Shipped
+from drq_spark.vectors import unit_rows
 
 ROWS, DIM = 400, 6
 TYPES = {"int": pa.int32(), "bigint": pa.int64(), "double": pa.float64(), "string": pa.string()}
@@ -46,7 +47,7 @@ def item_batches(x, sizes):
 
 
 def questions(vectors):
-    left, right, query = unit(vectors[:50]), unit(vectors[350:400]), unit(vectors[280:310])
+    left, right, query = unit_rows(vectors[:50]), unit_rows(vectors[350:400]), unit_rows(vectors[280:310])
     return Questions(left, (left * right).sum(axis=1), query)
 
 
@@ -59,7 +60,7 @@ def answers(batches):
 
 
 def counts(vectors, weight, asked):
-    scores = unit(vectors) @ asked.left.T
+    scores = unit_rows(vectors) @ asked.left.T
     better = ((scores > asked.target + TIE) * weight[:, None]).sum(axis=0)
     return better, ((np.abs(scores - asked.target) <= TIE) * weight[:, None]).sum(axis=0)
 
@@ -75,7 +76,7 @@ def blocks(request, monkeypatch):
 @pytest.mark.usefixtures("blocks")
 class TestItems:
     def expected(self, x, asked):
-        scores, keys = unit(x) @ asked.query.T, (np.arange(ROWS) * 7919) % 1009
+        scores, keys = unit_rows(x) @ asked.query.T, (np.arange(ROWS) * 7919) % 1009
         best = [
             sorted(range(ROWS), key=lambda row: (-round(scores[row, place], 8), keys[row]))[:201]
             for place in range(len(asked.query))
@@ -138,7 +139,7 @@ class TestSids:
         assert sums[50:100].tolist() == ties.tolist()
         usage = [np.bincount(codes[:, level], minlength=size) for level, size in enumerate(tokenizer.codebook_sizes)]
         assert sums[100:].tolist() == np.concatenate(usage).tolist()
-        scores = (unit(tokenizer.decode(codes)) @ asked.query.T).round(8)
+        scores = (unit_rows(tokenizer.decode(codes)) @ asked.query.T).round(8)
         for place, row in lists.items():
             values, number = np.unique(-scores[:, place], return_counts=True)
             kept = np.flatnonzero(np.cumsum(number) - number < 201)

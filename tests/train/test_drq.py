@@ -12,7 +12,7 @@ from drq_spark.arrays import F32
 from drq_spark.config import Config, load_config
 from drq_spark.progress import silent
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.network import BehaviourEncoder, ContentDecoder, unit_rows
+from drq_spark.tokenizer.network import BehaviourEncoder, ContentDecoder
 from drq_spark.train import drq
 from drq_spark.train.behaviour_auc import behaviour_auc
 from drq_spark.train.behaviour_encoder import BehaviourModel, train_behaviour
@@ -20,6 +20,7 @@ from drq_spark.train.contract import TrainingData, TrainingPairs
 from drq_spark.train.evaluation import encoded, reconstruction_error
 from drq_spark.train.latents import latents_of
 from drq_spark.train.readout import Readout, chosen_weight
+from drq_spark.vectors import unit_rows
 
 DIM, GROUPS, SLACK = 12, 8, 0.2
 

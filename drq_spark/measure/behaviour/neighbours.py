@@ -11,13 +11,14 @@ import pyarrow.compute as pc
 from drq_spark.arrays import F64, I64
 from drq_spark.errors import ConsistencyError
 from drq_spark.formulas.estimates import Estimate, sample_mean
-from drq_spark.formulas.ranking import chance_in_top, unit
+from drq_spark.formulas.ranking import chance_in_top
 from drq_spark.measure.behaviour.queries import Drawn, located_sids
 from drq_spark.measure.behaviour.scans import ItemAnswers, SidAnswers
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import Metric
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.keys import keys_to_codes
+from drq_spark.vectors import unit_rows
 
 _RECALL = {20: Metric.NEIGHBOUR_RECALL_20, 200: Metric.NEIGHBOUR_RECALL_200}
 
@@ -52,7 +53,7 @@ def neighbour_recall(
 
 def _scores(tokenizer: Tokenizer, sid: int, sids: I64) -> F64:
     """Cosine [n] of the x_hat of one SID to those of others [n]."""
-    vectors = unit(tokenizer.decode(keys_to_codes(np.array([sid, *sids]), tokenizer.codebook_sizes)))
+    vectors = unit_rows(tokenizer.decode(keys_to_codes(np.array([sid, *sids]), tokenizer.codebook_sizes)))
     return np.asarray(vectors[1:] @ vectors[0])
 
 

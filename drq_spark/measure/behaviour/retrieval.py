@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from drq_spark.arrays import I64
 from drq_spark.errors import ConsistencyError
 from drq_spark.formulas.estimates import Estimate
-from drq_spark.formulas.ranking import unit
 from drq_spark.measure.behaviour.neighbours import neighbour_recall
 from drq_spark.measure.behaviour.queries import Drawn, draw
 from drq_spark.measure.behaviour.retention import (
@@ -27,6 +26,7 @@ from drq_spark.measure.behaviour.scans_worker import Questions
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import ITEMS, Metric, MetricRow
 from drq_spark.tokenizer.keys import keys_to_codes
+from drq_spark.vectors import unit_rows
 
 
 def retrieval(subject: Subject) -> list[MetricRow]:
@@ -75,8 +75,8 @@ def _ask_sids(subject: Subject, drawn: Drawn, pairs: I64, queries: I64) -> SidAn
 
 def _questions(vectors: Callable[[I64], NDArray[np.floating]], pairs: I64, queries: I64) -> Questions:
     """Of pairs [P, 2] and queries [Q], rows of the drawn items, whose vectors a function gives."""
-    left, right = unit(vectors(pairs[:, 0])), unit(vectors(pairs[:, 1]))
-    return Questions(left, (left * right).sum(axis=1), unit(vectors(queries)))
+    left, right = unit_rows(vectors(pairs[:, 0])), unit_rows(vectors(pairs[:, 1]))
+    return Questions(left, (left * right).sum(axis=1), unit_rows(vectors(queries)))
 
 
 def _scores(subject: Subject, drawn: Drawn, by_item: ItemAnswers | None, by_sid: SidAnswers | None) -> dict[str, Score]:

@@ -19,6 +19,7 @@ from drq_spark.inputs.embeddings import read_embeddings
 from drq_spark.ship import Shipped
 from drq_spark.tokenizer.keys import keys_to_codes
 from drq_spark.tokenizer.model import Normalize, Tokenizer, normalized
+from drq_spark.vectors import unit_rows
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -155,7 +156,7 @@ def item_scanner(shipped: Shipped[Questions], dim: int, normalize: Normalize) ->
             for block in state.blocks(len(found.x)):
                 x = normalized(found.x[block], normalize)
                 state.more += np.concatenate([[len(x)], x.sum(axis=0, dtype=np.float64)])
-                state.add(ranking.unit(x), np.ones(len(x)), {"key": keys[block], "item_id": ids[block]})
+                state.add(unit_rows(x), np.ones(len(x)), {"key": keys[block], "item_id": ids[block]})
         if id_type is not None:
             yield from _leave(state.sums(), candidates, _item_schema(id_type))
 
@@ -181,7 +182,7 @@ def sid_scanner(shipped: Shipped[tuple[Questions, Tokenizer]]) -> Callable[[Batc
                 weight, own = items[block], codes[block]
                 usage = [np.bincount(own[:, level], weight, size) for level, size in enumerate(sizes)]
                 state.more += np.concatenate(usage)
-                state.add(ranking.unit(tokenizer.decode(own)), weight, {"weight": pa.array(weight)})
+                state.add(unit_rows(tokenizer.decode(own)), weight, {"weight": pa.array(weight)})
         if seen:
             yield from _leave(state.sums(), candidates, _sid_schema())
 

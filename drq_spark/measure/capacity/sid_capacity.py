@@ -15,13 +15,14 @@ from drq_spark.arrays import F64
 from drq_spark.formulas.duplicates import collision_mass
 from drq_spark.formulas.overlap import effective_capacity, expected_overlaps
 from drq_spark.formulas.ratios import ratio
-from drq_spark.formulas.sid_overlap import estimated_overlaps, positions
+from drq_spark.formulas.sid_overlap import estimated_overlaps
 from drq_spark.measure.aggregates import BucketSums, Scale
 from drq_spark.measure.capacity.draws import draw_sids
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import EXPOSURE, ITEMS, Metric, MetricRow
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.keys import keys_to_codes
+from drq_spark.vectors import codeword_sum
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class _Sids:
 
     def points(self, sid: NDArray[np.int64]) -> F64:
         """Positions [M, d] of keys [M]."""
-        return positions(self.tokenizer.codebooks, keys_to_codes(sid, self.tokenizer.codebook_sizes))
+        return codeword_sum(self.tokenizer.codebooks, keys_to_codes(sid, self.tokenizer.codebook_sizes))
 
     def exact(self, sids: DataFrame, weightings: Iterable[str]) -> dict[str, _Overlap]:
         """From all pairs of these SIDs, for several weightings in one pass."""
