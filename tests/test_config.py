@@ -313,6 +313,24 @@ def test_the_fingerprint_is_of_every_setting_but_places(path):
     assert (changed.fingerprint() == Config().fingerprint()) == (path in WHERE_ONLY)
 
 
+def test_places_are_marked_once():
+    assert {f"{section}.{name}" for section, names in Config().place_names().items() for name in names} == WHERE_ONLY
+
+
+@pytest.mark.parametrize(
+    ("options", "fingerprint"),
+    [
+        ({}, "9c68124597671300"),
+        ({"tokenizer.levels": 4, "seed": 7}, "e48b5ebcc1bad268"),
+        ({"tokenizer.levels": 4, "seed": 7, **dict.fromkeys(WHERE_ONLY, "somewhere")}, "e48b5ebcc1bad268"),
+    ],
+    ids=["defaults", "others", "places"],
+)
+def test_runs_of_earlier_versions_are_known_by_their_fingerprint(options, fingerprint):
+    """Written down from the version before places were marked: another value would take up no earlier run."""
+    assert load_config(options=options).fingerprint() == fingerprint
+
+
 def test_the_fingerprint_is_of_values_not_of_how_they_are_given(tmp_path):
     by_file = load_config([written(tmp_path, "seed: 3\ntokenizer: {codes: [256, 256, 256]}")])
     by_set = load_config(settings=["tokenizer.codes=[256,256,256]", "seed=3"])

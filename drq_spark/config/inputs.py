@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from drq_spark.config.section import AtLeast2, Positive, Section, Share
+from drq_spark.config.section import AtLeast2, Place, Positive, Section, Share
 
 
 class Items(Section):
     """Where the items are and what their columns are called."""
 
-    path: str | None = Field(None, description="Path, glob or table name; --items on the command line")
+    path: Place = Field(None, description="Path, glob or table name; --items on the command line")
     id: str = Field("item_id", description="Id column: string or any integer type")
     embedding: str = Field(
         "embedding", description="array<float>, array<double>, little-endian float32 binary or ml Vector"
@@ -37,7 +37,7 @@ class Items(Section):
 class Events(Section):
     """Where the behaviour is and what its columns are called."""
 
-    path: str | None = Field(None, description="Path, glob or table name; --events on the command line")
+    path: Place = Field(None, description="Path, glob or table name; --events on the command line")
     user: str = Field("user_id", description="User, session or basket column")
     item: str = Field("item_id", description="Item id column, the same ids as in the items table")
     order: str = Field("timestamp", description="Column that orders the events of a user")
@@ -52,7 +52,7 @@ class Events(Section):
 class Sids(Section):
     """SIDs that another system made: what `drq measure --sids` reads."""
 
-    path: str | None = Field(
+    path: Place = Field(
         None,
         description="index-json, Parquet, Delta or CSV by path or glob, or a table name; --sids on the command line",
     )
@@ -70,7 +70,7 @@ class Sids(Section):
         None,
         description="K, one number or one per level; --codes. Without it the rows of the codebooks, else the largest code + 1",
     )
-    codebooks: str | None = Field(
+    codebooks: Place = Field(
         None, description="Codebooks behind the codes, .npz, .npy or .safetensors; --codebooks on the command line"
     )
 

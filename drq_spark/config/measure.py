@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from drq_spark.config.section import Positive, Section
+from drq_spark.config.section import Place, Positive, Section
 from drq_spark.metrics import Metric
 
 
@@ -22,7 +22,7 @@ class Measure(Section):
     rhos: tuple[Annotated[float, Field(gt=0.0)], ...] = Field(
         (0.1, 0.2, 0.3), description="Noise on the embeddings, in their norm: the same for every tokenizer"
     )
-    embeddings_after: str | None = Field(
+    embeddings_after: Place = Field(
         None,
         description="A second version of the items table: how far embeddings really move; --embeddings-after on the command line",
     )

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from drq_spark.config.inputs import Events, Items, Sample, Sids
 from drq_spark.config.measure import Gate, Measure
-from drq_spark.config.section import Section
+from drq_spark.config.section import Place, Section
 from drq_spark.config.tokenizer import TokenizerSettings
 from drq_spark.config.train import Train
 from drq_spark.errors import ConfigError
@@ -19,8 +19,8 @@ from drq_spark.errors import ConfigError
 class Store(Section):
     """Where tables and tokenizers go."""
 
-    out: str | None = Field(None, description="Folder of the run; --out on the command line")
-    schema_name: str | None = Field(
+    out: Place = Field(None, description="Folder of the run; --out on the command line")
+    schema_name: Place = Field(
         None, description="catalog.schema for the tables; without it Delta folders under out/tables"
     )
 
@@ -44,6 +44,12 @@ class Config(Section):
         """Whether pairs of consecutive items are drawn and handed to training."""
         return self.events.path is not None and self.tokenizer.kind.events != "unused"
 
+    def place_names(self) -> dict[str, set[str]]:
+        """Section -> names of its settings that are a `Place`; sections without any are left out."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        names = {name: value.places() for name, value in values.items() if isinstance(value, Section)}
+        return {name: places for name, places in names.items() if places}
+
     @property
     def external(self) -> bool:
         """Whether the SIDs are another system's."""
@@ -53,7 +59,7 @@ class Config(Section):
         """Refuse settings that need what no source can give.
 
         Raises:
-            ConfigError: SIDs from elsewhere are named; or the tokenizer needs events, or exposure that is to be evened
+            ConfigError: External SIDs are named; or the tokenizer needs events, or exposure that is to be evened
                 out, and none is named.
         """
         if self.external:
@@ -72,12 +78,11 @@ class Config(Section):
             )
 
     def fingerprint(self) -> str:
-        """sha256 (16 hex digits) of everything that can change a result; where the run is written is left out."""
-        places: dict[str, Any] = {
-            "store": True, "items": {"path"}, "events": {"path"}, "sids": {"path", "codebooks"},
-            "measure": {"embeddings_after"},
-        }  # fmt: skip
-        settings = self.model_dump(mode="json", exclude=places)
+        """sha256 (16 hex digits) of everything that can change a result; places are left out."""
+        settings = self.model_dump(mode="json")
+        for section, names in self.place_names().items():
+            kept = {name: value for name, value in settings.pop(section).items() if name not in names}
+            settings |= {section: kept} if kept else {}
         return hashlib.sha256(canonical_json(settings).encode()).hexdigest()[:16]
 
 

@@ -16,7 +16,7 @@ from drq_spark.metrics import MetricRow, Metrics
 from drq_spark.schemas import EXTERNAL
 
 __all__ = [
-    "EXTERNAL", "AtRisk", "Branch", "Bucket", "Confusion", "Example", "Gain", "GateResult", "LevelUsage", "MetricRow",
+    "AtRisk", "Branch", "Bucket", "Confusion", "Example", "Gain", "GateResult", "LevelUsage", "MetricRow",
     "Neighbour", "ReportData",
 ]  # fmt: skip
 
@@ -106,18 +106,33 @@ class ReportData:
 
     Attributes:
         run: run_id, run_date, status, package_version, input_fingerprint, config_fingerprint, source (end of the
-        path, or table, of the items, or of the SIDs from elsewhere).
-        seconds: step -> wall-clock seconds, in order of the pipeline.
-        tokenizer_id, kind, dim, latent_dim, codebook_sizes, normalize: of the tokenizer; kind is `EXTERNAL` where SIDs
-        come from elsewhere, dim 0 where nothing is known of embeddings, latent_dim 0 where nothing is of latents.
-        training: its own account.
-        sigma_units: RMS of the latents per effective coordinate, a level; sigma = eta * that.
-        headline_eta: the eta of headline figures.
-        previous_run_id: run that churn compares with, None at the first.
-        notes: what to know before the figures are read.
-        overlap: per level, overlaps [m, m] of the most used codes at the headline eta, similar codes side by side.
-        tree: the largest prefixes of one code and their children. confusions, at_risk, gains: the first rows of the
-        tables of like names. All four are empty where the run has none.
+            path, or table, of the items, or of the external SIDs).
+        seconds: Wall-clock seconds by step, in the order of the pipeline.
+        rows_in: Rows of the items table, or of the external SIDs.
+        rows_out: Items with a SID.
+        quarantine: Rows without a SID by reason.
+        tokenizer_id: Content hash of the tokenizer, or of the external SIDs.
+        kind: Of the tokenizer; `schemas.EXTERNAL` for external SIDs.
+        dim: D, 0 where nothing is known of embeddings.
+        latent_dim: d, 0 where nothing is known of latents.
+        codebook_sizes: K per level.
+        normalize: What is done to embeddings first.
+        training: The tokenizer's own account.
+        sigma_units: RMS of the latents per effective coordinate, one a level; sigma = eta * that.
+        headline_eta: The eta of headline figures.
+        metrics: All rows of the metrics table.
+        gate: What became of every rule.
+        usage: Use of the codes, one a level.
+        buckets: The SIDs with the most items.
+        examples: Some items with their neighbours in SID space.
+        config: The settings, by section.
+        previous_run_id: Run that churn compares with, None at the first.
+        notes: What to know before the figures are read.
+        overlap: Per level, overlaps [m, m] of the most used codes at the headline eta, similar codes side by side.
+        tree: The largest prefixes of one code and their children.
+        confusions: The first rows of code_confusion.
+        at_risk: The first rows of items_at_risk.
+        gains: The rows of attribute_gains.
     """
 
     run: Mapping[str, str]
@@ -152,6 +167,11 @@ class ReportData:
     def figures(self) -> Metrics:
         """The metrics by name."""
         return Metrics(self.metrics)
+
+    @property
+    def external(self) -> bool:
+        """Whether another system made the SIDs."""
+        return self.kind == EXTERNAL
 
     @property
     def levels(self) -> range:

@@ -14,7 +14,7 @@ from drq_spark.files import write_bytes
 from drq_spark.gate import GateResult
 from drq_spark.inputs.tables import column, read_table
 from drq_spark.metrics import MetricRow
-from drq_spark.report.data import EXTERNAL, AtRisk, Bucket, Confusion, Example, Gain, Neighbour, ReportData
+from drq_spark.report.data import AtRisk, Bucket, Confusion, Example, Gain, Neighbour, ReportData
 from drq_spark.report.lookups import confused_pairs, examples, items_of_codes, usage_of_codes
 from drq_spark.report.overlap import overlap_maps
 from drq_spark.report.render import render
@@ -24,6 +24,7 @@ from drq_spark.schemas import (
     ATTRIBUTE_GAINS,
     CODE_CONFUSION,
     CODE_USAGE,
+    EXTERNAL,
     ITEMS_AT_RISK,
     PREFIX_USAGE,
     SID_QUARANTINE,
@@ -35,15 +36,7 @@ from drq_spark.store import Store
 from drq_spark.tokenizer import Tokenizer
 
 _AT_RISK = 10
-_MEASURING = {"sids", "items", "events", "measure", "store", "seed"}  # settings that SIDs from elsewhere depend on
-_PATHS = (
-    ("items", "path"),
-    ("events", "path"),
-    ("sids", "path"),
-    ("sids", "codebooks"),
-    ("measure", "embeddings_after"),
-    ("store", "out"),
-)
+_MEASURING = {"sids", "items", "events", "measure", "store", "seed"}  # settings that external SIDs depend on
 
 
 def write_report(run: Run) -> None:
@@ -73,7 +66,7 @@ def gather(
     Parts whose tables the run does not have stay empty.
 
     Args:
-        run: its row of the runs table. tokenizer: None for SIDs from elsewhere.
+        run: its row of the runs table. tokenizer: None for external SIDs.
     """
     sizes = codebook_sizes
     found = _Found(store, str(run["run_id"]))
@@ -202,9 +195,10 @@ def short_path(path: str) -> str:
 def _settings(config: Config, sections: set[str] | None) -> dict[str, Any]:
     """The settings of some sections (None: all), with `short_path` for every path; the runs table has them in full."""
     shown: dict[str, Any] = config.model_dump(mode="json", include=sections)
-    for section, key in _PATHS:
-        if shown.get(section, {}).get(key) is not None:
-            shown[section][key] = short_path(shown[section][key])
+    for section, names in config.place_names().items():
+        for name in names & shown.get(section, {}).keys():
+            if shown[section][name] is not None:
+                shown[section][name] = short_path(shown[section][name])
     return shown
 
 

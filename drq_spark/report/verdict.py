@@ -7,7 +7,7 @@ from typing import Literal
 
 from drq_spark.metrics import ITEMS, Metric
 from drq_spark.page.numbers import number, percent, whole_percent
-from drq_spark.report.data import EXTERNAL, ReportData
+from drq_spark.report.data import ReportData
 from drq_spark.schemas import Status
 
 Grade = Literal["good", "fair", "poor"]
@@ -39,7 +39,7 @@ class Verdict:
 
 def verdict(data: ReportData) -> Verdict:
     """State of the run and what it means for readers."""
-    if data.kind == EXTERNAL:
+    if data.external:
         return Verdict(True, "Measured", "SIDs from elsewhere, measured but not judged: readers stay where they are.")
     failed = [rule for rule in data.gate if not rule.passed]
     rules = f"{number(len(data.gate))} gate rule{'s' * (len(data.gate) != 1)}"
@@ -79,7 +79,7 @@ def capacity_parts(data: ReportData, level: int, weighting: str = ITEMS) -> tupl
 def _level(data: ReportData, level: int) -> Finding | None:
     parts = capacity_parts(data, level)
     if parts is None:
-        return _level_by_use(data, level) if data.kind == EXTERNAL else None
+        return _level_by_use(data, level) if data.external else None
     d, g = parts
     uneven = round(100 * (1 - d))
     close = max(0, 100 - round(100 * d * g) - uneven)  # the three add up to 100 as they are written

@@ -13,8 +13,9 @@ import pytest
 from report.builder import HOSTILE, build
 
 from drq_spark.metrics import Metric
-from drq_spark.report.data import EXTERNAL, LevelUsage, MetricRow, ReportData
+from drq_spark.report.data import LevelUsage, MetricRow, ReportData
 from drq_spark.report.render import render
+from drq_spark.schemas import EXTERNAL
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 LOADING = {"src", "srcset", "data", "poster", "action", "formaction", "background", "cite", "ping"}

@@ -8,7 +8,7 @@ from typing import Any
 from drq_spark.page.numbers import three_digits
 from drq_spark.report.advice.advise import Advice, Rule, advice
 from drq_spark.report.advice.rule import where
-from drq_spark.report.data import EXTERNAL, ReportData
+from drq_spark.report.data import ReportData
 
 _SECTION = {
     Rule.COLLAPSED: "usage",
@@ -39,7 +39,7 @@ class Remedy:
 def parts(data: ReportData) -> dict[str, Any]:
     """Template values."""
     found = advice(data.metrics, data.codebook_sizes, data.headline_eta)
-    return {"remedies": [_remedy(entry, ours=data.kind != EXTERNAL) for entry in found]}
+    return {"remedies": [_remedy(entry, ours=not data.external) for entry in found]}
 
 
 def _remedy(entry: Advice, *, ours: bool) -> Remedy:
