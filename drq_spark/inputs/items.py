@@ -6,7 +6,7 @@ Catalogue columns: item_id (the user's type), embedding (array<float> or little-
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
@@ -30,10 +30,13 @@ class Profile:
     """What one pass over the items table tells.
 
     Attributes:
-        rows: all rows. null_ids: rows without an id. duplicates: whether some id has more than one row. ids: different
-        ids. dim: D, as configured or the most frequent length. fingerprint: of the rows, whatever their order, files
-        and partitions.
-        key_histogram: bucket of the sample key -> ids, see `drq_spark.hashing`.
+        rows: All rows.
+        null_ids: Rows without an id.
+        ids: Different ids.
+        duplicates: Whether some id has more than one row.
+        dim: D, as configured or the most frequent length.
+        fingerprint: Of the rows, whatever their order, files and partitions.
+        key_histogram: Bucket of the sample key -> ids, see `drq_spark.hashing`.
     """
 
     rows: int
@@ -44,10 +47,25 @@ class Profile:
     fingerprint: str
     key_histogram: Mapping[int, int]
 
+    @classmethod
+    def of(cls, parts: Sequence[T.Row], dim: int, fingerprint: str) -> Profile:
+        """From the rows and ids of each bucket of sample keys; rows without an id are in the part without a bucket."""
+        counted = {part.bucket: part.ids for part in parts if part.bucket is not None}
+        rows, ids = sum(part.rows for part in parts), sum(counted.values())
+        null_ids = sum(part.rows for part in parts if part.bucket is None)
+        return cls(rows, null_ids, ids, rows - null_ids > ids, dim, fingerprint, counted)
+
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The items to give SIDs to: `df` has one row per id; `quarantined` (item_id, reason) the rows set aside so far."""
+    """The items to give SIDs to.
+
+    Attributes:
+        df: The catalogue columns, one row per id.
+        quarantined: item_id and reason of the rows set aside so far.
+        id_type: Spark SQL type of the ids.
+        profile: What one pass over the items table told.
+    """
 
     df: DataFrame
     quarantined: DataFrame
@@ -64,14 +82,14 @@ def read_catalogue(spark: SparkSession, config: Config) -> Catalogue:
     """
     if config.items.path is None:
         raise ConfigError("no items: give --items PATH_OR_TABLE or set items.path")
-    source = read_table(spark, config.items.path, "items table")
+    source = read_table(spark, config.items.path, _WHAT)
     if config.items.name is not None:
-        column(source, config.items.name, "items.name", "items table")  # the report needs it hours later
+        column(source, config.items.name, "items.name", _WHAT)  # the report needs it hours later
     check_attributes(source, config.items)
     if config.sample.exposure_power > 0 and config.items.exposure is None:
         raise ConfigError("sample.exposure_power needs an exposure column: set items.exposure")
     df = canonical(source, config.items)
-    with damage_refused(config.items.path, "items table"):
+    with damage_refused(config.items.path, _WHAT):
         profile = _profile(df, config)
     kept, set_aside = one_row_per_id(df, duplicates=profile.duplicates)
     return Catalogue(kept, set_aside, df.schema["item_id"].dataType.simpleString(), profile)
@@ -132,23 +150,10 @@ def _length(df: DataFrame) -> Column:
 
 
 def _profile(df: DataFrame, config: Config) -> Profile:
-    row_hash = F.xxhash64("item_id", "embedding_hash", "exposure")
-    length = F.when(F.col("embedding").isNotNull(), _length(df))
-    usable = F.coalesce((F.col("exposure") >= 0) & (F.col("exposure") < float("inf")), F.lit(True))
-    per_id = (
-        df.select("item_id", "exposure", "embedding_hash", row_hash.alias("hash"), length.alias("length"))
-        .groupBy("item_id")
-        .agg(
-            *sums(F.col("hash")),
-            F.min("length").alias("shortest"),
-            F.max("length").alias("longest"),
-            F.min_by("exposure", _precedence()).alias("exposure"),
-            F.min(usable).alias("exposed"),
-        )
-    )
     bucket = F.when(F.col("item_id").isNotNull(), key_bucket(sample_key(config.seed, config.sample.exposure_power)))
     parts = (
-        per_id.groupBy(bucket.alias("bucket"))
+        _per_id(df)
+        .groupBy(bucket.alias("bucket"))
         .agg(
             *sums_of_groups(),
             F.count(F.lit(1)).alias("ids"),
@@ -158,27 +163,39 @@ def _profile(df: DataFrame, config: Config) -> Profile:
         )
         .collect()
     )
+    _refuse(parts, config.items)
+    lengths = {part.shortest for part in parts} | {part.longest for part in parts}
+    dim = _dim(df, lengths - {None}, config)
+    return Profile.of(parts, dim, content_hash(parts, df.schema.simpleString()))
+
+
+def _per_id(df: DataFrame) -> DataFrame:
+    """item_id, what stands for the content of its rows, shortest, longest, exposure of the row that stays, exposed.
+
+    `exposed` tells whether the exposure of every row is a number that exposures can be.
+    """
+    row_hash = F.xxhash64("item_id", "embedding_hash", "exposure")
+    length = F.when(F.col("embedding").isNotNull(), _length(df))
+    usable = F.coalesce((F.col("exposure") >= 0) & (F.col("exposure") < float("inf")), F.lit(True))
+    rows = df.select("item_id", "exposure", "embedding_hash", row_hash.alias("hash"), length.alias("length"))
+    return rows.groupBy("item_id").agg(
+        *sums(F.col("hash")),
+        F.min("length").alias("shortest"),
+        F.max("length").alias("longest"),
+        F.min_by("exposure", _precedence()).alias("exposure"),
+        F.min(usable).alias("exposed"),
+    )
+
+
+def _refuse(parts: Sequence[T.Row], items: Items) -> None:
+    """Refuse a table without rows, without ids, or with exposures that are none."""
     rows = sum(part.rows for part in parts)
     if rows == 0:
-        raise InputRefused(f"items table {config.items.path!r} has no rows")
+        raise InputRefused(f"{_WHAT} {items.path!r} has no rows")
     if not all(part.exposed for part in parts):
-        raise InputRefused(
-            f"items table: exposure column {config.items.exposure!r} has negative, NaN or infinite values"
-        )
-    lengths = {part.shortest for part in parts} | {part.longest for part in parts}
-    counted = {part.bucket: part.ids for part in parts if part.bucket is not None}
-    null_ids = sum(part.rows for part in parts if part.bucket is None)
-    if not counted:
-        raise InputRefused(f"items table: id column {config.items.id!r} is NULL in all {rows:,} rows")
-    return Profile(
-        rows=rows,
-        null_ids=null_ids,
-        ids=sum(counted.values()),
-        duplicates=rows - null_ids > sum(counted.values()),
-        dim=_dim(df, lengths - {None}, config),
-        fingerprint=content_hash(parts, df.schema.simpleString()),
-        key_histogram=counted,
-    )
+        raise InputRefused(f"{_WHAT}: exposure column {items.exposure!r} has negative, NaN or infinite values")
+    if all(part.bucket is None for part in parts):
+        raise InputRefused(f"{_WHAT}: id column {items.id!r} is NULL in all {rows:,} rows")
 
 
 def _precedence() -> Column:
@@ -194,7 +211,7 @@ def _dim(df: DataFrame, lengths: set[int], config: Config) -> int:
     """
     name, configured = config.items.embedding, config.items.dim
     if not lengths - {0}:
-        raise InputRefused(f"items table: embedding column {name!r} holds no embedding: all are NULL or empty")
+        raise InputRefused(f"{_WHAT}: embedding column {name!r} holds no embedding: all are NULL or empty")
     if configured is None:
         return _most_frequent_length(df, lengths)
     least, most = min(lengths), max(lengths)
