@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lint-style lint-types lint-imports config lock java bench-tokenizers
+.PHONY: help demo test lint lint-style lint-types lint-imports config docs lock java bench-tokenizers
 
 # Two sessions of Spark side by side; each takes up to 4 GB.
 TEST_PROCESSES ?= 2
@@ -14,6 +14,7 @@ help:
 	@echo "make test    all tests"
 	@echo "make lint    style, types and import rules"
 	@echo "make config  write conf/base.yaml anew from drq_spark/config/"
+	@echo "make docs    write docs/tables.md anew from drq_spark/schemas.py"
 	@echo "make bench-tokenizers  compare all tokenizers on the catalogues of DATA (hours); writes docs/tokenizers"
 	@echo "make lock    resolve the dependencies of pyproject.toml anew into requirements.lock"
 	@echo "Another Python (3.10 or newer): make PYTHON=/path/to/python3 ..."
@@ -54,6 +55,9 @@ bench-tokenizers: $(VENV)/.ready
 
 config: $(VENV)/.ready
 	@$(BIN)/python tools/base_config.py
+
+docs: $(VENV)/.ready
+	@$(BIN)/python tools/tables_page.py
 
 lock:
 	@uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 --no-emit-index-url --no-header -q -o requirements.lock

@@ -1,6 +1,6 @@
-"""Every table and column that a run leaves, with types, comments, keys and constraints; and the names of all metrics.
+"""Every table and column that a run leaves, with types, comments, keys and constraints.
 
-Types are Spark SQL types; `{id}` stands for the type of the user's item ids.
+Types are Spark SQL types; `{id}` stands for the type of the user's item ids. `docs/tables.md` is written from here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ from enum import Enum
 
 @dataclass(frozen=True)
 class Column:
-    """One column: name, Spark SQL type, comment, and whether NULL is refused."""
+    """One column.
+
+    Attributes:
+        name: As it stands in the table.
+        type: Spark SQL type.
+        comment: What it holds; kept in the table, too.
+        required: Whether NULL is refused.
+    """
 
     name: str
     type: str
@@ -24,13 +31,18 @@ class Table:
     """One Delta table.
 
     Attributes:
-        constraints: name -> SQL condition that every row must meet.
-        by_run: partitioned by run_id, so that a rerun replaces its own slice only.
+        name: As it stands in the catalog or the folder.
+        comment: What its rows are.
+        columns: In table order.
+        key: Columns that no two rows have in common; none where rows have no key, or there is one row.
+        constraints: Name and SQL condition that every row must meet.
+        by_run: Whether it is partitioned by run_id, so that a rerun replaces its own slice only.
     """
 
     name: str
     comment: str
     columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
     constraints: tuple[tuple[str, str], ...] = ()
     by_run: bool = True
 
@@ -112,11 +124,13 @@ SAMPLE = Table(
         Column("exposure", "double", "Exposure of the item; NULL without exposure"),
         _EMBEDDING,
     ),
+    key=("run_id", "item_id"),
 )
 BEHAVIOUR_ITEMS = Table(
     "behaviour_items",
     "Every item of the pairs in behaviour_pairs; only of runs whose tokenizer learns from events",
     (_RUN_ID, _ITEM_ID, _SPLIT_KEY, _EMBEDDING),
+    key=("run_id", "item_id"),
 )
 BEHAVIOUR_PAIRS = Table(
     "behaviour_pairs",
@@ -158,6 +172,7 @@ SIDS = Table(
         _RUN_ID,
         _RUN_DATE,
     ),
+    key=("run_id", "item_id"),
     constraints=(
         ("sid_is_a_key", "sid >= 0"),
         ("suffix_counts_from_0", "suffix >= 0"),
@@ -192,11 +207,13 @@ ASSIGNMENT_TOTALS = Table(
         Column("margin", "array<double>", "Per level: sum of the margins", True),
         Column("uncertain", "array<bigint>", "Per level: items decided in float64", True),
     ),
+    key=("run_id",),
 )
 CODE_USAGE = Table(
     "code_usage",
     "Use of every code, unused ones included",
     (_RUN_ID, _TOKENIZER_ID, _LEVEL, Column("code", "int", "Code, 0-based", True), _ITEMS, _EXPOSURE),
+    key=("run_id", "level", "code"),
     constraints=(("code_from_0", "code >= 0"),),
 )
 PREFIX_USAGE = Table(
@@ -210,6 +227,7 @@ PREFIX_USAGE = Table(
         _ITEMS,
         _EXPOSURE,
     ),
+    key=("run_id", "level", "prefix"),
 )
 SID_USAGE = Table(
     "sid_usage",
@@ -229,6 +247,7 @@ SID_USAGE = Table(
         ),
         Column("examples", "array<{id}>", "Up to 5 items, most exposed first", True),
     ),
+    key=("run_id", "rank"),
 )
 CODE_CONFUSION = Table(
     "code_confusion",
@@ -243,6 +262,7 @@ CODE_CONFUSION = Table(
         Column("other", "int", "Code of the perturbed item", True),
         _ITEMS,
     ),
+    key=("run_id", "level", "ruler", "eta", "code", "other"),
 )
 ITEMS_AT_RISK = Table(
     "items_at_risk",
@@ -257,6 +277,7 @@ ITEMS_AT_RISK = Table(
         Column("smallest_margin", "float", "See sids.margin", True),
         Column("exposure", "double", "Exposure of the item; NULL without exposure"),
     ),
+    key=("run_id", "rank"),
 )
 ATTRIBUTE_GAINS = Table(
     "attribute_gains",
@@ -277,6 +298,7 @@ ATTRIBUTE_GAINS = Table(
             True,
         ),
     ),
+    key=("run_id", "step", "level", "estimator"),
 )
 METRICS = Table(
     "metrics",
@@ -301,6 +323,7 @@ METRICS = Table(
             "latent: noise of eta RMS per effective coordinate of the latents; input: noise on the embeddings of eta times their norm; after: a second version of the embeddings; NULL where nothing is perturbed",
         ),
     ),
+    key=("run_id", "metric", "level", "weighting", "eta", "ruler"),
 )
 RUNS = Table(
     "runs",
@@ -327,6 +350,7 @@ RUNS = Table(
         Column("package_version", "string", "Version of drq_spark", True),
         Column("notes", "array<string>", "What to know before the figures are read"),
     ),
+    key=("run_id",),
 )
 PUBLISHED = Table(
     "published",
