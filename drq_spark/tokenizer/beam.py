@@ -19,14 +19,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.arrays import F32, F64, I32
-from drq_spark.tokenizer.kernel import Index, Level
+from drq_spark.blocks import row_blocks
+from drq_spark.tokenizer.candidates import (
+    UNIT,
+    UNIT64,
+    Index,
+    cheapest_candidates,
+    lowest_columns,
+    undecided_rows,
+    within,
+)
+from drq_spark.tokenizer.kernel import Level
 
 _Number = TypeVar("_Number", np.int32, np.float64)
 
-_UNIT = 2.0**-24  # unit roundoff of float32
-_UNIT64 = 2.0**-53  # unit roundoff of float64
 _TILE_ELEMENTS = 2**19  # scores and residuals of one tile stay within the cache
-_PAIR_ELEMENTS = 2**22  # float64 numbers gathered at a time where candidates are compared
+_MASK_ELEMENTS = 2**26  # candidates, times the numbers of a residual, that are looked at at a time
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,8 @@ def search(latents: F64, levels: Sequence[Level], width: int, keep: int = 1) -> 
     """
     latents = np.ascontiguousarray(latents)  # numpy adds up rows of another layout in another order
     widest = max(width * len(levels[0].centre), width * max(len(level.codewords) for level in levels))
-    step = max(8, _TILE_ELEMENTS // widest)
-    tiles = [_search_tile(latents[i : i + step], levels, width, keep) for i in range(0, max(len(latents), 1), step)]
+    blocks = row_blocks(max(len(latents), 1), widest, _TILE_ELEMENTS, least=8)
+    tiles = [_search_tile(latents[block], levels, width, keep) for block in blocks]
     return Paths(
         codes=np.concatenate([tile.codes for tile in tiles]),
         cost=np.concatenate([tile.cost for tile in tiles]),
@@ -143,16 +151,27 @@ def _cheapest(beam: _Beam, level: Level, wanted: int) -> tuple[Index, F64, int]:
     """
     with np.errstate(over="ignore", invalid="ignore"):  # such rows fail the certificate
         scores, error = _path_scores(beam, level)
-        flat, limit = _lowest_columns(scores, error, wanted)
-    within = (~(scores > limit[:, None])).sum(axis=1)
-    undecided = np.flatnonzero((within > wanted) | ~np.isfinite(limit))
+        flat, limit = lowest_columns(scores, error, wanted)
+    undecided = undecided_rows(scores, limit, wanted)
     flat = np.sort(flat, axis=1)
     cost = _cost(beam, level, np.arange(len(flat)).repeat(wanted), flat.ravel()).reshape(flat.shape)
     order = cost.argsort(axis=1, kind="stable")
     flat, cost = np.take_along_axis(flat, order, 1), np.take_along_axis(cost, order, 1)
-    for part in _portions(undecided, scores.shape[1] * beam.residual.shape[2]):
-        flat[part], cost[part] = _cheapest_among(beam, level, part, ~(scores[part] > limit[part, None]), wanted)
+    for block in row_blocks(len(undecided), scores.shape[1] * beam.residual.shape[2], _MASK_ELEMENTS):
+        part = undecided[block]
+        flat[part], cost[part] = _cheapest_among(beam, level, part, within(scores[part], limit[part]), wanted)
     return flat, cost, len(undecided)
+
+
+def _cheapest_among(
+    beam: _Beam, level: Level, rows: Index, candidates: NDArray[np.bool_], wanted: int
+) -> tuple[Index, F64]:
+    """As `_cheapest`, for some rows, among the candidates bool [len(rows), P * K]; at least `wanted` in each."""
+
+    def cost(place: Index, flat: Index) -> F64:
+        return _cost(beam, level, rows[place], flat)
+
+    return cheapest_candidates(candidates, wanted, beam.residual.shape[2], cost)
 
 
 def _path_scores(beam: _Beam, level: Level) -> tuple[F32, F64]:
@@ -166,49 +185,12 @@ def _path_scores(beam: _Beam, level: Level) -> tuple[F32, F64]:
     scores += above.astype(np.float32)[:, :, None]
     norm = np.sqrt(square)
     largest = above + 2 * norm * level.widest + level.highest + np.abs(beam.paid)
-    error = level.score_error(norm) + 4 * _UNIT * largest  # of the bases, of adding them, of the prices paid
-    error += (dim + 6) * _UNIT64 * (square + np.abs(beam.paid))
+    error = level.score_error(norm) + 4 * UNIT * largest  # of the bases, of adding them, of the prices paid
+    error += (dim + 6) * UNIT64 * (square + np.abs(beam.paid))
     return scores.reshape(count, paths * len(level.codewords)), error.max(axis=1)
-
-
-def _lowest_columns(scores: F32, error: F64, wanted: int) -> tuple[Index, F64]:
-    """Columns of the `wanted` lowest scores [n, wanted], and the score [n] up to which a column may be one of them."""
-    row = np.arange(len(scores))
-    columns = np.empty((len(scores), wanted), np.intp)
-    values = np.empty((len(scores), wanted), np.float32)
-    for place in range(wanted):
-        columns[:, place] = scores.argmin(axis=1)
-        values[:, place] = scores[row, columns[:, place]]
-        scores[row, columns[:, place]] = np.inf
-    limit = values[:, -1].astype(np.float64) + 2 * error
-    for place in reversed(
-        range(wanted)
-    ):  # back to front: where a column was taken twice its first score is the true one
-        scores[row, columns[:, place]] = values[:, place]
-    return columns, limit
-
-
-def _cheapest_among(
-    beam: _Beam, level: Level, rows: Index, candidates: NDArray[np.bool_], wanted: int
-) -> tuple[Index, F64]:
-    """As `_cheapest`, for some rows, among the candidates bool [len(rows), P * K]; at least `wanted` in each."""
-    place, flat = np.nonzero(candidates)
-    step = max(1, _PAIR_ELEMENTS // beam.residual.shape[2])
-    parts = range(0, len(place), step)
-    cost = np.concatenate([_cost(beam, level, rows[place[i : i + step]], flat[i : i + step]) for i in parts])
-    order = np.lexsort((flat, cost, place))
-    first = np.flatnonzero(np.diff(place[order], prepend=-1))
-    chosen = order[first[:, None] + np.arange(wanted)]
-    return flat[chosen], cost[chosen]
 
 
 def _cost(beam: _Beam, level: Level, row: Index, flat: Index) -> F64:
     """Float64 cost of extensions path * K + code of rows: [m], [m] -> [m]."""
     path, code = np.divmod(flat, len(level.codewords))
     return np.asarray(level.cost(beam.residual[row, path], code) + beam.paid[row, path])
-
-
-def _portions(rows: Index, elements: int) -> list[Index]:
-    """Row numbers in portions whose candidate masks and costs stay small, none where there are no rows."""
-    step = max(1, 16 * _PAIR_ELEMENTS // max(elements, 1))
-    return [rows[i : i + step] for i in range(0, len(rows), step)]

@@ -12,21 +12,27 @@ the BLAS, the processor or the number of threads.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.arrays import F32, F64, I32
+from drq_spark.blocks import row_blocks
+from drq_spark.tokenizer.candidates import (
+    UNIT,
+    UNIT64,
+    Index,
+    cheapest_candidates,
+    lowest_columns,
+    undecided_rows,
+    within,
+)
 
-Index = NDArray[np.intp]
-
-_UNIT = 2.0**-24  # unit roundoff of float32
-_UNIT64 = 2.0**-53  # unit roundoff of float64
 _TINY = 2.0**-125  # twice the smallest normal float32: what flushing to zero can cost a term
 _OVERFLOW = 2.0**126  # float32 scores up to here cannot have overflowed on the way
 _TILE_ELEMENTS = 2**18  # scores, residuals and gathered codewords of one tile stay within the cache
-_PAIR_ELEMENTS = 2**22  # float64 numbers gathered at a time where candidates are compared
 
 
 @dataclass(frozen=True)
@@ -97,9 +103,9 @@ class Level:
             shift=float(np.sqrt((centre * centre).sum())),
         )
 
-    def tile_rows(self) -> int:
+    def tiles(self, rows: int) -> Iterator[slice]:
         """Rows to search at a time so that a tile's scores and residuals stay small, whatever K and d."""
-        return max(16, _TILE_ELEMENTS // max(len(self.codewords), len(self.centre)))
+        return row_blocks(rows, max(self.codewords.shape), _TILE_ELEMENTS, least=16)
 
     def centred(self, rows: F64) -> F64:
         """Rows float64 [n, d] in the weighted metric, about the mean codeword."""
@@ -128,11 +134,11 @@ class Level:
         And on |float64 cost - exact cost|, which is the larger one for rows very far from all codewords.
         """
         terms = self.codewords.shape[1] + 6
-        gamma = terms * _UNIT / (1 - terms * _UNIT)
+        gamma = terms * UNIT / (1 - terms * UNIT)
         underflow = terms * _TINY * (1 + self.widest + row_norm)
-        error = 2 * gamma * row_norm * self.widest + 4 * _UNIT * self.highest + underflow
-        error += terms * _UNIT64 * ((row_norm + self.widest) ** 2 + self.highest)
-        error += 4 * _UNIT64 * self.shift * (row_norm + self.widest)  # of centring rows far from the origin
+        error = 2 * gamma * row_norm * self.widest + 4 * UNIT * self.highest + underflow
+        error += terms * UNIT64 * ((row_norm + self.widest) ** 2 + self.highest)
+        error += 4 * UNIT64 * self.shift * (row_norm + self.widest)  # of centring rows far from the origin
         largest = np.maximum(row_norm, 2 * row_norm * self.widest + self.highest)
         return np.where(largest < _OVERFLOW, error, np.inf)
 
@@ -142,9 +148,8 @@ def nearest(residual: F64, level: Level) -> Nearest:
     residual = np.ascontiguousarray(residual)  # numpy adds up rows of another layout in another order
     rows = len(residual)
     result = Nearest(np.empty(rows, np.int32), np.empty(rows, np.float32), np.empty_like(residual), 0)
-    uncertain, step = 0, level.tile_rows()
-    for start in range(0, rows, step):
-        tile = slice(start, min(start + step, rows))
+    uncertain = 0
+    for tile in level.tiles(rows):
         uncertain += _nearest_tile(residual[tile], level, result.code[tile], result.margin[tile], result.residual[tile])
     return Nearest(result.code, result.margin, result.residual, uncertain)
 
@@ -154,36 +159,19 @@ def _nearest_tile(rows: F64, level: Level, code: I32, margin: F32, residual: F64
     centred = level.centred(rows)
     with np.errstate(over="ignore", invalid="ignore"):  # such rows fail the certificate
         scores = level.scores(centred)
-        pair, limit = _two_best(scores, level.score_error(np.sqrt((centred * centred).sum(axis=1))))
-    undecided = np.flatnonzero(_has_third(scores, pair, limit))
+        pair, limit = lowest_columns(scores, level.score_error(np.sqrt((centred * centred).sum(axis=1))), 2)
+    undecided = undecided_rows(scores, limit, 2)
     best, second, lowest, runner_up = _order(rows, pair, level)
     if len(undecided):
-        candidates = ~(scores[undecided] > limit[undecided, None])
-        found = _order_among(rows[undecided], candidates, level)
-        for whole, part in zip((best, second, lowest, runner_up), found, strict=True):
-            whole[undecided] = part
+        near, some = within(scores[undecided], limit[undecided]), rows[undecided]
+        codes, costs = cheapest_candidates(near, 2, rows.shape[1], lambda row, code: level.cost(some[row], code))
+        best[undecided], second[undecided] = codes.T
+        lowest[undecided], runner_up[undecided] = costs.T
     code[:] = best
     np.subtract(rows, level.codewords[best], out=residual)
     to_second = level.square(rows, second) if level.price.any() else runner_up
     margin[:] = np.divide(runner_up - lowest, to_second, out=np.zeros_like(lowest), where=to_second > 0)
     return len(undecided)
-
-
-def _two_best(scores: F32, error: F64) -> tuple[Index, F64]:
-    """Columns of the two lowest scores [n, 2], and the score [n] up to which a column may be one of the two."""
-    row = np.arange(len(scores))
-    first = scores.argmin(axis=1)
-    lowest = scores[row, first].copy()
-    scores[row, first] = np.inf
-    second = scores.argmin(axis=1)
-    limit = scores[row, second].astype(np.float64) + 2 * error
-    scores[row, first] = lowest
-    return np.stack([first, second], axis=1), limit
-
-
-def _has_third(scores: F32, pair: Index, limit: F64) -> NDArray[np.bool_]:
-    """Rows where more than the two columns of `pair` lie within the limit; NaN counts as within."""
-    return np.asarray((~(scores > limit[:, None])).sum(axis=1) > pair.shape[1]) | ~np.isfinite(limit)
 
 
 def _order(rows: F64, pair: Index, level: Level) -> tuple[Index, Index, F64, F64]:
@@ -193,13 +181,3 @@ def _order(rows: F64, pair: Index, level: Level) -> tuple[Index, Index, F64, F64
     swap = cost_high < cost_low
     best, second = np.where(swap, high, low), np.where(swap, low, high)
     return best, second, np.minimum(cost_low, cost_high), np.maximum(cost_low, cost_high)
-
-
-def _order_among(rows: F64, candidates: NDArray[np.bool_], level: Level) -> tuple[Index, Index, F64, F64]:
-    """As `_order`, for the two cheapest of the candidates of each row (at least two per row)."""
-    row, code = np.nonzero(candidates)
-    step = max(1, _PAIR_ELEMENTS // rows.shape[1])
-    cost = np.concatenate([level.cost(rows[row[i : i + step]], code[i : i + step]) for i in range(0, len(row), step)])
-    order = np.lexsort((code, cost, row))
-    first = np.flatnonzero(np.diff(row[order], prepend=-1))
-    return code[order][first], code[order][first + 1], cost[order][first], cost[order][first + 1]

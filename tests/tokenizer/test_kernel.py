@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from drq_spark.tokenizer import kernel
+from drq_spark.tokenizer import candidates, kernel
 from drq_spark.tokenizer.kernel import Level, Nearest, nearest
 
 TIMELESS = settings(deadline=None, max_examples=60)  # a busy machine may take long over a first call
@@ -217,7 +217,7 @@ def test_any_finite_values(data, n, codes, dim, priced):
     price = data.draw(hnp.arrays(np.float32, codes, elements=st.floats(-100, 100, width=32))) if priced else None
     # a priced margin at next to no distance may overflow float32
     with np.errstate(over="ignore" if priced else "warn"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernel, "_PAIR_ELEMENTS", 7)
+        patch.setattr(candidates, "PAIR_ELEMENTS", 7)
         check(rows, codewords, price)
 
 
@@ -263,7 +263,7 @@ def test_tiles_do_not_show(monkeypatch, hard_case, tile, pairs):
     rows, codewords = hard_case
     whole = fingerprint(nearest(rows, Level.prepare(codewords)))
     monkeypatch.setattr(kernel, "_TILE_ELEMENTS", tile)
-    monkeypatch.setattr(kernel, "_PAIR_ELEMENTS", pairs)
+    monkeypatch.setattr(candidates, "PAIR_ELEMENTS", pairs)
     assert fingerprint(nearest(rows, Level.prepare(codewords))) == whole
 
 
