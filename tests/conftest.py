@@ -1,4 +1,8 @@
-"""Fixtures for all tests: one Spark session per run, started by the first test that asks for it."""
+"""Fixtures for all tests: one Spark session per run, started by the first test that asks for it.
+
+Tests that need Spark or Java carry the marker `spark`; `make test-fast` leaves them out. Who asks for one of the
+fixtures here, directly or not, is marked without further ado; who starts a process with Java in it marks itself.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +18,26 @@ import pytest
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+OF_SPARK = {"spark", "run_connect"}
+NO_JAVA = "/a test that is not marked spark"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all that ask for a session."""
+    for item in items:
+        if OF_SPARK & set(getattr(item, "fixturenames", ())):
+            item.add_marker("spark")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Without the marker there is no Java to be found, so that no test can need one unnoticed."""
+    if item.get_closest_marker("spark"):
+        return (yield)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_HOME", NO_JAVA)
+        return (yield)
 
 
 @pytest.fixture(scope="session")

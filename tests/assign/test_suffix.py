@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from pipeline.direct import by_id
+from runs_in_hand import published, run_of
 
-from drq_spark.assign.suffix import with_suffix
+from drq_spark.assign.suffix import published_suffixes, with_suffix
 
 SCHEMA = "item_id string, sid bigint, exposure double"
 
@@ -50,3 +51,14 @@ def test_no_two_items_of_a_sid_share_a_suffix_whatever_the_partitions(numbered):
     assert len({(sid, found[item]) for item, sid, _ in rows}) == len(rows)
     assert all(found[f"old-{n}"] == n // 3 for n in range(0, 30, 2))
     assert numbered(rows, before, partitions=5) == found
+
+
+def test_suffixes_are_kept_from_the_published_run_of_the_same_tokenizer_alone(spark, tmp_path):
+    """SIDs of two tokenizers may be equal by chance: the items of one are no neighbours of the other's."""
+    assert published_suffixes(run_of(spark, tmp_path, "first")) is None
+    published(spark, tmp_path, "first", ["a", "b"])
+    same = published_suffixes(run_of(spark, tmp_path, "second"))
+    assert same is not None
+    assert by_id(same, "sid", "suffix") == {"a": (0, 0), "b": (0, 1)}
+    other = published_suffixes(run_of(spark, tmp_path, "third", tokenizer_id="tokenizer-b"))
+    assert other is None or other.count() == 0

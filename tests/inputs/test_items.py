@@ -1,20 +1,210 @@
-"""The profile of the items table from the parts that Spark sums up."""
+"""Items in every form that users have them: the same vectors get the same codes."""
 
 from __future__ import annotations
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from pipeline.catalogues import Rows, clustered, plain, write
+from pipeline.direct import assigned, by_id, config, ready_tokenizer
 from pyspark.sql import Row
 
-from drq_spark.config import Items
+from drq_spark.config import Items, load_config
 from drq_spark.errors import InputRefused
-from drq_spark.inputs.items import Profile, _refuse
+from drq_spark.hashing import key_bucket, sample_key
+from drq_spark.inputs.items import Profile, _refuse, read_catalogue
+
+ROWS = 120
+DIM = 8
+TYPES = {
+    "array<float>": pa.list_(pa.float32()),
+    "array<double>": pa.list_(pa.float64()),
+    "fixed size list": pa.list_(pa.float32(), DIM),
+    "binary": pa.binary(),
+}
+IDS = {
+    "string": (pa.string(), str),
+    "bigint": (pa.int64(), int),
+    "int": (pa.int32(), int),
+    "smallint": (pa.int16(), int),
+}
+NAMES = ("a`b", "it's", "a.b", "a b", "Größe", "UPPER", 'say "x"', "a/b", "x*[y]")
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Numbered items without a bad row."""
+    return plain(ROWS, DIM).with_ids([str(number) for number in range(ROWS)])
+
+
+@pytest.fixture(scope="module")
+def tokenizer(rows):
+    """One tokenizer for all forms."""
+    return ready_tokenizer(rows.matrix())
+
+
+@pytest.fixture(scope="module")
+def codes(rows, tokenizer):
+    """id (as text) -> codes, by the tokenizer alone."""
+    encoded = tokenizer.encode(rows.matrix()).codes.tolist()
+    return dict(zip(rows.ids, map(tuple, encoded), strict=True))
+
+
+def codes_of(spark, settings, tokenizer, staging):
+    """id (as text) -> codes, by Spark."""
+    _, done = assigned(spark, settings, tokenizer, staging)
+    assert done.quarantined.count() == 0
+    return {str(item): values[0] for item, values in by_id(done.rows, "codes").items()}
+
+
+class TestTypes:
+    @pytest.mark.parametrize("kind", TYPES)
+    def test_codes_do_not_depend_on_the_type_of_the_embedding(self, spark, rows, tokenizer, codes, tmp_path, kind):
+        items = write(rows.table(embedding=TYPES[kind]), tmp_path / "items")
+        assert codes_of(spark, config(items), tokenizer, tmp_path / "staging") == codes
+
+    @pytest.mark.parametrize("kind", IDS)
+    def test_codes_and_sample_do_not_depend_on_the_type_of_the_id(self, spark, rows, tokenizer, codes, tmp_path, kind):
+        id_type, cast = IDS[kind]
+        items = write(rows.with_ids([cast(item) for item in rows.ids]).table(id_type), tmp_path / "items")
+        assert codes_of(spark, config(items), tokenizer, tmp_path / "staging") == codes
+        text = write(rows, tmp_path / "text")
+        histograms = [read_catalogue(spark, config(path)).profile.key_histogram for path in (items, text)]
+        assert histograms[0] == histograms[1]
+
+    def test_vectors_dense_sparse_and_null_are_read(self, spark, rows, tokenizer, codes, tmp_path):
+        from pyspark.ml.linalg import Vectors
+
+        data = []
+        for number, (item, row) in enumerate(zip(rows.ids, rows.embeddings, strict=True)):
+            sparse = Vectors.sparse(DIM, dict(enumerate(row)))
+            data.append((item, sparse if number % 2 else Vectors.dense(row)))
+        data.append(("nothing", None))
+        spark.createDataFrame(data, ["item_id", "embedding"]).createOrReplaceTempView("vectors")
+        _, done = assigned(spark, config("vectors"), tokenizer, tmp_path / "staging")
+        assert {item: values[0] for item, values in by_id(done.rows, "codes").items()} == codes
+        assert [tuple(row) for row in done.quarantined.collect()] == [("nothing", "null")]
+
+    @pytest.mark.parametrize(
+        "kind", [pa.list_(pa.int32()), pa.list_(pa.list_(pa.float32())), pa.string(), pa.float64()], ids=str
+    )
+    def test_another_type_of_embedding_is_refused_by_name(self, spark, tmp_path, kind):
+        table = pa.table({"item_id": ["a"], "embedding": pa.nulls(1, kind)})
+        with pytest.raises(InputRefused, match=r"embedding column 'embedding' is .*it must be array<float>"):
+            read_catalogue(spark, config(write(table, tmp_path / "items")))
+
+    @pytest.mark.parametrize(
+        "kind", [pa.float64(), pa.bool_(), pa.timestamp("us"), pa.decimal128(10, 0), pa.list_(pa.int64())], ids=str
+    )
+    def test_another_type_of_id_is_refused_by_name(self, spark, tmp_path, kind):
+        table = pa.table({"item_id": pa.nulls(1, kind), "embedding": pa.array([[1.0, 2.0]], pa.list_(pa.float32()))})
+        with pytest.raises(InputRefused, match=r"id column 'item_id' is .*string or an integer"):
+            read_catalogue(spark, config(write(table, tmp_path / "items")))
+
+    def test_bytes_that_are_no_whole_floats_are_quarantined(self, spark, rows, tokenizer, codes, tmp_path):
+        table = rows.table(embedding=pa.binary())
+        odd = pa.table({"item_id": ["odd", "short"], "embedding": [b"\0" * (DIM * 4 + 1), b"\0" * (DIM * 4 - 4)]})
+        items = write(pa.concat_tables([table, odd]), tmp_path / "items")
+        _, done = assigned(spark, config(items), tokenizer, tmp_path / "staging")
+        assert {item: values[0] for item, values in by_id(done.rows, "codes").items()} == codes
+        assert {tuple(row) for row in done.quarantined.collect()} == {
+            ("odd", "wrong_dimension"),
+            ("short", "wrong_dimension"),
+        }
+
+
+class TestColumns:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_columns_of_any_name_are_read(self, spark, rows, tmp_path, name):
+        table = rows.table().rename_columns([name, f"{name} e"]).append_column(f"{name} x", pa.array([1.0] * ROWS))
+        items = write(table, tmp_path / "items")
+        text = {"items.id": name, "items.embedding": f"{name} e", "items.exposure": f"{name} x", "items.path": items}
+        read = read_catalogue(spark, load_config(options=text)).df
+        assert by_id(read, "embedding", "exposure") == {
+            item: (tuple(embedding), 1.0) for item, embedding in zip(rows.ids, rows.matrix().tolist(), strict=True)
+        }
+
+    def test_names_are_taken_exactly(self, spark, rows, tmp_path):
+        items = write(rows, tmp_path / "items")
+        with pytest.raises(InputRefused, match=r"no column 'ITEM_ID' \(items.id\): did you mean 'item_id'\?"):
+            read_catalogue(spark, config(items, "items.id=ITEM_ID"))
+        with pytest.raises(InputRefused, match=r"no column 'vector' \(items.id\): It has"):
+            read_catalogue(spark, config(items, "items.id=vector"))
+
+
+class TestProfile:
+    @pytest.mark.parametrize("change", ["embedding", "id", "row", "exposure"])
+    def test_any_change_of_the_rows_changes_the_fingerprint(self, spark, tmp_path, change):
+        rows = plain(ROWS, DIM, exposed=True)
+        before = read_catalogue(spark, config(write(rows, tmp_path / "before"), "items.exposure=exposure")).profile
+        if change == "row":
+            rows = rows.taken([*range(ROWS), 0])
+        columns = rows.table().to_pydict()
+        if change == "embedding":
+            columns["embedding"][5][0] = float(np.nextafter(np.float32(columns["embedding"][5][0]), np.float32(9)))
+        if change == "id":
+            columns["item_id"][5] = "another"
+        if change == "exposure":
+            columns["exposure"][5] += 1
+        table = pa.table(columns, schema=rows.table().schema)
+        after = read_catalogue(spark, config(write(table, tmp_path / "after"), "items.exposure=exposure")).profile
+        assert before.fingerprint != after.fingerprint
+
+    def test_the_most_frequent_length_is_the_dimension_unless_one_is_set(self, spark, tmp_path):
+        rows = plain(60, DIM).plus([f"long-{n}" for n in range(40)], clustered(40, DIM + 1).tolist())
+        items = write(rows, tmp_path / "items")
+        assert read_catalogue(spark, config(items)).profile.dim == DIM
+        assert read_catalogue(spark, config(items, f"items.dim={DIM + 1}")).profile.dim == DIM + 1
+
+    @pytest.mark.parametrize("dim", [DIM - 1, DIM + 2])
+    def test_a_dimension_that_no_embedding_has_is_refused(self, spark, tmp_path, dim):
+        rows = plain(20, DIM).plus(["long"], clustered(1, DIM + 1).tolist())
+        with pytest.raises(
+            InputRefused, match=rf"items.dim is {dim}, but embeddings .* have {DIM} to {DIM + 1} numbers"
+        ):
+            read_catalogue(spark, config(write(rows, tmp_path / "items"), f"items.dim={dim}"))
+
+    @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+    def test_an_exposure_that_is_no_weight_is_refused(self, spark, tmp_path, value):
+        rows = plain(20, DIM, exposed=True).plus(["bad"], clustered(1, DIM).tolist(), exposure=value)
+        with pytest.raises(InputRefused, match="exposure column 'exposure' has negative, NaN or infinite values"):
+            read_catalogue(spark, config(write(rows, tmp_path / "items"), "items.exposure=exposure"))
+
+    def test_only_null_ids_are_refused(self, spark, tmp_path):
+        rows = plain(20, DIM).with_ids([None] * 20)
+        with pytest.raises(InputRefused, match="id column 'item_id' is NULL in all 20 rows"):
+            read_catalogue(spark, config(write(rows.table(pa.string()), tmp_path / "items")))
+
+
+class TestRepeatedIds:
+    """Of the equal rows of an id the most exposed one stays, and the sample is drawn by its weight."""
+
+    @pytest.fixture
+    def read(self, spark, tmp_path):
+        """Forty items, three rows each that differ in exposure alone; the highest is first, last or between."""
+        good = plain(40, DIM, exposed=True)
+        shown = [[1.0, 5.0, 900.0][(place + item) % 3] for place in range(3) for item in range(40)]
+        rows = Rows(good.ids * 3, good.embeddings * 3, tuple(shown))
+        sets = ("items.exposure=exposure", "sample.exposure_power=1")
+        return read_catalogue(spark, config(write(rows, tmp_path / "items", 2), *sets))
+
+    def test_the_most_exposed_row_stays(self, read):
+        kept = by_id(read.df, "exposure")
+        assert kept == dict.fromkeys([f"item-{number:05d}" for number in range(40)], (900.0,))
+        assert read.quarantined.count() == 80
+
+    def test_the_profile_counts_the_rows_that_stay(self, read):
+        kept = read.df.select(key_bucket(sample_key(0, 1.0)).alias("bucket")).groupBy("bucket").count().collect()
+        assert read.profile.key_histogram == {row.bucket: row["count"] for row in kept}
 
 
 def part(bucket: int | None, rows: int, ids: int, *, exposed: bool = True) -> Row:
     return Row(bucket=bucket, rows=rows, ids=ids, exposed=exposed)
 
 
-class TestProfile:
+class TestParts:
+    """The profile from the parts that Spark sums up."""
+
     def test_rows_without_an_id_are_told_apart_and_are_in_no_bucket(self):
         profile = Profile.of([part(3, 5, 5), part(None, 2, 1), part(7, 1, 1)], 4, "f")
         assert (profile.rows, profile.null_ids, profile.ids, profile.duplicates) == (8, 2, 6, False)

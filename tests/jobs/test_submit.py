@@ -87,6 +87,7 @@ def run_arguments(tmp_path: Path) -> list[str]:
     return ["--items", items, "--out", str(tmp_path / "out"), "--levels", "2", "--codes", "8", *settings]
 
 
+@pytest.mark.spark
 def test_executors_assign_with_the_zip_alone(tmp_path: Path, package_zip: Path, bare_python: Path) -> None:
     options = ("--master", "local-cluster[2,1,1024]", "--py-files", str(package_zip))
     done = submit(tmp_path, "run", run_arguments(tmp_path), *options, python=str(bare_python))
@@ -105,6 +106,7 @@ def test_the_bare_interpreter_has_no_package_of_its_own(bare_python: Path) -> No
     assert "No module named 'drq_spark'" in reply.stderr
 
 
+@pytest.mark.spark
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

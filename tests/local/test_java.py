@@ -113,6 +113,7 @@ class TestDeltaJars:
         (tmp_path / names[1]).touch()
         assert delta_jars(Path("unused"), no_progress) == [tmp_path / name for name in names]
 
+    @pytest.mark.spark
     def test_repository_out_of_reach(self, empty_cache, tmp_path, monkeypatch):
         settings = tmp_path / "closed.xml"
         settings.write_text(CLOSED_MIRROR, encoding="utf-8")

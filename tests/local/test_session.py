@@ -55,6 +55,7 @@ class TestLocalSession:
     def test_a_second_call_gives_the_same_session(self, spark):
         assert session.local_session(master="local[7]") is spark
 
+    @pytest.mark.spark
     def test_prints_nothing_and_leaves_nothing(self, tmp_path):
         script = (
             "import atexit\n"
@@ -82,6 +83,7 @@ class TestLocalSession:
         assert list((tmp_path / "cwd").iterdir()) == []
         assert list((tmp_path / "tmp").glob("drq-spark-*")) == []
 
+    @pytest.mark.spark
     def test_spark_that_does_not_start(self, tmp_path):
         script = (
             "from drq_spark.errors import SetupError\n"
@@ -107,6 +109,7 @@ class TestRunningSession:
         assert session.running_session() is spark
         assert session.session_for_run() is spark
 
+    @pytest.mark.spark
     def test_under_spark_submit_its_settings_stay(self, tmp_path):
         job = tmp_path / "job.py"
         job.write_text(

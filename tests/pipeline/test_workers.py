@@ -14,7 +14,7 @@ from pipeline.direct import ready_tokenizer
 
 from drq_spark.tokenizer.artifact import save_tokenizer
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(900)]
 
 CLASSIC = """
 import sys

@@ -43,6 +43,16 @@ def expected_order(spark, ids, seed=0, weights=None):
     return sorted(ids, key=lambda item: (keys[item], item))
 
 
+def size_that_ends_in_a_bucket(histogram):
+    """A sample size of which the last item lies in a bucket, and all spare ones (a tenth more) too."""
+    below = 0
+    for bucket in sorted(histogram):
+        if below >= 6 and below + histogram[bucket] >= 1.1 * (below + 1):
+            return below + 1
+        below += histogram[bucket]
+    raise AssertionError("no bucket is large enough")
+
+
 class TestRows:
     def test_exactly_the_wanted_number_with_the_lowest_keys(self, spark, drawn):
         rows = plain(1000, DIM)
@@ -67,6 +77,17 @@ class TestRows:
         assert len(rounds) > 1
         assert rounds == sorted(rounds)
         assert found == expected_order(spark, good)[:300]
+
+    def test_a_catalogue_without_bad_rows_is_looked_at_once(self, spark, drawn, tmp_path, monkeypatch):
+        """Even where the last items that are needed share a bucket of the histogram: that bucket counts whole."""
+        rows, rounds = plain(1000, DIM), []
+        items, look = write(rows, tmp_path / "both"), draw._candidates
+        monkeypatch.setattr(draw, "_candidates", lambda *given: rounds.append(given[2]) or look(*given))
+        size = size_that_ends_in_a_bucket(read_catalogue(spark, config(items)).profile.key_histogram)
+        assert (
+            drawn(rows, f"sample.size={size}", "sample.holdout=0", path=items) == expected_order(spark, rows.ids)[:size]
+        )
+        assert len(rounds) == 1
 
     def test_a_small_catalogue_is_its_own_sample_without_the_bad_rows(self, drawn):
         rows = plain(50, DIM).plus(["bad", None], [None, [1.0] * DIM])

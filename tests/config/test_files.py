@@ -13,7 +13,7 @@ import yaml
 
 from drq_spark.config import Config, load_config
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"
 
 

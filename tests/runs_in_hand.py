@@ -1,0 +1,48 @@
+"""A run that no step has worked on, and what one puts into its tables by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from drq_spark.config import load_config
+from drq_spark.progress import SILENT
+from drq_spark.runs import Run, RunState, new_run
+from drq_spark.schemas import SIDS
+from drq_spark.store import Store
+
+DAY, NOW = date(2026, 1, 1), datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+def state_of(run_id: str, **changes: Any) -> RunState:
+    """The row of a run of four items."""
+    fresh = new_run(load_config(options={"items.path": "items"}), "content", DAY, NOW, 4, 2, "string")
+    return replace(fresh, **{"run_id": run_id, "tokenizer_id": "tokenizer-a", **changes})
+
+
+def run_of(spark: SparkSession, out: Path, run_id: str, **changes: Any) -> Run:
+    """A run that writes there."""
+    state = state_of(run_id, **changes)
+    return Run(Store(spark, str(out)), state.settings(), state, SILENT)
+
+
+def sids_of(spark: SparkSession, items: Sequence[str], sid: int = 0) -> DataFrame:
+    """Rows for the sids table: items that share a SID, numbered in this order."""
+    row = {"codes": [sid], "sid": sid, "margin": [0.5], "residual_norm": 0.5, "exposure": None, "embedding_hash": 7}
+    columns = [column for column in SIDS.columns if column.name not in ("tokenizer_id", "run_id", "run_date")]
+    schema = ", ".join(f"{column.name} {column.type.format(id='string')}" for column in columns)
+    rows = [{**row, "item_id": item, "suffix": number} for number, item in enumerate(items)]
+    return spark.createDataFrame([tuple(row[column.name] for column in columns) for row in rows], schema)
+
+
+def published(spark: SparkSession, out: Path, run_id: str, items: Sequence[str]) -> Run:
+    """A run with SIDs that readers follow."""
+    run = run_of(spark, out, run_id, rows_out=len(items))
+    run.write(SIDS, sids_of(spark, items))
+    run.move_pointer()
+    return run
