@@ -2,16 +2,29 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Where uv is not installed, setup/environment.sh has fetched it.
+UV := $(or $(shell command -v uv),build/tools/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lint-style lint-types lint-imports config docs lock java bench-tokenizers
+.PHONY: help demo test test-fast test-random canary lint lint-style lint-types lint-imports config docs lock java \
+    bench-tokenizers
+
+# Compiled modules are kept whatever the environment says: the tests start a hundred Python processes, and each would
+# compile pandas and pyarrow anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 # Two sessions of Spark side by side; each takes up to 4 GB.
 TEST_PROCESSES ?= 2
+PYTEST := pytest -q -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+# COVERAGE=1: how much of the package the tests run through, with the files least covered.
+COVERED := $(if $(COVERAGE),--cov=drq_spark --cov-report=)
 
 help:
 	@echo "make demo    a whole run on the bundled catalogue; leaves tables, tokenizer and report in build/demo"
-	@echo "make test    all tests"
+	@echo "make test    all tests; COVERAGE=1 shows how much of the package they run through"
+	@echo "make test-fast  those that need neither Spark nor Java"
+	@echo "make test-random SEED=1  all tests in a random order of files"
+	@echo "make canary  tests with the newest packages that pyproject.toml allows, in build/canary"
 	@echo "make lint    style, types and import rules"
 	@echo "make config  write conf/base.yaml anew from drq_spark/config/"
 	@echo "make docs    write docs/tables.md anew from drq_spark/schemas.py"
@@ -24,7 +37,26 @@ demo: java $(VENV)/.ready
 
 test: java $(VENV)/.ready
 	@$(BIN)/python tools/fetch_jars.py
-	@$(BIN)/pytest -q -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/$(PYTEST) $(COVERED)
+
+test-fast: $(VENV)/.ready
+	@$(BIN)/$(PYTEST) -m "not spark"
+
+SEED ?= 1
+test-random: java $(VENV)/.ready
+	@$(BIN)/python tools/fetch_jars.py
+	@$(BIN)/$(PYTEST) --random-order-bucket=module --random-order-seed=$(SEED)
+
+# Not part of what a change must pass: a new version of a package may fail on a day when nothing was changed here.
+CANARY := build/canary
+SMALL_RUNS := tests/test_store.py tests/test_runs.py tests/pipeline/test_behaviour.py tests/pipeline/test_warnings.py
+canary: java $(VENV)/.ready
+	@mkdir -p $(CANARY)
+	@$(UV) pip compile pyproject.toml --all-extras --upgrade --python $(BIN)/python --no-header -q -o $(CANARY)/lock
+	@sh setup/environment.sh $(CANARY)/venv "$(PYTHON)" $(CANARY)/lock
+	@$(CANARY)/venv/bin/python tools/fetch_jars.py
+	@$(CANARY)/venv/bin/$(PYTEST) -m "not spark"
+	@$(CANARY)/venv/bin/$(PYTEST) $(SMALL_RUNS)
 
 lint: lint-style lint-types lint-imports
 
@@ -60,7 +92,7 @@ docs: $(VENV)/.ready
 	@$(BIN)/python tools/tables_page.py
 
 lock:
-	@uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 --no-emit-index-url --no-header -q -o requirements.lock
+	@$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.10 --no-emit-index-url --no-header -q -o requirements.lock
 
 java:
 	@sh setup/java.sh

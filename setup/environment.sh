@@ -1,10 +1,11 @@
 #!/bin/sh
-# Make the virtual environment of requirements.lock: environment.sh FOLDER PYTHON
+# Make the virtual environment of a lock file: environment.sh FOLDER PYTHON [LOCK], requirements.lock without the last
 # Takes uv where it is installed and fetches it for this checkout where not. One line says what is wrong.
 set -u
 
 venv=$1
 python=$2
+lock=${3:-requirements.lock}
 tools=build/tools
 minimum="3.10"
 
@@ -46,13 +47,13 @@ if ! quietly "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 
 fi
 
 install() {
-    "$uv" pip sync --python "$venv/bin/python" "$@" requirements.lock &&
+    "$uv" pip sync --python "$venv/bin/python" "$@" "$lock" &&
         "$uv" pip install --python "$venv/bin/python" "$@" --no-deps --editable .
 }
 
 # Everything may be in uv's cache already: then no network is needed.
 if ! quietly install --offline; then
-    say "installing the packages of requirements.lock; the first time that is some 3 GB (PyTorch) and takes minutes"
+    say "installing the packages of $lock; the first time that is some 3 GB (PyTorch) and takes minutes"
     echo hatchling | quietly "$uv" pip compile --no-cache --python "$venv/bin/python" - ||
         stop "the Python package index is out of reach: connect, or behind a proxy set HTTPS_PROXY"
     install || stop "the packages could not be installed; the reason is above"

@@ -30,6 +30,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("spark")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """With --cov: the share of the package's lines that were run, and the files where it is lowest."""
+    if not config.pluginmanager.has_plugin("_cov"):
+        return
+    for line in coverage_lines():
+        terminalreporter.write_line(line)
+
+
+def coverage_lines(count: int = 10) -> list[str]:
+    """The total and the files least covered, from the data that pytest-cov has put together."""
+    from coverage import Coverage
+
+    data = Coverage()
+    data.load()
+    counted = []
+    for file in data.get_data().measured_files():
+        _, lines, _, missed, _ = data.analysis2(file)
+        if lines:
+            counted.append((1 - len(missed) / len(lines), len(missed), len(lines), os.path.relpath(file)))
+    missed, lines = (sum(row[column] for row in counted) for column in (1, 2))
+    least = [f"{share:7.1%}  {file}" for share, _, _, file in sorted(counted)[:count]]
+    return [f"coverage {1 - missed / lines:.1%} of {lines:,} lines; the files least covered:", *least]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Without the marker there is no Java to be found, so that no test can need one unnoticed."""

@@ -134,13 +134,19 @@ class TestEnvironment:
             "pip install --python .venv/bin/python --offline --no-deps --editable .",
         ]
 
+    def test_installs_another_lock_where_one_is_named(self, machine):
+        machine.fake("python3", "echo 3.12")
+        machine.fake("uv", 'echo "$*" >> calls')
+        assert machine.run("environment.sh", ".venv", "python3", "newest.lock") == (0, "")
+        assert "pip sync --python .venv/bin/python --offline newest.lock" in machine.calls()
+
 
 class TestMakefile:
     def test_help_names_every_target_for_users(self):
         environment = {**os.environ, "MAKEFLAGS": ""}
         command = ["make", "--silent", "help"]
         reply = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-        for target in ("make demo", "make test", "make lint"):
+        for target in ("make demo", "make test", "make test-fast", "make lint", "make canary"):
             assert target in reply.stdout
 
     def test_lock_holds_no_address(self):
