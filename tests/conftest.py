@@ -19,15 +19,37 @@ import pytest
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # half the processor time for queries as short as these
 OF_SPARK = {"spark", "run_connect"}
 NO_JAVA = "/a test that is not marked spark"
 
 
+LONGEST = (
+    "pipeline/test_nights.py",
+    "external/test_measure_sids.py",
+    "jobs/test_submit.py",
+    "pipeline/test_layout.py",
+    "pipeline/test_compare.py",
+    "cli/test_refusals.py",
+    "notebooks/test_notebooks.py",
+)
+"""Files with whole runs; they come first, so that no process is left alone with one of them at the end."""
+
+
+def pytest_configure() -> None:
+    """All Java processes of the tests, those of scripts included, start quickly."""
+    for name in ("SPARK_SUBMIT_OPTS", "SPARK_LAUNCHER_OPTS"):
+        os.environ.setdefault(name, QUICK_JAVA)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all that ask for a session."""
+    """Mark all that ask for a session; the longest files first."""
     for item in items:
         if OF_SPARK & set(getattr(item, "fixturenames", ())):
             item.add_marker("spark")
+    here = Path(__file__).parent
+    rank = {here / file: place for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

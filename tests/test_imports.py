@@ -74,6 +74,7 @@ def test_the_bare_machine_lacks_what_is_not_named():
         ("drq_spark.tokenizer.artifact", ("numpy", "pyarrow", "safetensors")),
         ("drq_spark.reference", ("numpy", "safetensors")),
         ("drq_spark.assign.assignment_worker", ("numpy", "pyarrow")),
+        ("drq_spark.measure.collisions.bucket_spread_worker", ("numpy", "pyarrow")),
         ("drq_spark.measure.perturbation.flips_worker", ("numpy", "pyarrow")),
         ("drq_spark.measure.behaviour.scans_worker", ("numpy", "pyarrow")),
         ("drq_spark.assign.sid_udf", ("numpy", "pyarrow", "pandas", "pytz", "dateutil", "six", "pyspark", "py4j")),

@@ -20,7 +20,7 @@ from drq_spark.local.java import delta_jars, find_java
 from drq_spark.tokenizer.artifact import load_tokenizer
 
 ROOT = Path(__file__).parents[2]
-QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # half the processor time for a job as short as these
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # of the executors; conftest.py sets it for the driver
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,6 @@ def submit(
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.sql.shuffle.partitions": "4",
         "spark.ui.enabled": "false",
-        "spark.driver.extraJavaOptions": QUICK_JAVA,
         "spark.executor.extraJavaOptions": QUICK_JAVA,
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.pyspark.python": python,
