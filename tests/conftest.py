@@ -32,6 +32,7 @@ LONGEST = (
     "pipeline/test_compare.py",
     "cli/test_refusals.py",
     "notebooks/test_notebooks.py",
+    "report/test_render.py",
 )
 """Files with whole runs; they come first, so that no process is left alone with one of them at the end."""
 

@@ -125,6 +125,7 @@ class TestDeltaJars:
         assert said == [f"Downloading Delta's jars (10 MB, once) to {empty_cache / 'jars'}"]
         assert list((empty_cache / "jars").iterdir()) == []
 
+    @pytest.mark.spark
     def test_settings_file_that_is_not_there(self, empty_cache, monkeypatch):
         monkeypatch.setenv("DRQ_IVY_SETTINGS", "/nowhere.xml")
         with pytest.raises(SetupError, match=r"DRQ_IVY_SETTINGS is /nowhere\.xml, which is not a file"):
