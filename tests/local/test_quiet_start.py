@@ -40,6 +40,7 @@ class TestQuietGateway:
         assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.spark
 def test_spark_starts_without_private_parts(tmp_path):
     script = (
         "import sys\n"
