@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 
 from drq_spark.compare.standing import Cell, Column, Comparison
-from drq_spark.page.drawing import set_ticks
+from drq_spark.page.drawing import even_steps, right_labels, set_ticks
+from drq_spark.page.elements import Chart
 from drq_spark.page.environment import environment
 from drq_spark.page.numbers import number, three_decimals
 from drq_spark.page.svg import TEXT, axes, colour, drawing, inline
-from drq_spark.report.charts import Chart
 
 _MISSING = "–"
 _HEIGHT = 260  # px of a plot of the front
-_LABEL_GAP = 14  # px between two names, at least
 
 
 def render(comparison: Comparison, source: str) -> str:
@@ -25,7 +24,7 @@ def render(comparison: Comparison, source: str) -> str:
     with drawing():
         charts = front_charts(comparison)
     return (
-        environment()
+        environment("drq_spark.compare")
         .get_template("compare.html.j2")
         .render(
             comparison=comparison,
@@ -101,9 +100,10 @@ def _front_chart(comparison: Comparison, x: Column, y: Column) -> Chart:
         ahead = name in comparison.front
         style: dict[str, Any] = {"color": colour("effective" if ahead else "muted"), "zorder": 3}
         drawn.plot([a], [b], marker="D" if ahead else "o", markersize=8 if ahead else 6, **style)
-    _name_points(drawn, both, comparison.front)
-    set_ticks(drawn.xaxis, _round_places(*drawn.get_xlim()), number)
-    set_ticks(drawn.yaxis, _round_places(*drawn.get_ylim()), number)
+    names = [(name, a, b, "ink" if name in comparison.front else "muted") for name, a, b in both]
+    right_labels(drawn, names, gap=9)
+    set_ticks(drawn.xaxis, even_steps(*drawn.get_xlim()), number)
+    set_ticks(drawn.yaxis, even_steps(*drawn.get_ylim()), number)
     drawn.set_xlabel(f"{x.title} ({_direction(x)})", size=TEXT, color=colour("muted"), labelpad=2)
     words = "; ".join(f"{name} {x.title} {number(a)}, {y.title} {number(b)}" for name, a, b in both)
     return Chart(
@@ -122,32 +122,3 @@ def _around(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float
     low, high = float(values.min()), float(values.max())
     room = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
     return low - room, high + room
-
-
-def _round_places(low: float, high: float) -> list[float]:
-    """Four or five round places between two limits."""
-    step = 10.0 ** np.floor(np.log10((high - low) / 2))
-    step *= next(factor for factor in (5, 2, 1, 0.5) if (high - low) / (factor * step) >= 3)
-    first = int(np.ceil(low / step))
-    return [round(place * step, 10) for place in range(first, int(np.floor(high / step)) + 1)]
-
-
-def _name_points(drawn: Any, points: Sequence[tuple[str, float, float]], ahead: Sequence[str]) -> None:
-    """Names to the right of their points, moved apart where they would touch."""
-    low, high = drawn.get_ylim()
-    height = drawn.get_position().height * _HEIGHT
-    natural = {name: (b - low) / (high - low) * height for name, _, b in points}
-    placed: dict[str, float] = {}
-    for name in sorted(natural, key=lambda item: natural[item]):
-        placed[name] = max(natural[name], max(placed.values(), default=-_LABEL_GAP) + _LABEL_GAP)
-    for name, a, b in points:
-        drawn.annotate(
-            name,
-            (a, b),
-            (9, placed[name] - natural[name]),
-            textcoords="offset points",
-            va="center",
-            color=colour("ink" if name in ahead else "muted"),
-            size=TEXT,
-            annotation_clip=False,
-        )

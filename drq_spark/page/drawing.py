@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from markupsafe import Markup
@@ -175,16 +176,18 @@ def even_steps(low: float, high: float) -> list[float]:
     return [round(float(place), 10) for place in np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step]
 
 
-def end_labels(drawn: Axes, labels: Sequence[tuple[str, float, str]]) -> None:
-    """Name curves at their right ends; labels (text, y, colour) move apart where they would touch."""
-    ordered = sorted(labels, key=lambda label: label[1])
-    pixels = [float(drawn.transData.transform((drawn.get_xlim()[1], y))[1]) for _, y, _ in ordered]
-    for (text, y, name), natural, placed in zip(ordered, pixels, _spread(pixels), strict=True):
+def right_labels(drawn: Axes, labels: Sequence[tuple[str, float, float, str]], gap: float = 8) -> None:
+    """Names `gap` px to the right of points or of the ends of curves, moved apart where they would touch.
+
+    Args:
+        labels: (text, x, y, colour); an x is that of the point, or the right end of the axis.
+    """
+    pixels = [float(drawn.transData.transform((x, y))[1]) for _, x, y, _ in labels]
+    for (text, x, y, name), natural, placed in zip(labels, pixels, _spread(pixels), strict=True):
         drawn.annotate(
             text,
-            (1, y),
-            (8, placed - natural),
-            xycoords=drawn.get_yaxis_transform(),
+            (x, y),
+            (gap, placed - natural),
             textcoords="offset points",
             va="center",
             color=colour(name),
@@ -194,12 +197,13 @@ def end_labels(drawn: Axes, labels: Sequence[tuple[str, float, str]]) -> None:
 
 
 def _spread(pixels: Sequence[float]) -> list[float]:
-    """Move ascending positions apart to at least `_LINE` px, upwards first, then back so that groups stay centred."""
+    """Move positions apart to at least `_LINE` px, in their order, so that groups stay centred."""
+    ascending = sorted(range(len(pixels)), key=lambda place: pixels[place])
     placed = list(pixels)
     for _ in range(len(placed)):
-        for lower in range(len(placed) - 1):
-            missing = _LINE - (placed[lower + 1] - placed[lower])
+        for lower, upper in pairwise(ascending):
+            missing = _LINE - (placed[upper] - placed[lower])
             if missing > 0:
                 placed[lower] -= missing / 2
-                placed[lower + 1] += missing / 2
+                placed[upper] += missing / 2
     return placed

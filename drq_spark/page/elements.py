@@ -1,8 +1,20 @@
-"""What tables and lists on the page are made of: plain text, escaped by the template."""
+"""What a page is made of: charts with their words, and plain text, which the template escapes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from markupsafe import Markup
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing with its words; `key` names the colours: (CSS variable, meaning), of dots also their sign."""
+
+    title: str
+    caption: str
+    svg: Markup
+    key: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
-def environment() -> Environment:
-    """Templates of `report/templates`."""
+def environment(package: str) -> Environment:
+    """The templates of a package, and those that all pages share, which lie in `page/templates`."""
     return Environment(
-        loader=PackageLoader("drq_spark.report"),
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("drq_spark.page")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -7,9 +7,8 @@ from typing import Any
 
 from drq_spark.metrics import Metric
 from drq_spark.page.drawing import MARKS, Dot, dot_rows, spoken
-from drq_spark.page.elements import Fact
+from drq_spark.page.elements import Chart, Fact
 from drq_spark.page.numbers import finite, number, percent
-from drq_spark.report.charts import Chart
 from drq_spark.report.data import ReportData
 
 _UNIFORM = (

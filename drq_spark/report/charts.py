@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from drq_spark.page.drawing import Row, bar_rows, end_labels, set_ticks, steps
+from drq_spark.page.drawing import Row, bar_rows, right_labels, set_ticks, steps
+from drq_spark.page.elements import Chart
 from drq_spark.page.numbers import number, percent, three_digits
 from drq_spark.page.svg import TEXT, axes, colour, inline
 
 _POINTS = 160  # of one curve: a finer one would not look different
 Counts = NDArray[np.int64] | NDArray[np.float64]
 _MARKERS = "os^Dvphd<>*X"
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A drawing with its words; `key` names the colours: (CSS variable, meaning), of dots also their sign."""
-
-    title: str
-    caption: str
-    svg: Markup
-    key: tuple[tuple[str, ...], ...] = ()
 
 
 def usage(level: int, items: NDArray[np.int64], exposure: NDArray[np.float64] | None, lowest: float) -> Chart:
@@ -109,7 +99,9 @@ def capacity_curve(
         drawn.plot(
             scales, shares, color=colour(f"level-{level}"), marker=marker, markersize=5, linewidth=1.8, clip_on=False
         )
-    end_labels(drawn, [(f"level {level}", values[-1] / size, f"level-{level}") for level, size, _, values in curves])
+    edge = drawn.get_xlim()[1]
+    ends = [(f"level {level}", edge, values[-1] / size, f"level-{level}") for level, size, _, values in curves]
+    right_labels(drawn, sorted(ends, key=itemgetter(2)))  # from the bottom up
     set_ticks(drawn.xaxis, etas, number)
     set_ticks(drawn.yaxis, steps(*drawn.get_ylim()), percent)
     drawn.set_xlabel("η, size of the perturbation", size=TEXT, color=colour("muted"), labelpad=2)

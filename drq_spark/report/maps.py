@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from drq_spark.page.drawing import even_steps, set_ticks
+from drq_spark.page.elements import Chart
 from drq_spark.page.numbers import number, percent
 from drq_spark.page.svg import TEXT, WIDTH, axes, colour, inline
-from drq_spark.report.charts import Chart
 from drq_spark.report.data import Branch
 
 _SHADES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)  # least overlap of each shade; below the first one none

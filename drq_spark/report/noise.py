@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle
+from operator import itemgetter
 
 from drq_spark.metrics import Ruler
-from drq_spark.page.drawing import Dot, dot_rows, end_labels, even_steps, set_ticks, spoken, steps
+from drq_spark.page.drawing import Dot, dot_rows, even_steps, right_labels, set_ticks, spoken, steps
+from drq_spark.page.elements import Chart
 from drq_spark.page.numbers import number, percent, three_digits
 from drq_spark.page.svg import TEXT, axes, colour, inline
-from drq_spark.report.charts import Chart
 
 Points = Sequence[tuple[float, float, float]]  # (size of the noise, value, two standard errors)
 
@@ -66,8 +67,9 @@ def flips(curves: Sequence[tuple[int, Points]], ruler: Ruler) -> Chart:
         line.set_marker(next(signs) if level else "P")
         if not level:
             line.set_dashes((5, 2))
-    ends = [(_level(level), points[-1][1], f"level-{level}" if level else "ink") for level, points in curves]
-    end_labels(drawn, ends)
+    edge = drawn.get_xlim()[1]
+    ends = [(_level(level), edge, points[-1][1], f"level-{level}" if level else "ink") for level, points in curves]
+    right_labels(drawn, sorted(ends, key=itemgetter(2)))  # from the bottom up
     set_ticks(drawn.xaxis, places, number)
     set_ticks(drawn.yaxis, even_steps(*drawn.get_ylim()), percent)
     drawn.set_xlabel(axis, size=TEXT, color=colour("muted"), labelpad=2)

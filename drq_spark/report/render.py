@@ -6,6 +6,7 @@ from math import log
 from typing import Any
 
 from drq_spark.metrics import EXPOSURE, ITEMS, Metric, Ruler
+from drq_spark.page.elements import Chart
 from drq_spark.page.environment import environment
 from drq_spark.page.numbers import finite, number, percent
 from drq_spark.page.palette import level_colours
@@ -13,7 +14,6 @@ from drq_spark.page.svg import drawing
 from drq_spark.report import behaviour, charts, stability, structure
 from drq_spark.report import cells as tables
 from drq_spark.report.advice import on_page
-from drq_spark.report.charts import Chart
 from drq_spark.report.data import ReportData
 from drq_spark.report.verdict import capacity_parts, findings, verdict
 
@@ -29,7 +29,7 @@ def render(data: ReportData) -> str:
     with drawing():
         parts = {**_overview(data), **_capacity(data), **_sids(data), **_details(data)}
         parts |= {**structure.parts(data), **stability.parts(data), **behaviour.parts(data), **on_page.parts(data)}
-    return environment().get_template("report.html.j2").render(data=data, **parts)
+    return environment("drq_spark.report").get_template("report.html.j2").render(data=data, **parts)
 
 
 def _overview(data: ReportData) -> dict[str, Any]:

@@ -7,11 +7,10 @@ from typing import Any
 
 from drq_spark.metrics import Metric, Ruler
 from drq_spark.page.drawing import Dot
-from drq_spark.page.elements import Fact, Sid, Table
+from drq_spark.page.elements import Chart, Fact, Sid, Table
 from drq_spark.page.numbers import finite, number, three_digits
 from drq_spark.report import noise
 from drq_spark.report.cells import MISSING, sid
-from drq_spark.report.charts import Chart
 from drq_spark.report.data import Confusion, MetricRow, ReportData
 
 _NAMED = 3

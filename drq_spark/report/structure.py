@@ -6,11 +6,10 @@ from typing import Any
 
 from drq_spark.metrics import Metric
 from drq_spark.page.drawing import MARKS, Dot, dot_rows
-from drq_spark.page.elements import Fact, Table
+from drq_spark.page.elements import Chart, Fact, Table
 from drq_spark.page.numbers import finite, number, three_digits
 from drq_spark.report import maps
 from drq_spark.report.cells import MISSING, figure
-from drq_spark.report.charts import Chart
 from drq_spark.report.data import Gain, ReportData
 
 _SEGMENTS = ("head", "torso", "tail")
