@@ -59,7 +59,7 @@ def plan(
         float, typer.Option("--target-duplicate-rate", help="Most duplicates beyond those of equal embeddings.")
     ] = 0.02,
     target_k_eff: Annotated[
-        float | None, typer.Option("--target-k-eff", help="Least K_eff / K of every level; no matter without it.")
+        float | None, typer.Option("--target-k-eff", help="Least K_eff / K of every level; any will do without it.")
     ] = None,
     codes: Annotated[
         list[int] | None, typer.Option("--codes", help="Codes a level to try, repeatable; else 64, 128, .. 4096.")
