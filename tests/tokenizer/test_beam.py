@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -147,3 +148,23 @@ def test_near_ties_are_decided_exactly() -> None:
     for row, codes in zip(rows, found.codes[:, 0], strict=True):
         assert tuple(codes) == slow(row, levels, 2, 1)[0][0][1]
     assert found.uncertain.sum() > 0
+
+
+def test_the_bound_bounds_the_error_of_the_paths_scores() -> None:
+    """Paths that have paid very different prices: a float32 of the difference is coarser than the distances are."""
+    rng = np.random.default_rng(7)
+    level = Level.prepare((0.1 * rng.normal(size=(6, 3))).astype(np.float32))
+    residual, paid = 0.1 * rng.normal(size=(20, 3, 3)), np.array([0.0, 1e5, 1e6]) + rng.uniform(size=(20, 3))
+    none = np.empty((20, 3, 0))
+    scores, bound = beam._path_scores(beam._Beam(residual, paid, none.astype(np.int32), none, none, paid), level)
+    centred = level.centred(residual.reshape(60, 3))
+    base = (np.square(centred).sum(axis=1).reshape(20, 3) + paid).min(axis=1)
+    for row, (found, most) in enumerate(zip(scores.tolist(), bound.tolist(), strict=True)):
+        for flat, score in enumerate(found):
+            path, code = divmod(flat, 6)
+            gaps = [
+                Fraction(r) - Fraction(float(c))
+                for r, c in zip(residual[row, path], level.codewords[code], strict=True)
+            ]
+            exact = sum((gap * gap for gap in gaps), Fraction(paid[row, path])) - Fraction(base[row])
+            assert abs(Fraction(score) - exact) <= Fraction(most)

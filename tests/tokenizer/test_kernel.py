@@ -321,10 +321,13 @@ def test_threads_do_not_show():
 
 
 def exact_scores(rows: np.ndarray, level: Level) -> list[list[Fraction]]:
-    """||r - c||^2 - ||r - m||^2 + b without any rounding, m the centre that the level uses."""
+    """||w (r - c)||^2 - ||w r - m||^2 + b without any rounding, m the centre that the level uses."""
     centre = [Fraction(float(value)) for value in level.centre]
-    centred = [[Fraction(float(v)) - m for v, m in zip(row, centre, strict=True)] for row in rows]
-    books = [[Fraction(float(v)) - m for v, m in zip(word, centre, strict=True)] for word in level.codewords]
+    weight = [Fraction(float(w)) for w in (np.ones(len(centre)) if level.weight is None else level.weight)]
+    centred, books = (
+        [[Fraction(float(v)) * w - m for v, w, m in zip(row, weight, centre, strict=True)] for row in matrix]
+        for matrix in (rows, level.codewords)
+    )
     return [
         [
             sum(c * c - 2 * r * c for r, c in zip(row, book, strict=True)) + Fraction(float(price))
@@ -356,13 +359,42 @@ CANCELLING = np.array([[4096.0, -4096.0, 4096.0001, -4096.0, 1.0, 1e-3]] * 4) * 
 def test_the_bound_bounds_the_error_of_float32(rows, codewords, priced):
     price = np.linspace(-2, 3, len(codewords), dtype=np.float32) if priced else None
     level = Level.prepare(codewords, price)
-    centred = rows - level.centre
-    scores = level.scores(centred)
+    check_bound(level.scores(level.centred(rows)), rows, level)
+
+
+def check_bound(scores: np.ndarray, rows: np.ndarray, level: Level) -> None:
+    """No score is further from the exact one than the bound says."""
+    centred = level.centred(rows)
     bound = level.score_error(np.sqrt((centred * centred).sum(axis=1)))
-    exact = exact_scores(rows, level)
-    for i, row in enumerate(scores.tolist()):
-        for k, score in enumerate(row):
-            assert abs(Fraction(score) - exact[i][k]) <= Fraction(float(bound[i]))
+    for row, exact, most in zip(scores.tolist(), exact_scores(rows, level), bound.tolist(), strict=True):
+        assert all(abs(Fraction(score) - true) <= Fraction(most) for score, true in zip(row, exact, strict=True))
+
+
+@pytest.mark.parametrize("dim", [8, 64, 256])
+def test_the_bound_holds_for_the_worst_order_of_summation(dim):
+    """One long term first, and then all others lost, each by half a unit of what is there: no BLAS may do worse."""
+    word = np.full(dim, 2.0**-12, np.float32)
+    word[0] = 1
+    level, rows = Level.prepare(np.array([word, -word])), word[None].astype(np.float64)
+    scores = np.empty((1, 2), np.float32)
+    for code, column in enumerate(level.gemm.T):
+        total = np.float32(0)
+        for x, c in zip(word, column, strict=True):
+            total = np.float32(total + np.float32(x * c))
+        scores[0, code] = np.float32(total + level.offset[code])
+    assert abs(Fraction(float(scores[0, 0])) - exact_scores(rows, level)[0][0]) > Fraction((dim - 4) * 2.0**-23)
+    check_bound(scores, rows, level)
+
+
+def test_the_bound_holds_for_weighed_rows_far_from_the_origin():
+    """Weighing rounds a row before the centre is taken off: an error of the size of the centre, not of what is left."""
+    rng = np.random.default_rng(11)
+    weight = rng.uniform(0.5, 1, 4).astype(np.float32)
+    codewords = (2.0**20 + rng.normal(size=(12, 4))).astype(np.float32)
+    bare = Level.prepare(codewords, None, weight)
+    level = Level.prepare(codewords, (-bare.offset).astype(np.float32), weight)  # prices that undo the distances
+    rows = bare.centre / weight.astype(np.float64) * (1 + 2.0**-50 * rng.integers(-9, 10, (30, 4)))
+    check_bound(level.scores(level.centred(rows)), rows, level)
 
 
 def test_the_bound_is_not_so_wide_that_it_says_nothing():

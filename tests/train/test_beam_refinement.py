@@ -18,7 +18,7 @@ from drq_spark.config import KMeans
 from drq_spark.formulas.usage import perplexity
 from drq_spark.train import beam_refinement as beam
 from drq_spark.train.beam_refinement import Layer, beam_codes, refine, rounds_of
-from drq_spark.train.prices import Balance
+from drq_spark.train.prices import Balance, Prices
 
 CATALOGUE = Path(drq_spark.__file__).parent / "data" / "packages_5k"
 
@@ -166,3 +166,18 @@ def test_rounds_with_prices_keep_the_use_even() -> None:
 def test_no_rounds_leave_the_books() -> None:
     start = books((5, 4), 4, 0)
     assert refined(matrix(50, 4, 0), start, beam_rounds=0) == start
+
+
+def test_prices_of_a_part_of_the_rows_weigh_as_those_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What evens out the codes of the items is decided by how many there are, not by how many a round looks at."""
+    weights: list[float] = []
+    real = Prices.step
+
+    def spy(prices: Prices, codewords: Tensor, price: Tensor, weight: float, temperature: float) -> Tensor:
+        weights.append(weight)
+        return real(prices, codewords, price, weight, temperature)
+
+    monkeypatch.setattr(Prices, "step", spy)
+    refined(matrix(1024, 3, 1), books((8, 8), 3, 0), dial=0.5, beam_rounds=4, beam_noise=0.0)
+    assert len(weights) == 2 * (4 + 3)  # rounds on every fourth row, then on every fourth, every other and all
+    assert set(weights) == {1 + 8 / (1024 / 8)}
