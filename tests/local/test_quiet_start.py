@@ -41,7 +41,6 @@ class TestQuietGateway:
 
 
 @pytest.mark.spark
-@pytest.mark.spark
 def test_spark_starts_without_private_parts(tmp_path):
     script = (
         "import sys\n"
