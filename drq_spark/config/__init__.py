@@ -1,7 +1,7 @@
 """Every setting, with its default and meaning: a module for each part of the pipeline, `settings` has them all."""
 
 from drq_spark.config.inputs import Items, Sids
-from drq_spark.config.load import load_config
+from drq_spark.config.layers import load_config
 from drq_spark.config.measure import GateRule, Measure
 from drq_spark.config.section import Section
 from drq_spark.config.settings import Config, canonical_json

@@ -9,6 +9,7 @@ import pytest
 from pipeline.catalogues import clustered
 from pipeline.direct import ready_tokenizer
 
+from drq_spark.blocks import row_blocks
 from drq_spark.external.codebook_fidelity import fidelity
 from drq_spark.external.item_sample import ItemSample
 from drq_spark.metrics import Metric
@@ -54,7 +55,8 @@ def test_codes_of_the_map_count_not_the_nearest_codewords():
 
 def test_blocks_make_no_difference(monkeypatch):
     before = fidelity(ItemSample(CODES, X, whole=True), TOKENIZER.codebooks)
-    monkeypatch.setattr("drq_spark.external.codebook_fidelity._BLOCK", 7)
+    for module in ("codebook_fidelity", "item_sample"):
+        monkeypatch.setattr(f"drq_spark.external.{module}.row_blocks", lambda rows, width: row_blocks(rows, width, 7))
     after = fidelity(ItemSample(CODES, X, whole=True), TOKENIZER.codebooks)
     assert [row.value for row in after] == pytest.approx([row.value for row in before], rel=1e-12)
 
