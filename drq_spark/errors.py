@@ -51,7 +51,10 @@ class ConsistencyError(DrqError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """ "did you mean 'x'? " of the known name that is like this one, whatever the case; empty where none is."""
+    """A question for a message, such as "did you mean 'x'? ": the known name that is most like this one.
+
+    Upper and lower case count as the same. The text ends in a space, and is empty where no name is alike.
+    """
     folded = {other.casefold(): other for other in known}
     near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.7)
     return f"did you mean {folded[near[0]]!r}? " if near else ""

@@ -1,4 +1,4 @@
-"""Files outside of tables: artifacts, staging folders, the report; on any file system that pyarrow knows."""
+"""Files outside of tables (artifacts, staging folders, the report) on any file system that pyarrow knows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def resolve(path: str) -> tuple[fs.FileSystem, str]:
 
 
 def absolute(path: str) -> str:
-    """A local path made absolute; URIs as they are but for slashes at the end."""
+    """A local path made absolute; a URI stays as it is, without slashes at its end."""
     return path.rstrip("/") if _is_uri(path) else os.path.abspath(os.path.expanduser(path))
 
 
@@ -91,7 +91,7 @@ def ensure_writable(folder: str) -> None:
     """Refuse a folder that cannot be written, leaving no trace in it.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: the folder cannot be written.
     """
     probe = f"{folder.rstrip('/')}/.drq-write-probe"
     missing = missing_folders(folder)

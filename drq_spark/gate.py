@@ -33,9 +33,10 @@ class GateResult:
 def judge(
     rules: Sequence[GateRule], figures: Sequence[MetricRow], settings: Measure, *, has_previous: bool = False
 ) -> tuple[GateResult, ...]:
-    """Result of every rule. A rule about a figure that the run does not have fails, but for churn at the first run.
+    """Result of every rule.
 
-    `has_previous` tells that there is a published run to compare with.
+    A rule about a figure that the run does not have fails; churn at the first run is the exception. `has_previous` says
+    whether there is a published run to compare with.
     """
     metrics = Metrics(figures)
     return tuple(_judge(rule, metrics, settings.headline_eta, has_previous) for rule in rules)

@@ -149,7 +149,8 @@ def measure(run: Run, catalogue: Catalogue) -> None:
     """Compute all figures of the run into their tables.
 
     Raises:
-        ConfigError: the run has no SIDs. InputRefused: the second version of the embeddings cannot be used.
+        ConfigError: the run has no SIDs.
+        InputRefused: the second version of the embeddings cannot be used.
     """
     run.refuse_followed()
     with run.step("measure"):

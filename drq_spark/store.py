@@ -23,7 +23,9 @@ class Store:
     """Where a team's tables, tokenizers and reports are.
 
     Attributes:
-        out: folder (path or URI). schema_name: catalog.schema of the tables, or None for Delta folders in `out`/tables.
+        spark: The session that reads and writes the tables.
+        out: Folder, a path or URI.
+        schema_name: catalog.schema of the tables; None for Delta folders in `out`/tables.
     """
 
     spark: SparkSession
@@ -64,7 +66,10 @@ class Store:
         return df if run_id is None else df.where(F.col("run_id") == run_id)
 
     def write(self, table: Table, df: DataFrame, run_id: str, id_type: str = "string") -> int:
-        """Replace the run's slice of a table (all where it is not kept by run) in one commit; the new version.
+        """Replace the run's slice of a table, or all of one that is not kept by run, in one commit.
+
+        Returns:
+            The new version of the table.
 
         Raises:
             ConfigError: the place cannot be written.

@@ -46,8 +46,8 @@ def quoted(identifier: str) -> str:
 def is_delta_table(spark: SparkSession, path: str) -> bool:
     """Whether Delta finds a table at a path.
 
-    Only Delta's own word that there is none counts: a table that cannot be read for another reason raises, for its
-    folder may hold files that are deleted.
+    Only Delta's own word counts. A table that cannot be read for another reason raises, because its folder may hold
+    files that have been deleted.
     """
     try:
         spark.read.format("delta").load(path).schema  # noqa: B018 - Connect looks at the path only when asked

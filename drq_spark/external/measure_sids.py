@@ -114,7 +114,7 @@ def _check_after(config: Config, inputs: ExternalInputs) -> None:
 
 
 def _fingerprint(spark: SparkSession, config: Config, inputs: ExternalInputs) -> str:
-    """Of all that goes in: map, items, codebooks, and what is beside them; `-` for what is not there."""
+    """What stands for all that goes in: map, items, codebooks, and what is beside them; `-` for what is not there."""
     items = inputs.catalogue.profile.fingerprint if inputs.catalogue else "-"
     digest = hashlib.sha256()
     for book in inputs.books or ():

@@ -36,7 +36,7 @@ def read_attributes(spark: SparkSession, config: Config, id_type: str) -> DataFr
 
 
 def attributes_fingerprint(spark: SparkSession, config: Config, id_type: str) -> str | None:
-    """Of the attributes of all rows that have an id, whatever their order and files; None without attributes.
+    """What stands for the attributes of all rows that have an id, whatever their order and files; None without any.
 
     Raises:
         InputRefused, ConfigError: as `read_attributes`.

@@ -1,4 +1,7 @@
-"""Embedding columns as matrices; the one place that decides which rows are usable. For executors: numpy, pyarrow."""
+"""Embedding columns as matrices; the one place that decides which rows are usable.
+
+Executors run it, so it needs numpy and pyarrow only.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ class Embeddings:
     """The usable rows of a batch of n.
 
     Attributes:
-        x: float32 [m, D], a view of the Arrow buffer where all rows are usable. usable: bool [n], m of them true.
+        x: float32 [m, D], a view of the Arrow buffer where all rows are usable.
+        usable: bool [n], m of them true.
         reason: Arrow strings [n], null where usable, else a value of `schemas.Reason`.
     """
 
@@ -75,7 +79,7 @@ def checked_rows(dim: int, normalize: Normalize) -> Callable[[Iterator[pa.Record
 
 
 def row_reasons(dim: int, normalize: Normalize) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """For mapInArrow: (.., embedding) -> (.., reason); other columns pass as they are. NULL where it is usable."""
+    """For mapInArrow: (.., embedding) -> (.., reason), NULL for usable rows; other columns pass as they are."""
 
     def check(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:

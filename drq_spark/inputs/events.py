@@ -59,7 +59,7 @@ def _check_types(source: DataFrame, config: Config, id_type: str) -> None:
 
 
 def events_fingerprint(spark: SparkSession, config: Config, id_type: str) -> str | None:
-    """Of all rows, whatever their order and files; None where the config names no events.
+    """What stands for all rows, whatever their order and files; None where the config names no events.
 
     Raises:
         InputRefused: they cannot be used, or there are no rows.
@@ -75,7 +75,7 @@ def events_fingerprint(spark: SparkSession, config: Config, id_type: str) -> str
 
 
 def exposed(rows: DataFrame, spark: SparkSession, config: Config, id_type: str) -> DataFrame:
-    """The number of its events is the exposure of an item where the items table has no exposure column."""
+    """Rows with the number of their events as exposure, where the items table has no exposure column."""
     events = read_events(spark, config, id_type)
     if events is None or config.items.exposure is not None:
         return rows

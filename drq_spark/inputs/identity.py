@@ -14,7 +14,7 @@ _FINGERPRINTS = (events_fingerprint, after_fingerprint, attributes_fingerprint)
 
 
 def fingerprint_of(spark: SparkSession, config: Config, catalogue: Catalogue) -> str:
-    """Of the items and of all that is beside them: `items:events:after:attributes`.
+    """What stands for the items and all that is beside them, as `items:events:after:attributes`.
 
     Raises:
         InputRefused: something beside the items cannot be used.
@@ -23,7 +23,7 @@ def fingerprint_of(spark: SparkSession, config: Config, catalogue: Catalogue) ->
 
 
 def fingerprint_beside(spark: SparkSession, config: Config, id_type: str) -> str:
-    """Of the content of all of it, `-` for what is not named: `events:after:attributes`.
+    """What stands for all that is beside the items, as `events:after:attributes`; `-` for what is not named.
 
     Raises:
         InputRefused: one of them cannot be used.

@@ -204,7 +204,7 @@ def _precedence() -> Column:
 
 
 def _dim(df: DataFrame, lengths: set[int], config: Config) -> int:
-    """D as configured, or the most frequent length; `lengths` are some that occur, the least and the greatest included.
+    """D as configured, or the most frequent length; `lengths` are some that occur, with the least and the greatest.
 
     Raises:
         InputRefused: there are no embeddings, or none can have the configured length.
@@ -234,7 +234,7 @@ def _most_frequent_length(df: DataFrame, lengths: set[int]) -> int:
 
 
 def one_row_per_id(df: DataFrame, *, duplicates: bool) -> tuple[DataFrame, DataFrame]:
-    """Rows to assign, and (item_id, reason) of the others; `duplicates` tells whether some id has more than one row.
+    """Rows to assign, and (item_id, reason) of the others; `duplicates` says whether some id has more than one row.
 
     Of several rows with one id one stays: the one with the lowest embedding hash among those that have an embedding.
     """

@@ -20,7 +20,7 @@ def read_after(spark: SparkSession, config: Config, id_type: str) -> DataFrame |
     """item_id (of the items' type) and embedding, one row per id; None where the config names no second version.
 
     Its columns have the names that the items table's have. Of several rows with one id the one stays that would stay
-    in the items table; rows without an id go.
+    in the items table; rows without an id are left out.
 
     Raises:
         InputRefused: it cannot be read, a column is missing or of an unusable type, ids are of a type that cannot
@@ -39,7 +39,7 @@ def read_after(spark: SparkSession, config: Config, id_type: str) -> DataFrame |
 
 
 def after_fingerprint(spark: SparkSession, config: Config, id_type: str) -> str | None:
-    """Of all rows, whatever their order and files; None where the config names no second version.
+    """What stands for all rows, whatever their order and files; None where the config names no second version.
 
     Raises:
         InputRefused, ConfigError: as `read_after`.
@@ -60,7 +60,7 @@ def _require_ids(ids: int, path: str) -> None:
 
 
 def _rows(spark: SparkSession, config: Config, id_type: str) -> DataFrame | None:
-    """All rows under the names of the catalogue; an id that the type cannot hold is no item's: NULL."""
+    """All rows under the names of the catalogue; an id that the type cannot hold is NULL, for no item has it."""
     if config.measure.embeddings_after is None:
         return None
     if config.items.path is None:

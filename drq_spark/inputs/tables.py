@@ -20,9 +20,12 @@ _MESSAGE_LENGTH = 300
 def read_table(spark: SparkSession, source: str, what: str) -> DataFrame:
     """A Delta table or Parquet files by path or glob, or any table by name.
 
-    `source` is a path where it holds a slash, a glob character or ends in .parquet, else a table name
-    (`catalog.schema.table`; parts with special characters in backticks). A folder is Delta where Delta says so, Parquet
-    otherwise. `what` names it in messages.
+    Args:
+        spark: The session.
+        source: A path where it holds a slash or a glob character or ends in .parquet, else a table name
+            (`catalog.schema.table`; parts with special characters in backticks). A folder is Delta where Delta says so,
+            Parquet otherwise.
+        what: What messages call it.
 
     Raises:
         InputRefused: it is not there or not readable.
