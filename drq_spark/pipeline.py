@@ -21,7 +21,7 @@ from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.measure.run_subject import known_of, subject_of
 from drq_spark.measure.step import measured
 from drq_spark.progress import SILENT, Watcher
-from drq_spark.report.gather import write_report
+from drq_spark.report.step import write_report
 from drq_spark.runs import Outcome, Run, find_same_run, new_run
 from drq_spark.sample.step import draw, load, write
 from drq_spark.schemas import ASSIGNMENT_TOTALS, SID_QUARANTINE, SIDS, Status

@@ -126,7 +126,7 @@ def publish(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> 
 
 def report(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
     """Write the report of a run again."""
-    from drq_spark.report.gather import write_report
+    from drq_spark.report.step import write_report
     from drq_spark.runs import open_run
 
     opened = open_run(store_of(out, schema), run_id, watcher())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from drq_spark.formulas.usage import LevelUsage
 from drq_spark.gate import GateResult
-from drq_spark.metrics import MetricRow, Metrics
+from drq_spark.metrics import ITEMS, Metric, MetricRow, Metrics
 from drq_spark.schemas import EXTERNAL
 
 __all__ = [
@@ -172,6 +172,12 @@ class ReportData:
     def external(self) -> bool:
         """Whether another system made the SIDs."""
         return self.kind == EXTERNAL
+
+    def capacity_parts(self, level: int, weighting: str = ITEMS) -> tuple[float, float] | None:
+        """(D, G) of a level at the headline eta, None where the run has none."""
+        uneven = self.figures.value(Metric.DISTRIBUTION, level, weighting)
+        close = self.figures.value(Metric.GEOMETRY, level, weighting, self.headline_eta)
+        return (uneven, close) if uneven and close else None
 
     @property
     def levels(self) -> range:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
-from pyspark.sql import DataFrame, Row, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import Row
 
 from drq_spark.config import Config
-from drq_spark.files import write_bytes
 from drq_spark.gate import GateResult
-from drq_spark.inputs.tables import column, read_table
 from drq_spark.metrics import MetricRow
 from drq_spark.report.data import AtRisk, Bucket, Confusion, Example, Gain, Neighbour, ReportData
 from drq_spark.report.lookups import confused_pairs, examples, items_of_codes, usage_of_codes
-from drq_spark.report.overlap import overlap_maps
-from drq_spark.report.render import render
+from drq_spark.report.overlap_maps import overlap_maps
+from drq_spark.report.run_tables import RunTables, names_of
 from drq_spark.report.tree import tree
-from drq_spark.runs import Run
 from drq_spark.schemas import (
     ATTRIBUTE_GAINS,
     CODE_CONFUSION,
@@ -27,29 +23,14 @@ from drq_spark.schemas import (
     EXTERNAL,
     ITEMS_AT_RISK,
     PREFIX_USAGE,
-    SID_QUARANTINE,
     SID_USAGE,
     SIDS,
-    Table,
 )
 from drq_spark.store import Store
 from drq_spark.tokenizer import Tokenizer
 
 _AT_RISK = 10
 _MEASURING = {"sids", "items", "events", "measure", "store", "seed"}  # settings that external SIDs depend on
-
-
-def write_report(run: Run) -> None:
-    """The page about a measured run.
-
-    Raises:
-        ConfigError: the run has no figures.
-    """
-    figures = run.figures()
-    tokenizer = None if run.config.external else run.tokenizer()
-    gate = run.judged(figures)
-    data = gather(run.store, asdict(run.state), run.config, tokenizer, run.codebook_sizes, figures, gate)
-    write_bytes(run.store.report, render(data).encode())
 
 
 def gather(
@@ -69,7 +50,7 @@ def gather(
         run: its row of the runs table. tokenizer: None for external SIDs.
     """
     sizes = codebook_sizes
-    found = _Found(store, str(run["run_id"]))
+    found = RunTables(store, str(run["run_id"]))
     sids = store.read(SIDS, found.run_id)
     usage = usage_of_codes(store.read(CODE_USAGE, found.run_id), sizes)
     chosen, near = examples(sids, sizes)
@@ -80,7 +61,7 @@ def gather(
     ids = [item for bucket in buckets for item in bucket.examples] + [row.item_id for row in risks]
     ids += [item for items in of_codes.values() for item in items]
     ids += [row.item_id for row in chosen] + [row.item_id for rows in near.values() for row in rows]
-    names = _names(store.spark, config, ids)
+    names = names_of(store.spark, config, ids)
     prefixes, eta = found.rows(PREFIX_USAGE), config.measure.headline_eta
     return ReportData(
         **_described(run, config, tokenizer, sizes),
@@ -159,30 +140,6 @@ def _confusions(
     )
 
 
-class _Found:
-    """The rows of a run, of tables that may not be there."""
-
-    def __init__(self, store: Store, run_id: str) -> None:
-        self.store, self.run_id = store, run_id
-
-    def rows(self, table: Table) -> DataFrame | None:
-        """Those of a table, None where it was never written."""
-        return self.store.read(table, self.run_id) if self.store.exists(table) else None
-
-    def first(self, table: Table, by: str, *then: str, most: int | None = None) -> list[Row]:
-        """The first of them; none where the table was never written."""
-        rows = self.rows(table)
-        if rows is None:
-            return []
-        ordered = rows.orderBy(by, *then)
-        return (ordered if most is None else ordered.limit(most)).collect()
-
-    def quarantine(self) -> dict[str, int]:
-        """Rows set aside, by reason."""
-        rows = self.rows(SID_QUARANTINE)
-        return {} if rows is None else {row.reason: row["count"] for row in rows.groupBy("reason").count().collect()}
-
-
 def short_path(path: str) -> str:
     """The last two parts of a path: enough to know a table by, and nothing of the machine that it lies on.
 
@@ -200,17 +157,3 @@ def _settings(config: Config, sections: set[str] | None) -> dict[str, Any]:
             if shown[section][name] is not None:
                 shown[section][name] = short_path(shown[section][name])
     return shown
-
-
-def _names(spark: SparkSession, config: Config, ids: Sequence[Any]) -> dict[Any, str]:
-    """Text for each of a few hundred ids; the id itself where there is no name."""
-    names = {item: str(item) for item in ids}
-    if config.items.name is None or config.items.path is None or not names:
-        return names
-    source = read_table(spark, config.items.path, "items table")
-    what = "items table"
-    item_id = column(source, config.items.id, "items.id", what).alias("item_id")
-    name = column(source, config.items.name, "items.name", what).cast("string").alias("name")
-    found = source.select(item_id, name).where(F.col("item_id").isin(list(names)) & F.col("name").isNotNull())
-    names |= {row.item_id: row.name for row in found.dropDuplicates(["item_id"]).collect()}
-    return names

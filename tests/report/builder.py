@@ -28,7 +28,7 @@ from drq_spark.report.data import (
     Neighbour,
     ReportData,
 )
-from drq_spark.report.overlap import overlap_map
+from drq_spark.report.overlap_maps import overlap_map
 
 ETAS = (0.1, 0.2, 0.5, 1.0)
 HOSTILE = (

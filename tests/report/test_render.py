@@ -13,8 +13,9 @@ import pytest
 from report.builder import HOSTILE, build
 
 from drq_spark.metrics import Metric
+from drq_spark.page.svg import drawing
 from drq_spark.report.data import LevelUsage, MetricRow, ReportData
-from drq_spark.report.render import render
+from drq_spark.report.render import SECTIONS, render
 from drq_spark.schemas import EXTERNAL
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -139,6 +140,13 @@ def test_colours_come_from_the_page(text):
     assert not re.search(r"#[0-9a-f]{6}\b", drawings)
     for variable in set(re.findall(r"var\((--[a-z0-9-]+)\)", text)) - {"--sans", "--mono"}:
         assert len(re.findall(rf"{variable}: #", text)) == 2, variable
+
+
+def test_no_two_sections_give_the_same_name(data):
+    """One would silently take the place of the other in the template."""
+    with drawing():
+        names = [name for parts in SECTIONS for name in parts(data)]
+    assert len(names) == len(set(names))
 
 
 def test_the_same_data_give_the_same_bytes(data, text):

@@ -1,20 +1,14 @@
-"""Pictures of overlaps and prefixes: the numbers in them, against slow references."""
+"""Which codes are in a picture of overlaps, in which order, and the numbers in it, against slow references."""
 
 from __future__ import annotations
 
-import re
 from itertools import permutations
 from math import erfc, sqrt
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from drq_spark.page.svg import drawing
-from drq_spark.report.data import Branch
-from drq_spark.report.maps import _SHADES, icicle, overlap
-from drq_spark.report.overlap import MOST, overlap_map
+from drq_spark.report.overlap_maps import MOST, overlap_map
 
 
 def slow_overlap(a, b, sigma, weight):
@@ -66,35 +60,3 @@ def test_neighbours_are_turned_to_each_other():
 def test_hardly_any_code_in_use(used):
     counts = np.array([3] * used + [0] * (5 - used))
     assert overlap_map(counts, np.arange(5, dtype=np.float32)[:, None], 0.5).shape == (used, used)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(1, 12), st.integers(0, 2**32 - 1))
-def test_the_strokes_cover_exactly_the_cells_of_their_shade(cells, seed):
-    matrix = np.random.default_rng(seed).random((cells, cells)).astype(np.float32) ** 3
-    painted = np.zeros((cells, cells), int)
-    for path in re.findall(r'<path d="([^"]*)"', overlap(1, cells, matrix, 0.5).svg):
-        for x, y, length in re.findall(r"M(\d+) (\d+)\.5h(\d+)", path):
-            painted[int(y), int(x) : int(x) + int(length)] += 1
-    assert (painted == (matrix >= _SHADES[0])).all()
-
-
-def test_the_worst_picture_is_small():
-    """Every cell another shade than the one before it."""
-    board = np.indices((MOST, MOST)).sum(axis=0) % len(_SHADES)
-    matrix = np.array(_SHADES, np.float32)[board]
-    assert len(overlap(1, 8192, matrix, 0.5).svg) < 150_000
-
-
-def test_the_tree_tells_its_shares():
-    branches = (
-        Branch(7, 50, (Branch(1, 40), Branch(None, 10))),
-        Branch(2, 30, (Branch(0, 10), Branch(3, 10), Branch(None, 10))),
-    )
-    with drawing():
-        chart = icicle(branches, 100, 16)
-    assert "holds 50\xa0%" in chart.title
-    for words in ("the 2 most used of 16 first codes hold 80\xa0%", "up to 80\xa0% of the items of its first code"):
-        assert words in chart.svg
-    assert "a_7" in chart.svg
-    assert "6.25\xa0%" in chart.caption

@@ -11,25 +11,28 @@ from drq_spark.page.elements import Chart, Fact
 from drq_spark.page.numbers import finite, number, percent
 from drq_spark.report.data import ReportData
 
-_UNIFORM = (
+_AUC = (
     ("raw embedding", Metric.AUC_RAW_UNIFORM, Metric.AUC_RAW_POPULARITY),
     ("SID, sum", Metric.AUC_SUM_UNIFORM, Metric.AUC_SUM_POPULARITY),
     ("SID, concatenated", Metric.AUC_CONCATENATION_UNIFORM, Metric.AUC_CONCATENATION_POPULARITY),
     ("SID, prefix", Metric.AUC_PREFIX_UNIFORM, Metric.AUC_PREFIX_POPULARITY),
 )
+"""Label, AUC against any item, AUC against items as popular."""
 Rows = list[tuple[str, list[Dot]]]
 
 
 def parts(data: ReportData) -> dict[str, Any]:
-    """Template values; a part without figures is empty."""
+    """What the section shows, by the names in its template."""
     charts = (_kept(data), _hits(data), _auc(data))
+    return {"behaviour": [chart for chart in charts if chart is not None], "behaviour_facts": _facts(data)}
+
+
+def _facts(data: ReportData) -> list[Fact]:
+    """How many pairs all of it was measured on."""
     pairs = data.figures.value(Metric.BEHAVIOUR_PAIRS)
-    return {
-        "behaviour": [chart for chart in charts if chart is not None],
-        "behaviour_facts": []
-        if pairs is None
-        else [Fact("Pairs", number(pairs), "of items that a user took one after the other")],
-    }
+    if pairs is None:
+        return []
+    return [Fact("Pairs", number(pairs), "of items that a user took one after the other")]
 
 
 def _rows(data: ReportData, rows: Sequence[tuple[str, Sequence[Metric]]]) -> Rows:
@@ -100,7 +103,7 @@ def _hits(data: ReportData) -> Chart | None:
 
 
 def _auc(data: ReportData) -> Chart | None:
-    rows = _rows(data, [(label, metrics) for label, *metrics in _UNIFORM])
+    rows = _rows(data, [(label, metrics) for label, *metrics in _AUC])
     if not rows:
         return None
     return Chart(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from drq_spark.metrics import ITEMS, Metric
+from drq_spark.metrics import Metric
 from drq_spark.page.numbers import number, percent, whole_percent
 from drq_spark.report.data import ReportData
 from drq_spark.schemas import Status
@@ -35,6 +35,11 @@ class Verdict:
     passed: bool
     title: str
     sentence: str
+
+
+def parts(data: ReportData) -> dict[str, Any]:
+    """What the section shows, by the names in its template."""
+    return {"verdict": verdict(data), "findings": findings(data)}
 
 
 def verdict(data: ReportData) -> Verdict:
@@ -69,15 +74,8 @@ def findings(data: ReportData) -> list[Finding]:
     return [finding for finding in (*warned, *levels, *rest) if finding is not None]
 
 
-def capacity_parts(data: ReportData, level: int, weighting: str = ITEMS) -> tuple[float, float] | None:
-    """(D, G) of a level at the headline eta, None where the run has none."""
-    uneven = data.figures.value(Metric.DISTRIBUTION, level, weighting)
-    close = data.figures.value(Metric.GEOMETRY, level, weighting, data.headline_eta)
-    return (uneven, close) if uneven and close else None
-
-
 def _level(data: ReportData, level: int) -> Finding | None:
-    parts = capacity_parts(data, level)
+    parts = data.capacity_parts(level)
     if parts is None:
         return _level_by_use(data, level) if data.external else None
     d, g = parts

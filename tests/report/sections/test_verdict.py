@@ -8,7 +8,7 @@ import pytest
 from report.builder import build
 
 from drq_spark.report.data import MetricRow
-from drq_spark.report.verdict import findings, verdict
+from drq_spark.report.sections.verdict import findings, verdict
 
 BARE = replace(build(levels=1, items=1000), metrics=(), gate=())
 
