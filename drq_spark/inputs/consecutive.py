@@ -13,7 +13,8 @@ def consecutive(events: DataFrame, ids: DataFrame, config: Config) -> DataFrame:
     """All pairs of known items: item_id, next_item_id, pair_key, user_key, held_out.
 
     Args:
-        events: as `inputs.events.read_events` gives them. ids: item_id of the known items, each once.
+        events: As `inputs.events.read_events` gives them.
+        ids: item_id of the known items, each once.
     """
     known = ids.select("item_id", F.lit(True).alias("known"))
     placed = events.where(F.col("user").isNotNull() & F.col("position").isNotNull()).join(known, "item_id", "left")
