@@ -225,6 +225,13 @@ class TestTables:
         assert delta.metadata().partition_columns == ([] if table is PUBLISHED else ["run_id"])
         assert delta.to_pyarrow_table().num_rows > 0
 
+    @pytest.mark.parametrize(
+        "table", [table for table in (*WRITTEN, *OF_BEHAVIOUR) if table.key], ids=lambda table: table.name
+    )
+    def test_no_two_rows_have_one_key(self, nights, table):
+        rows = DeltaTable(str(nights.out / "tables" / table.name)).to_pyarrow_table(columns=list(table.key)).to_pylist()
+        assert max(Counter(tuple(row.values()) for row in rows).values(), default=1) == 1
+
     @pytest.mark.parametrize("table", [table for table in TABLES if table.constraints], ids=lambda table: table.name)
     def test_constraints_are_part_of_the_table(self, nights, table):
         declared = DeltaTable(str(nights.out / "tables" / table.name)).metadata().configuration
