@@ -61,7 +61,12 @@ def bar_rows(
     """Horizontal stacked bars from the top down, one label before and one text behind each.
 
     Args:
-        rows: the bars. name, label: see `svg.inline`. right, left: px for the texts. limit: length of a full bar.
+        rows: The bars.
+        name: See `svg.inline`.
+        label: See `svg.inline`.
+        right: px for the texts behind the bars.
+        limit: Length of a full bar; that of the longest without it.
+        left: px for the labels.
         pitch: px of a row.
     """
     drawn = axes(pitch * len(rows) + 8, left=left, right=right, top=4, bottom=4)
@@ -91,8 +96,13 @@ def dot_rows(
     """Rows of dots on one axis, each with a bar of two standard errors to both sides.
 
     Args:
-        rows: (label, dots) from the top down. name, label: see `svg.inline`. limits: ends of the axis, widened where a
-        bar would leave it. text: of its ticks. reference: a place on the axis with its name. left: px for the labels.
+        rows: (label, dots) from the top down.
+        name: See `svg.inline`.
+        label: See `svg.inline`.
+        limits: Ends of the axis, widened where a bar would leave it.
+        text: Of its ticks.
+        reference: A place on the axis with its name.
+        left: px for the labels.
     """
     height = 26 * len(rows) + 50
     drawn = axes(height, left=left, right=14, top=16 if reference else 6, bottom=26)
@@ -180,7 +190,9 @@ def right_labels(drawn: Axes, labels: Sequence[tuple[str, float, float, str]], g
     """Names `gap` px to the right of points or of the ends of curves, moved apart where they would touch.
 
     Args:
+        drawn: The axes.
         labels: (text, x, y, colour); an x is that of the point, or the right end of the axis.
+        gap: px between a point and its name.
     """
     pixels = [float(drawn.transData.transform((x, y))[1]) for _, x, y, _ in labels]
     for (text, x, y, name), natural, placed in zip(labels, pixels, _spread(pixels), strict=True):

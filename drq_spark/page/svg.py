@@ -59,7 +59,9 @@ def inline(drawn: Axes, name: str, label: str) -> Markup:
     """The figure of these axes as an `<svg role="img">` element; the same bytes for the same drawing.
 
     Args:
-        drawn: from `axes`. name: unique on the page, keeps the ids of charts apart. label: what a screen reader says.
+        drawn: From `axes`.
+        name: Unique on the page, keeps the ids of charts apart.
+        label: What a screen reader says.
     """
     buffer = StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))

@@ -42,7 +42,8 @@ class Occupancy:
     """How often the SIDs of a sample occur: `sids[i]` of them `times[i]` times.
 
     Attributes:
-        times: int64 [J], different and ascending, from 1. sids: int64 [J], f_j, all above 0.
+        times: int64 [J], different and ascending, from 1.
+        sids: int64 [J], f_j, all above 0.
     """
 
     times: I64
@@ -99,7 +100,10 @@ def extrapolate(seen: Occupancy, items: int, possible: float, seed: int) -> Extr
     Where the sample is the catalogue the figures are counted, and the interval is that of another fit.
 
     Args:
-        seen: of the sample. items: N. possible: SIDs that there can be, prod K. seed: of the draws of the interval.
+        seen: How often the SIDs of the sample occur.
+        items: N.
+        possible: SIDs that there can be, prod K.
+        seed: Of the draws of the interval.
 
     Raises:
         ValueError: fewer items than the sample has.
@@ -151,7 +155,8 @@ def fit_curve(unique: ArrayLike, alone: ArrayLike) -> tuple[F64, F64]:
     that halving finds it. More unique SIDs than uniform boxes would have are taken for uniform boxes.
 
     Args:
-        unique: U / n. alone: f_1 / n, above 0; at most `unique`.
+        unique: U / n.
+        alone: f_1 / n, above 0; at most `unique`.
 
     >>> rho, kappa = fit_curve([np.log(2.0)], [0.5])  # ln(1 + x) and 1 / (1 + x): Fisher's log series
     >>> rho.round(6).tolist(), kappa.round(6).tolist()

@@ -50,9 +50,10 @@ class Fitted:
     """What the sample says of one shape.
 
     Attributes:
-        seen: SIDs of the sample. capacity: K_eff / K of each level at the headline eta, as the whole catalogue would
-        have it. relative_mse: sum ||r^{L+1}||^2 / sum ||x - m||^2 of the held-out items (of the fitted ones without
-        any); refitted decode tables lower it somewhat.
+        seen: SIDs of the sample.
+        capacity: K_eff / K of each level at the headline eta, as the whole catalogue would have it.
+        relative_mse: sum ||r^{L+1}||^2 / sum ||x - m||^2 of the held-out items (of the fitted ones without any);
+            refitted decode tables lower it somewhat.
     """
 
     shape: Shape
@@ -65,7 +66,9 @@ def usable(codes: Sequence[int] | None, levels: Sequence[int], fit_rows: int) ->
     """The grid, K -> its L: enough items a code, and a SID that a key can number.
 
     Args:
-        codes: K to try, None for those of `CODES` that the sample can fit. levels: L to try.
+        codes: K to try, None for those of `CODES` that the sample can fit.
+        levels: L to try.
+        fit_rows: Items of the sample that the fit sees.
 
     Raises:
         ConfigError: fewer than 2 codes or 1 level, or nothing below 2^63 SIDs.
@@ -120,7 +123,12 @@ def fit_shapes(
     """One fit of K = `codes` and the most levels, and what it says of each number of levels, in their order.
 
     Args:
-        data: the sample, split. config: settings of the run. items: N of the catalogue. progress: see `Progress`.
+        data: The sample, split.
+        config: Settings of the run.
+        codes: K.
+        levels: L, each of them.
+        items: N of the catalogue.
+        progress: See `Progress`.
 
     Raises:
         InputRefused: fewer items than codes.

@@ -12,10 +12,9 @@ from pyspark.sql import functions as F
 from drq_spark.config import Config
 from drq_spark.files import absolute, ensure_writable, remove_empty_folder, remove_folder
 from drq_spark.formulas.duplicates import different_rows
-from drq_spark.inputs.items import Catalogue as Items
-from drq_spark.inputs.items import read_catalogue
+from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.plan.grid import LEVELS, fit_shapes, quick, refuse_large, usable
-from drq_spark.plan.proposal import Candidate, Catalogue, Plan, Targets, candidate, propose
+from drq_spark.plan.proposal import Candidate, Plan, PlannedCatalogue, Targets, candidate, propose
 from drq_spark.progress import SILENT, Watcher
 from drq_spark.rows import one_row
 from drq_spark.sample.draw import draw_sample
@@ -39,9 +38,12 @@ def make_plan(
     shuffled), sample.
 
     Args:
-        spark: the session. config: settings of the run; its tokenizer gives the balance only.
-        targets: what the catalogue must reach. codes: K to try, None for 64 .. 4096 as far as the sample allows.
-        levels: L to try. watcher: told what happens.
+        spark: The session.
+        config: Settings of the run; its tokenizer gives the balance only.
+        targets: What the catalogue must reach.
+        codes: K to try, None for 64 .. 4096 as far as the sample allows.
+        levels: L to try.
+        watcher: Told what happens.
 
     Raises:
         ConfigError: no items, a place that cannot be written, a grid without shapes, or too much memory.
@@ -63,7 +65,7 @@ def make_plan(
         data, fingerprint = _sample(catalogue, drawn_as)
         grid = usable(codes, levels, len(data.fit))  # bad rows may have left fewer
         watcher.note(f"{len(data.prepared):,} items in the sample, {len(data.fit):,} of them to fit on")
-    known = Catalogue(
+    known = PlannedCatalogue(
         items=items,
         distinct_embeddings=distinct,
         sample=len(data.prepared),
@@ -76,7 +78,7 @@ def make_plan(
 
 
 def _candidates(
-    data: TrainingData, config: Config, grid: dict[int, list[int]], known: Catalogue, watcher: Watcher
+    data: TrainingData, config: Config, grid: dict[int, list[int]], known: PlannedCatalogue, watcher: Watcher
 ) -> list[Candidate]:
     candidates: list[Candidate] = []
     for size, levels in grid.items():
@@ -96,7 +98,7 @@ def _embeddings(df: DataFrame) -> tuple[int, int]:
     return int(row["items"]), int(row["distinct"])
 
 
-def _sample(catalogue: Items, config: Config) -> tuple[TrainingData, str]:
+def _sample(catalogue: Catalogue, config: Config) -> tuple[TrainingData, str]:
     """The sample, split, and its fingerprint; what it needed on disk goes."""
     with _staging(config) as staging:
         drawn = load_sample(draw_sample(catalogue, config, staging), catalogue.profile.dim)

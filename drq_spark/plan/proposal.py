@@ -40,7 +40,7 @@ class Targets:
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class PlannedCatalogue:
     """What the plan is for.
 
     Attributes:
@@ -105,7 +105,7 @@ class Plan:
         reason: Why, in a sentence.
     """
 
-    catalogue: Catalogue
+    catalogue: PlannedCatalogue
     targets: Targets
     candidates: tuple[Candidate, ...]
     chosen: Candidate | None
@@ -113,7 +113,7 @@ class Plan:
     reason: str
 
 
-def candidate(fitted: Fitted, catalogue: Catalogue, seed: int) -> Candidate:
+def candidate(fitted: Fitted, catalogue: PlannedCatalogue, seed: int) -> Candidate:
     """The figures of a shape for the whole catalogue."""
     found = extrapolate(fitted.seen, catalogue.items, fitted.shape.possible, seed)
     value, low, high = (
@@ -123,7 +123,7 @@ def candidate(fitted: Fitted, catalogue: Catalogue, seed: int) -> Candidate:
     return Candidate(fitted, found, Estimate(value, low, high))
 
 
-def propose(candidates: Sequence[Candidate], catalogue: Catalogue, targets: Targets) -> Plan:
+def propose(candidates: Sequence[Candidate], catalogue: PlannedCatalogue, targets: Targets) -> Plan:
     """Take the shape with the fewest possible SIDs, of equals the shortest, among those that meet the targets.
 
     Args:
@@ -164,7 +164,7 @@ def described(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _shape(one: Candidate, catalogue: Catalogue) -> dict[str, Any]:
+def _shape(one: Candidate, catalogue: PlannedCatalogue) -> dict[str, Any]:
     seen = one.fitted.seen
     return {
         **asdict(one.shape),

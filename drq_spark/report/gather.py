@@ -47,7 +47,13 @@ def gather(
     Parts whose tables the run does not have stay empty.
 
     Args:
-        run: its row of the runs table. tokenizer: None for external SIDs.
+        store: Where the tables lie.
+        run: Its row of the runs table.
+        config: The settings that it was measured with.
+        tokenizer: None for external SIDs.
+        codebook_sizes: K per level.
+        figures: Its rows of the metrics table.
+        gate: What became of every rule.
     """
     sizes = codebook_sizes
     found = RunTables(store, str(run["run_id"]))

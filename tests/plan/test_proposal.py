@@ -13,10 +13,10 @@ from drq_spark.errors import ConfigError
 from drq_spark.plan.chart import draw
 from drq_spark.plan.extrapolation import Estimate, Extrapolated, Occupancy
 from drq_spark.plan.grid import Fitted, Shape
-from drq_spark.plan.proposal import Candidate, Catalogue, Plan, Targets, candidate, described, propose
+from drq_spark.plan.proposal import Candidate, Plan, PlannedCatalogue, Targets, candidate, described, propose
 from drq_spark.plan.show import show_plan
 
-CATALOGUE = Catalogue(
+CATALOGUE = PlannedCatalogue(
     items=1000, distinct_embeddings=950, sample=200, sample_distinct=198, fingerprint="abc", dim=4, eta=0.5
 )
 SEEN = Occupancy(np.array([1, 2]), np.array([180, 10]))

@@ -32,8 +32,9 @@ def advice(figures: Sequence[MetricRow], codebook_sizes: Sequence[int], headline
     """What is wrong with a run and what to do, worst first; nothing for a sound one.
 
     Args:
-        figures: rows of the metrics table; a rule without its figures is silent. codebook_sizes: K per level.
-        headline_eta: the eta of the capacity figures.
+        figures: Rows of the metrics table; a rule without its figures is silent.
+        codebook_sizes: K per level.
+        headline_eta: The eta of the capacity figures.
     """
     seen = Evidence(figures, tuple(codebook_sizes), headline_eta)
     found: list[Advice] = []
