@@ -31,6 +31,10 @@ LONGEST = (
     "pipeline/test_layout.py",
     "pipeline/test_compare.py",
     "cli/test_refusals.py",
+    "plan/test_planner.py",
+    "pipeline/test_workers.py",
+    "measure/test_retrieval.py",
+    "local/test_session.py",
     "notebooks/test_notebooks.py",
     "report/test_render.py",
 )

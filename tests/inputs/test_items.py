@@ -50,6 +50,12 @@ def codes(rows, tokenizer):
     return dict(zip(rows.ids, map(tuple, encoded), strict=True))
 
 
+@pytest.fixture(scope="module")
+def histogram(spark, rows, tmp_path_factory):
+    """Of the sample keys of the ids as text."""
+    return read_catalogue(spark, config(write(rows, tmp_path_factory.mktemp("text") / "items"))).profile.key_histogram
+
+
 def codes_of(spark, settings, tokenizer, staging):
     """id (as text) -> codes, by Spark."""
     _, done = assigned(spark, settings, tokenizer, staging)
@@ -64,13 +70,13 @@ class TestTypes:
         assert codes_of(spark, config(items), tokenizer, tmp_path / "staging") == codes
 
     @pytest.mark.parametrize("kind", IDS)
-    def test_codes_and_sample_do_not_depend_on_the_type_of_the_id(self, spark, rows, tokenizer, codes, tmp_path, kind):
+    def test_codes_and_sample_do_not_depend_on_the_type_of_the_id(
+        self, spark, rows, tokenizer, codes, histogram, tmp_path, kind
+    ):
         id_type, cast = IDS[kind]
         items = write(rows.with_ids([cast(item) for item in rows.ids]).table(id_type), tmp_path / "items")
         assert codes_of(spark, config(items), tokenizer, tmp_path / "staging") == codes
-        text = write(rows, tmp_path / "text")
-        histograms = [read_catalogue(spark, config(path)).profile.key_histogram for path in (items, text)]
-        assert histograms[0] == histograms[1]
+        assert read_catalogue(spark, config(items)).profile.key_histogram == histogram
 
     def test_vectors_dense_sparse_and_null_are_read(self, spark, rows, tokenizer, codes, tmp_path):
         from pyspark.ml.linalg import Vectors

@@ -18,6 +18,7 @@ SMALL = (
     "train.kmeans.start_iterations=2",
     "train.kmeans.balance_iterations=3",
     "train.kmeans.final_iterations=2",
+    "train.kmeans.beam_rounds=4",
     "train.threads=1",
     "train.behaviour.steps=20",
     "train.behaviour.dim=4",

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline.catalogues import listing, messy, plain, write
+from pipeline.catalogues import listing, messy, plain, settings, write
 from pipeline.nights import command
 
 pytestmark = [pytest.mark.usefixtures("spark"), pytest.mark.timeout(600)]
 
-GRID = ("--codes", "8", "--codes", "16", "--levels", "2", "--levels", "3", "--set", "train.threads=1")
+GRID = ("--codes", "8", "--codes", "16", "--levels", "2", "--levels", "3", *settings())
 
 
 def planned(items: str, out: Path, *more: str) -> dict[str, Any]:
