@@ -24,3 +24,8 @@ def test_each_folder_of_tests_is_that_of_a_package():
     packages = {folder.name for folder in PACKAGE.iterdir() if list(folder.glob("*.py"))}
     assert folders - WITHOUT_A_PACKAGE <= packages
     assert packages - folders == {"data"} & packages
+
+
+def test_the_files_that_come_first_are_there(request):
+    first = request.config.pluginmanager.get_plugin(str(TESTS / "conftest.py")).LONGEST
+    assert [file for file in first if not (TESTS / file).exists()] == []
