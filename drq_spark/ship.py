@@ -70,10 +70,10 @@ class _Hash:
     def __init__(self) -> None:
         self._hash = blake2b(digest_size=16)
 
-    def write(self, part: bytes | memoryview) -> int:
-        """Take in the next bytes."""
+    def write(self, part: bytes | memoryview | pickle.PickleBuffer) -> int:
+        """Take in the next bytes; those of a large array come as they lie in memory."""
         self._hash.update(part)
-        return len(part)
+        return memoryview(part).nbytes
 
     def hexdigest(self) -> str:
         """Of all that has been written."""

@@ -49,6 +49,18 @@ def test_tokenizers_of_one_kind_and_shape_are_told_apart(sent):
         assert (on_a_worker(sent(tokenizer)).encode(x).codes == tokenizer.encode(x).codes).all()
 
 
+@pytest.mark.parametrize("shape", [(400, 300), (60_000, 2)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_large_arrays_are_told_apart_by_any_of_their_numbers(sent, shape, order):
+    """Large ones are hashed as they lie in memory."""
+    first = np.asarray(np.arange(np.prod(shape), dtype=np.float32).reshape(shape), order=order)
+    second = first.copy(order="K")
+    second[-1, -1] += 1
+    assert (on_a_worker(sent(first)) == first).all()
+    assert (on_a_worker(sent(second)) == second).all()
+    assert (on_a_worker(sent(second[::2])) == second[::2]).all()
+
+
 def test_a_worker_loads_equal_values_once(sent):
     first = on_a_worker(sent(full()))
     assert on_a_worker(sent(full())) is first
