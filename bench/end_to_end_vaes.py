@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from catalogues import load
 
 from drq_spark.config import Config, EndToEnd, load_config
-from drq_spark.progress import Progress, silent
+from drq_spark.progress import SILENT, Progress
 from drq_spark.sample.values import Sample
 from drq_spark.train.bottleneck import Bottleneck, Passed, kmeans_start, quantize
 from drq_spark.train.contract import TrainingData
@@ -124,7 +124,7 @@ def recipes(dim: int, config: Config) -> dict[str, Recipe]:
 def figures(recipe: Recipe, data: TrainingData, config: Config) -> list[float]:
     """Relative error fitted and unseen, perplexity / K and used codes a level, seconds."""
     began = time.perf_counter()
-    tokenizer = fit_end_to_end(recipe, replace(data, prepared=data.fit, held_out_rows=0), config, silent)
+    tokenizer = fit_end_to_end(recipe, replace(data, prepared=data.fit, held_out_rows=0), config, SILENT.progress)
     seconds = time.perf_counter() - began
     mean = data.fit.mean(axis=0, dtype=np.float64)
     levels = tokenizer.training["levels"]["fit"]

@@ -34,7 +34,7 @@ from drq_spark.config import Config, load_config
 from drq_spark.page.palette import level_colours
 from drq_spark.plan.extrapolation import Occupancy, extrapolate, occupancy
 from drq_spark.plan.grid import ITEMS_PER_CODE, fit_books_of, quick
-from drq_spark.progress import silent
+from drq_spark.progress import SILENT
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.keys import codes_to_keys
@@ -133,9 +133,9 @@ def measured(name: str, x: F32, options: argparse.Namespace) -> Iterator[Row]:
     for size in options.codes:
         config = load_config(options=sets)
         whole, _ = data_of(x, config)
-        anew = encoded(fit_books_of(whole, quick(config, size, deepest), silent), x)
+        anew = encoded(fit_books_of(whole, quick(config, size, deepest), SILENT.progress), x)
         run_config = load_config(options={**sets, "tokenizer.codes": size, "tokenizer.levels": deepest})
-        run = encoded(fit_books_of(whole, run_config, silent), x)
+        run = encoded(fit_books_of(whole, run_config, SILENT.progress), x)
         shipped = drq_codes(whole, x, size, options) if options.drq else {}
         for count in options.samples:
             if count * (1 - config.sample.holdout) < ITEMS_PER_CODE * size:
@@ -144,7 +144,7 @@ def measured(name: str, x: F32, options: argparse.Namespace) -> Iterator[Row]:
                 config = load_config(options={**sets, "seed": seed})
                 drawn = np.random.default_rng((seed, count)).permutation(len(x))[:count]
                 data, order = data_of(x[drawn], config)
-                same = encoded(fit_books_of(data, quick(config, size, deepest), silent), x)
+                same = encoded(fit_books_of(data, quick(config, size, deepest), SILENT.progress), x)
                 mine = same[drawn[order]]
                 for level in options.levels:
                     truths = {"same": same, "anew": anew, "run": run}

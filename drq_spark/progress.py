@@ -14,10 +14,6 @@ class Progress(Protocol):
         """`stage` has finished step `done` of `total`; `figures` are the latest values by name."""
 
 
-def silent(stage: str, done: int, total: int, **figures: float) -> None:
-    """A `Progress` that shows nothing."""
-
-
 class Watcher(Protocol):
     """Follows a run step by step."""
 
@@ -35,7 +31,7 @@ class Watcher(Protocol):
 
 
 class Silent:
-    """A `Watcher` that shows nothing."""
+    """A `Watcher` that shows nothing; its `progress` is the `Progress` that shows nothing."""
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

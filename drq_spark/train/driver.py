@@ -12,7 +12,7 @@ from drq_spark.arrays import F32
 from drq_spark.blocks import row_blocks
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.progress import Progress, silent
+from drq_spark.progress import SILENT, Progress
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import MAX_NUMBER, normalized
@@ -25,7 +25,7 @@ from drq_spark.train.registry import trainer
 _SPLIT_STREAM = 0  # purpose of the permutation that splits the sample
 
 
-def train_tokenizer(sample: Sample, config: Config, progress: Progress = silent) -> Tokenizer:
+def train_tokenizer(sample: Sample, config: Config, progress: Progress = SILENT.progress) -> Tokenizer:
     """Train the tokenizer that `config.tokenizer` describes.
 
     The same sample, config, device, threads and library versions give the same tokenizer, bit for bit: nothing in it
@@ -47,7 +47,7 @@ def train_tokenizer(sample: Sample, config: Config, progress: Progress = silent)
     return fit_tokenizer(split(sample, config), config, progress)
 
 
-def fit_tokenizer(data: TrainingData, config: Config, progress: Progress = silent) -> Tokenizer:
+def fit_tokenizer(data: TrainingData, config: Config, progress: Progress = SILENT.progress) -> Tokenizer:
     """As `train_tokenizer`, for a sample that is split already, so that its raw rows need not stay in memory.
 
     Raises:

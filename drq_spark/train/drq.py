@@ -15,9 +15,7 @@ content), so the sum of a SID's table rows carries it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +24,7 @@ from numpy.typing import NDArray
 from drq_spark.arrays import F32
 from drq_spark.blocks import row_blocks
 from drq_spark.config import Config
-from drq_spark.progress import Progress, silent
+from drq_spark.progress import SILENT, Progress
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.network import BehaviourEncoder, ContentDecoder
 from drq_spark.train.behaviour_auc import held_out_auc
@@ -34,10 +32,10 @@ from drq_spark.train.behaviour_encoder import BehaviourModel, train_behaviour
 from drq_spark.train.contract import TrainingData, TrainingPairs
 from drq_spark.train.evaluation import encoded, reconstruction_error
 from drq_spark.train.kmeans import require_rows
-from drq_spark.train.latents import latents_of
+from drq_spark.train.latents import Latents, latents_of
 from drq_spark.train.memory import books_bytes, prepared_bytes
 from drq_spark.train.readout import Readout, chosen_weight
-from drq_spark.train.residual import Fitted, quantized
+from drq_spark.train.residual import Fitted, noted, quantized
 
 _READOUT = 4.0  # variance of the behaviour part of the latent, in that of the content; free for the codes
 _SCALES = (0.0, 0.125, 0.25, 0.5, 1.0)  # one fit moves by half a per cent with its random start, a line by less
@@ -67,18 +65,17 @@ class DrqTrainer:
         """Learn from behaviour where there is some, choose its weight, and fit books to the latents."""
         require_rows(len(data.fit), config.tokenizer.codebook_sizes)
         if data.behaviour is None:
-            return quantized("drq", data, data.prepared, config, progress).tokenizer
+            return quantized(data, Latents(data.prepared), config, progress).tokenizer
         model = train_behaviour(data, config, progress)
         encoder = behaviour_encoder(model, data.fit)
-        latents = latents_of(encoder, data.prepared)
-        chosen = _budget(data, latents, encoder, config, progress)
-        described = {"behaviour": model.figures, "fidelity_budget": asdict(chosen)}
-        warnings = [] if config.train.drq.fidelity_slack == 0 or chosen.scales else [_TOO_FEW]
-        fitted = _fit(data, latents, encoder, chosen.code_weight, config, progress, described, warnings)
+        geometry = _Geometry(encoder, latents_of(encoder, data.prepared))
+        chosen = _budget(data, geometry, config, progress)
+        fitted = quantized(data, geometry.weighed(chosen.code_weight, config), config, progress)
         readout = _readout(fitted, data.fit, data.behaviour)
-        learned = readout.learned(chosen.table_weight, config, partial(progress, "decode tables"))
+        learned = readout.learned(chosen.table_weight, config, progress)
         auc = _sid_auc(learned, readout.pair_codes, data.behaviour, config)
-        return replace(learned, training={**learned.training, "sid": auc})
+        described = {"behaviour": model.figures, "fidelity_budget": asdict(chosen), "sid": auc}
+        return noted(learned, described, [] if config.train.drq.fidelity_slack == 0 or chosen.scales else [_TOO_FEW])
 
 
 def behaviour_encoder(model: BehaviourModel, fit: F32) -> BehaviourEncoder:
@@ -111,28 +108,22 @@ def level_weights(encoder: BehaviourEncoder, scale: float, config: Config) -> tu
     return tuple(np.concatenate([np.ones_like(content), part]).astype(np.float32) for part in parts)
 
 
-def _fit(
-    data: TrainingData,
-    latents: F32,
-    encoder: BehaviourEncoder,
-    scale: float,
-    config: Config,
-    progress: Progress,
-    described: dict[str, Any] | None = None,
-    warnings: Sequence[str] = (),
-) -> Fitted:
-    return quantized(
-        "drq",
-        data,
-        latents,
-        config,
-        progress,
-        encoder=encoder,
-        decoder=ContentDecoder(encoder.shift, encoder.width_out),
-        weights=level_weights(encoder, scale, config),
-        described=described,
-        warnings=warnings,
-    )
+@dataclass(frozen=True)
+class _Geometry:
+    """What is frozen before any code is learned.
+
+    Attributes:
+        encoder: content and direction.
+        z: float32 [n, d], its latents of some rows of the sample.
+    """
+
+    encoder: BehaviourEncoder
+    z: F32
+
+    def weighed(self, scale: float, config: Config) -> Latents:
+        """The latents in the metrics of `level_weights`."""
+        decoder = ContentDecoder(self.encoder.shift, self.encoder.width_out)
+        return Latents(self.z, self.encoder, decoder, level_weights(self.encoder, scale, config))
 
 
 @dataclass(frozen=True)
@@ -154,23 +145,23 @@ class _Budget:
     tables: dict[str, list[float]]
 
 
-def _budget(data: TrainingData, latents: F32, encoder: BehaviourEncoder, config: Config, progress: Progress) -> _Budget:
+def _budget(data: TrainingData, geometry: _Geometry, config: Config, progress: Progress) -> _Budget:
     """The weights that the slack allows: a part of it goes to the codes, the rest to the tables."""
     part = _budget_part(data, config)
     slack = config.train.drq.fidelity_slack
     if slack == 0 or len(part.held_out) < _LEAST_JUDGED:  # behaviour is read out, and nothing is spent on it
         return _Budget(0.0, 0.0, len(part.prepared), [], [], [], {})
     assert data.behaviour is not None  # else there is nothing to weigh
-    rows = latents[data.held_out_rows : data.held_out_rows + len(part.prepared)]
+    of_part = replace(geometry, z=geometry.z[data.held_out_rows : data.held_out_rows + len(part.prepared)])
     mean, errors, brief = part.fit.mean(axis=0, dtype=np.float64), [], _brief(config)
     for done, scale in enumerate(_SCALES):
-        fitted = _fit(part, rows, encoder, scale, brief, silent)
+        fitted = quantized(part, of_part.weighed(scale, brief), brief, SILENT.progress)
         errors.append(reconstruction_error(fitted.tokenizer, part.held_out, mean))
         progress("behaviour weight", done + 1, len(_SCALES) + 1, scale=scale, held_out_relative_mse=errors[-1])
     slope, base = np.polyfit(_SCALES, errors, 1).tolist()
     allowed = slack * _SLACK_OF_CODES * base
     scale = min(max(allowed / slope, 0.0), max(_SCALES)) if slope > 0 else max(_SCALES)
-    fitted = _fit(part, rows, encoder, scale, brief, silent)
+    fitted = quantized(part, of_part.weighed(scale, brief), brief, SILENT.progress)
     readout = _readout(fitted, part.fit, data.behaviour)
     weight, tables = chosen_weight(readout, part.held_out, slack * (1 - _SLACK_OF_CODES), config)
     progress("behaviour weight", len(_SCALES) + 1, len(_SCALES) + 1, scale=scale, tables=weight)

@@ -5,17 +5,14 @@ The VAE is trained first and frozen; the books are fitted to its means mu, so no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from drq_spark.config import Config
 from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.kmeans import require_rows
-from drq_spark.train.latents import latents_of
+from drq_spark.train.latents import Latents, latents_of
 from drq_spark.train.memory import books_bytes, prepared_bytes, vae_bytes
-from drq_spark.train.residual import quantized
+from drq_spark.train.residual import noted, quantized
 from drq_spark.train.vae import Frozen, train_vae
 
 
@@ -30,7 +27,7 @@ class DrqVaeTrainer:
         """Train and freeze the VAE, then fit books to the latents that the frozen encoder gives in numpy."""
         require_rows(len(data.fit), config.tokenizer.codebook_sizes)
         vae = train_vae(data, config, progress)
-        return quantized_vae("drq_vae", vae, data, config, progress, {"vae": vae.figures})
+        return quantized_vae(vae, data, config, progress)
 
 
 def training_bytes(rows: int, dim: int, config: Config, networks: int) -> int:
@@ -40,12 +37,7 @@ def training_bytes(rows: int, dim: int, config: Config, networks: int) -> int:
     return prepared_bytes(rows, dim) + max(books, networks)
 
 
-def quantized_vae(
-    kind: str, vae: Frozen, data: TrainingData, config: Config, progress: Progress, described: Mapping[str, Any]
-) -> Tokenizer:
-    """The tokenizer `kind` of a frozen VAE: books on its mu, `described` in `Tokenizer.training`."""
-    latents = latents_of(vae.encoder, data.prepared)
-    fitted = quantized(
-        kind, data, latents, config, progress, encoder=vae.encoder, decoder=vae.decoder, described=described
-    )
-    return fitted.tokenizer
+def quantized_vae(vae: Frozen, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
+    """The tokenizer of a frozen VAE: books on its mu, and its figures in `Tokenizer.training`."""
+    latents = Latents(latents_of(vae.encoder, data.prepared), vae.encoder, vae.decoder)
+    return noted(quantized(data, latents, config, progress).tokenizer, {"vae": vae.figures})

@@ -27,6 +27,7 @@ from drq_spark.train.drq_vae import quantized_vae, training_bytes
 from drq_spark.train.kmeans import require_rows
 from drq_spark.train.latents import latents_of
 from drq_spark.train.memory import pair_batch_bytes, vae_bytes
+from drq_spark.train.residual import noted
 from drq_spark.train.runtime import random_stream
 from drq_spark.train.vae import Frozen, VaeRun
 
@@ -50,20 +51,20 @@ class DrqVaeClTrainer:
             raise ConfigError("drq_vae_cl learns from behaviour: give --events, or use drq_vae")
         require_pairs(data.behaviour, "drq_vae_cl", "use drq_vae")
         require_rows(len(data.fit), config.tokenizer.codebook_sizes)
-        vae, described = _trained(data, data.behaviour, config, progress)
-        return quantized_vae("drq_vae_cl", vae, data, config, progress, described)
+        vae, contrast = _trained(data, data.behaviour, config, progress)
+        return noted(quantized_vae(vae, data, config, progress), {"contrast": contrast})
 
 
 def _trained(
     data: TrainingData, behaviour: TrainingPairs, config: Config, progress: Progress
 ) -> tuple[Frozen, dict[str, Any]]:
-    """The frozen VAE and its figures; what training needed is free again when the books are fitted."""
+    """The frozen VAE and the figures of the stage; what training needed is free again when the books are fitted."""
     run = VaeRun(data, config)
     run.train(progress)
     contrast = bring_together(run, behaviour, config, progress)
     vae = run.frozen()
     latents = {"auc": latents_of(vae.encoder, behaviour.prepared), "raw_auc": behaviour.prepared}
-    return vae, {"vae": vae.figures, "contrast": contrast | held_out_auc(latents, behaviour, config.seed)}
+    return vae, contrast | held_out_auc(latents, behaviour, config.seed)
 
 
 def bring_together(run: VaeRun, behaviour: TrainingPairs, config: Config, progress: Progress) -> dict[str, Any]:

@@ -25,12 +25,12 @@ from torch.nn import functional
 from drq_spark.arrays import F32, I32
 from drq_spark.blocks import row_blocks
 from drq_spark.config import Config
+from drq_spark.progress import SILENT, Progress
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.train.contrastive import PAIRS_STREAM, PairLoss
 from drq_spark.train.decode_tables import level_ridges
 from drq_spark.train.descent import Descent, random_batches
 from drq_spark.train.evaluation import decoding_error, encoded
-from drq_spark.train.kmeans import Step
 from drq_spark.train.runtime import choose_device, random_stream
 
 WEIGHTS = (0.0, 0.002, 0.004, 0.008, 0.016, 0.032)  # of InfoNCE(x_hat): each costs about twice what the one before does
@@ -41,10 +41,6 @@ _TOLD_EVERY = 20
 _JUDGED_ROWS = 100_000  # that measure the ridges
 _BATCH = 1024  # items a step
 _LEARNING_RATE = 2e-3  # of coordinates in units of the RMS norm of x about its mean
-
-
-def _untold(done: int, total: int) -> None:
-    """A `Step` that tells nobody."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +59,8 @@ class Readout:
     pair_codes: I32
     pairs: NDArray[np.int64]
 
-    def learned(self, weight: float, config: Config, step: Step = _untold) -> Tokenizer:
-        """The tokenizer with tables learned under a weight of InfoNCE(x_hat); `step` is told (done, total).
+    def learned(self, weight: float, config: Config, progress: Progress = SILENT.progress) -> Tokenizer:
+        """The tokenizer with tables learned under a weight of InfoNCE(x_hat); `progress` is told of the steps.
 
         Raises:
             TrainingFailed: the loss is not finite.
@@ -73,7 +69,7 @@ class Readout:
         for done in range(run.steps):
             run.step()
             if (done + 1) % _TOLD_EVERY == 0 or done + 1 == run.steps:
-                step(done + 1, run.steps)
+                progress("decode tables", done + 1, run.steps)
         tables, solved = run.tables(), self.tokenizer.tables or ()
         for level, (table, kept) in enumerate(zip(tables, solved, strict=True)):
             unused = np.bincount(self.codes[:, level], minlength=len(table)) == 0

@@ -26,13 +26,13 @@ from drq_spark.errors import ConfigError
 from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms
-from drq_spark.tokenizer.network import Decoder, Encoder
 from drq_spark.train.beam_refinement import Layer, refine
 from drq_spark.train.collapse import collapse_warnings
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.decode_tables import decode_tables
 from drq_spark.train.evaluation import sample_figures
 from drq_spark.train.kmeans import fit_codebook, require_rows, standardize
+from drq_spark.train.latents import Latents
 from drq_spark.train.nearest import sum_by_code
 from drq_spark.train.prices import Balance
 from drq_spark.train.runtime import choose_device, random_stream
@@ -57,61 +57,56 @@ class Fitted:
     codes: NDArray[np.int32]
 
 
-def quantized(
-    kind: str,
-    data: TrainingData,
-    latents: F32,
-    config: Config,
-    progress: Progress,
-    *,
-    encoder: Encoder | None = None,
-    decoder: Decoder | None = None,
-    weights: Sequence[F32] | None = None,
-    described: Mapping[str, Any] | None = None,
-    warnings: Sequence[str] = (),
-) -> Fitted:
+def quantized(data: TrainingData, latents: Latents, config: Config, progress: Progress) -> Fitted:
     """The tokenizer whose books are fitted to frozen latents.
 
     Args:
-        kind: its name. data: the sample.
-        latents: float32 [n, d] of `data.prepared`, as the frozen encoder gives them.
-        config: codebook sizes, balance, beam, seed, device, k-means settings.
+        data: the sample.
+        latents: of `data.prepared`.
+        config: name, codebook sizes, balance, beam, seed, device, k-means settings.
         progress: told of every iteration, and of the figures of every level.
-        encoder, decoder: what makes x of z and back, None for the identity.
-        weights: one float32 [d] per level, None for ones.
-        described: what else goes into `Tokenizer.training`. warnings: those that its `warnings` begin with.
 
     Raises:
         InputRefused: fewer rows than codes.
         ConfigError: codes shall be balanced by exposure, and there is none.
     """
-    fit = latents[data.held_out_rows :]
-    books = fit_books(fit, config, progress, weights=weights, use=_row_use(data, config))
-    levels = len(books.codebooks)
-    bare = Tokenizer(
-        kind=kind,
-        dim=latents.shape[1],
-        normalize="none",
-        codebooks=books.codebooks,
-        prices=books.prices,
-        weights=None if weights is None else tuple(weights),
-        beam=config.tokenizer.beam_width,
-        latent_rms=effective_rms(latents, weights or (None,) * levels),
-    )
-    figures = sample_figures(bare, latents, data.held_out_rows)
-    for level in range(levels):
-        progress(f"level {level + 1}", level + 1, levels, **figures.shown(level))
+    fit = latents.z[data.held_out_rows :]
+    books = fit_books(fit, config, progress, weights=latents.weights, use=_row_use(data, config))
+    bare = _bare(books, latents, config)
+    figures = sample_figures(bare, latents.z, data.held_out_rows)
+    for level in range(bare.levels):
+        progress(f"level {level + 1}", level + 1, bare.levels, **figures.shown(level))
     collapsed = collapse_warnings(figures.fit, bare.codebook_sizes, data.fit, _REMEDY)
     tokenizer = replace(
         bare,
         dim=data.prepared.shape[1],
         normalize=config.items.normalize,
         tables=decode_tables(fit, figures.codes, books.codebooks),
-        encoder=encoder,
-        decoder=decoder,
-        training={"levels": figures.described(), "warnings": [*warnings, *collapsed], **(described or {})},
+        encoder=latents.encoder,
+        decoder=latents.decoder,
+        training={"levels": figures.described(), "warnings": collapsed},
     )
     return Fitted(tokenizer, figures.codes)
+
+
+def _bare(books: Books, latents: Latents, config: Config) -> Tokenizer:
+    """The tokenizer of the latents themselves: what encodes them without encoder, decoder and tables."""
+    return Tokenizer(
+        kind=config.tokenizer.name,
+        dim=latents.z.shape[1],
+        normalize="none",
+        codebooks=books.codebooks,
+        prices=books.prices,
+        weights=latents.weights,
+        beam=config.tokenizer.beam_width,
+        latent_rms=effective_rms(latents.z, latents.weights or (None,) * len(books.codebooks)),
+    )
+
+
+def noted(tokenizer: Tokenizer, described: Mapping[str, Any], warnings: Sequence[str] = ()) -> Tokenizer:
+    """The tokenizer with more in its `training`; warnings that it has already come after these."""
+    training = tokenizer.training
+    return replace(tokenizer, training={**training, "warnings": [*warnings, *training["warnings"]], **described})
 
 
 def fit_books(
@@ -125,6 +120,7 @@ def fit_books(
     """Fit one codebook per level to latents float32 [n, d]; arguments as in `quantized`.
 
     Args:
+        weights: as in `Latents`.
         use: float64 [n], what each row counts for in the use of codes, None for 1.
 
     Raises:

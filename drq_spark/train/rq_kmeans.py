@@ -6,6 +6,7 @@ from drq_spark.config import Config
 from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.train.contract import TrainingData
+from drq_spark.train.latents import Latents
 from drq_spark.train.memory import books_bytes, prepared_bytes
 from drq_spark.train.residual import quantized
 
@@ -19,4 +20,4 @@ class RqKMeans:
 
     def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
         """Fit books to x and refit the decode tables."""
-        return quantized("rq_kmeans", data, data.prepared, config, progress).tokenizer
+        return quantized(data, Latents(data.prepared), config, progress).tokenizer

@@ -10,7 +10,7 @@ from drq_spark.config import Config, load_config
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.formulas.overlap import expected_overlap
 from drq_spark.plan.grid import CODES, LEVELS, fit_shapes, quick, usable
-from drq_spark.progress import silent
+from drq_spark.progress import SILENT
 from drq_spark.sample.values import Sample
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import fit_tokenizer, split
@@ -29,7 +29,7 @@ def test_levels_of_one_fit_are_those_of_separate_fits(balance: str) -> None:
     """Against the trainer of rq_kmeans itself, one fit for each number of levels, counted item by item."""
     settings = config(f"tokenizer.balance={balance}")
     sample = data(settings)
-    for fitted in fit_shapes(sample, settings, 8, [1, 2, 4], 10_000, silent):
+    for fitted in fit_shapes(sample, settings, 8, [1, 2, 4], 10_000, SILENT.progress):
         alone = fit_tokenizer(sample, quick(settings, 8, fitted.shape.levels))
         encoding = alone.encode_latent(sample.prepared)
         members: dict[tuple[int, ...], int] = {}

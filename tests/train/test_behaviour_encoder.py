@@ -15,7 +15,7 @@ from train.habits import sample_of
 from drq_spark.arrays import F32
 from drq_spark.config import Config, load_config
 from drq_spark.errors import InputRefused, TrainingFailed
-from drq_spark.progress import silent
+from drq_spark.progress import SILENT
 from drq_spark.train import behaviour_auc as behaviour_figures
 from drq_spark.train import behaviour_encoder as behaviour
 from drq_spark.train.behaviour_auc import behaviour_auc
@@ -54,7 +54,7 @@ def pairs_of(data: TrainingData) -> TrainingPairs:
 
 def trained(data: TrainingData, **options: Any) -> BehaviourModel:
     """The encoder of these data."""
-    return train_behaviour(data, config_of(**options), silent)
+    return train_behaviour(data, config_of(**options), SILENT.progress)
 
 
 def same(left: BehaviourModel, right: BehaviourModel) -> bool:

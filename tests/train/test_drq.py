@@ -10,7 +10,7 @@ import pytest
 
 from drq_spark.arrays import F32
 from drq_spark.config import Config, load_config
-from drq_spark.progress import silent
+from drq_spark.progress import SILENT
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.network import BehaviourEncoder, ContentDecoder
 from drq_spark.train import drq
@@ -49,12 +49,12 @@ def data() -> TrainingData:
 
 @pytest.fixture(scope="module")
 def model(data: TrainingData) -> BehaviourModel:
-    return train_behaviour(data, config(), silent)
+    return train_behaviour(data, config(), SILENT.progress)
 
 
 @pytest.fixture(scope="module")
 def tokenizer(data: TrainingData) -> Tokenizer:
-    return drq.DrqTrainer().fit(data, config(), silent)
+    return drq.DrqTrainer().fit(data, config(), SILENT.progress)
 
 
 def auc(vectors: F32, data: TrainingData) -> float:
@@ -88,7 +88,7 @@ def test_levels_weigh_behaviour_less_and_less(
 
 
 def test_behaviour_reaches_the_sids_within_the_slack(data: TrainingData, tokenizer: Tokenizer) -> None:
-    plain = drq.DrqTrainer().fit(replace(data, behaviour=None), config(), silent)
+    plain = drq.DrqTrainer().fit(replace(data, behaviour=None), config(), SILENT.progress)
     assert isinstance(tokenizer.encoder, BehaviourEncoder)
     assert (plain.encoder, plain.weights, plain.beam, tokenizer.beam) == (None, None, 4, 4)
     embeddings = [one.decode_latent(encoded(one, data.prepared)).astype(np.float32) for one in (plain, tokenizer)]
@@ -99,7 +99,7 @@ def test_behaviour_reaches_the_sids_within_the_slack(data: TrainingData, tokeniz
 
 
 def test_no_slack_no_weight(data: TrainingData) -> None:
-    tokenizer = drq.DrqTrainer().fit(data, config(train__drq__fidelity_slack=0.0), silent)
+    tokenizer = drq.DrqTrainer().fit(data, config(train__drq__fidelity_slack=0.0), SILENT.progress)
     budget = tokenizer.training["fidelity_budget"]
     assert budget["code_weight"] == 0
     assert tokenizer.weights is not None
@@ -109,7 +109,7 @@ def test_no_slack_no_weight(data: TrainingData) -> None:
 def test_without_an_item_to_judge_by_nothing_is_spent(data: TrainingData) -> None:
     """As many items as codes: all of them are fitted."""
     few = replace(data, prepared=data.prepared[:32], held_out_rows=0)
-    training = drq.DrqTrainer().fit(few, config(), silent).training
+    training = drq.DrqTrainer().fit(few, config(), SILENT.progress).training
     budget = training["fidelity_budget"]
     assert training["warnings"][0].startswith("fewer than 100 items could judge what behaviour costs")
     assert (budget["code_weight"], budget["table_weight"], budget["scales"]) == (0.0, 0.0, [])

@@ -12,7 +12,7 @@ from torch import Tensor
 from drq_spark.arrays import F32
 from drq_spark.config import Config, RqpVae, RqVae, load_config
 from drq_spark.errors import TrainingFailed
-from drq_spark.progress import silent
+from drq_spark.progress import SILENT
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.train import end_to_end
@@ -339,5 +339,5 @@ def test_held_out_rows_only_judge() -> None:
     x = catalogue(600)
     runs = [TrainingData(np.concatenate([catalogue(80, seed), x]), 80, "abc") for seed in (1, 2)]
     config = config_of("rq_vae", steps=10)
-    used = [RqVaeTrainer().fit(data, config, silent).training["curve"]["used"] for data in runs]
+    used = [RqVaeTrainer().fit(data, config, SILENT.progress).training["curve"]["used"] for data in runs]
     assert used[0] == used[1]

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from drq_spark.arrays import F32
 from drq_spark.config import Config, load_config
 from drq_spark.errors import ConfigError
-from drq_spark.progress import silent
+from drq_spark.progress import SILENT
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.train import kmeans, residual
 from drq_spark.train.beam_refinement import Layer, beam_codes
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.evaluation import reconstruction_error
+from drq_spark.train.latents import Latents
 from drq_spark.train.residual import quantized
 
 
@@ -36,9 +37,9 @@ def data(fit: F32, held_out: F32) -> TrainingData:
     return TrainingData(np.concatenate([held_out, fit]), len(held_out), "abc")
 
 
-def trained(fit: F32, held_out: F32, weights: list[F32] | None = None, **options: Any) -> Tokenizer:
+def trained(fit: F32, held_out: F32, weights: tuple[F32, ...] | None = None, **options: Any) -> Tokenizer:
     given = data(fit, held_out)
-    return quantized("test", given, given.prepared, config(**options), silent, weights=weights).tokenizer
+    return quantized(given, Latents(given.prepared, weights=weights), config(**options), SILENT.progress).tokenizer
 
 
 def test_a_level_that_collapses_is_named() -> None:
@@ -137,7 +138,7 @@ def test_the_training_beam_is_the_frozen_one(weighed: bool) -> None:
 def test_coordinates_without_weight_are_decoded_but_do_not_choose() -> None:
     fit = rows(500, 0)
     weight = np.array([1, 1, 1, 1, 1, 0], np.float32)
-    tokenizer = trained(fit, rows(0, 1), weights=[weight] * 3, tokenizer__beam=3)
+    tokenizer = trained(fit, rows(0, 1), weights=(weight,) * 3, tokenizer__beam=3)
     without = trained(fit[:, :5].copy(), rows(0, 1)[:, :5], tokenizer__beam=3)
     codes = tokenizer.encode_latent(fit).codes
     assert (codes == without.encode_latent(fit[:, :5].copy()).codes).mean() > 0.99
@@ -160,7 +161,7 @@ def test_exposure_of_the_fit_rows_is_what_counts() -> None:
 
     def books(exposure: NDArray[np.float64]) -> Tokenizer:
         given = replace(data(fit, held_out), exposure=exposure)
-        return quantized("test", given, given.prepared, settings, silent).tokenizer
+        return quantized(given, Latents(given.prepared), settings, SILENT.progress).tokenizer
 
     other_held_out = np.concatenate([np.full(50, 99.0), shown[50:]])
     assert np.array_equal(books(shown).codebooks[0], books(other_held_out).codebooks[0])

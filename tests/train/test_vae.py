@@ -11,7 +11,7 @@ import torch
 from drq_spark.arrays import F32
 from drq_spark.config import Config, load_config
 from drq_spark.errors import TrainingFailed
-from drq_spark.progress import silent
+from drq_spark.progress import SILENT
 from drq_spark.sample.values import Sample
 from drq_spark.train import residual, vae
 from drq_spark.train.contract import TrainingData
@@ -35,7 +35,7 @@ def config_of(**options: Any) -> Config:
 
 def trained(scale: float = 1.0, **options: Any) -> Frozen:
     data = TrainingData(np.concatenate([curved(200, 1, scale), curved(600, 0, scale)]), 200, "abc")
-    return train_vae(data, config_of(**options), silent)
+    return train_vae(data, config_of(**options), SILENT.progress)
 
 
 def error(frozen: Frozen, x: F32) -> float:
