@@ -22,7 +22,8 @@ from drq_spark.measure.run_subject import known_of, subject_of
 from drq_spark.measure.step import measured
 from drq_spark.progress import SILENT, Watcher
 from drq_spark.report.step import write_report
-from drq_spark.runs import Outcome, Run, find_same_run, new_run
+from drq_spark.run_state import find_same_run, new_run
+from drq_spark.runs import Outcome, Run
 from drq_spark.sample.step import draw, load, write
 from drq_spark.schemas import ASSIGNMENT_TOTALS, SID_QUARANTINE, SIDS, Status
 from drq_spark.store import open_store

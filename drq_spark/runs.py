@@ -1,62 +1,31 @@
-"""A run: its row of the runs table, what it reads and writes while it goes on, and how it ended.
+"""A run while it goes on: what it reads and writes, its steps one by one, and how it ended.
 
-A run is known by what goes into it (settings, rows of the tables, package version). Each step replaces the run's own
-slice of a table, so that a killed run is taken up again under its own id and ends as if there had been no kill.
+Each step replaces the run's own slice of a table, so that a killed run is taken up again under its own id and ends as
+if there had been no kill. What a run is known by is in `drq_spark.run_state`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import date, datetime
-from typing import Any
+from dataclasses import asdict, dataclass, fields, replace
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from drq_spark import __version__
 from drq_spark.config import Config, canonical_json
 from drq_spark.errors import ConfigError, ConsistencyError
 from drq_spark.files import remove_empty_folder, remove_folder
 from drq_spark.gate import GateResult, judge
 from drq_spark.metrics import MetricRow
 from drq_spark.progress import Watcher
-from drq_spark.schemas import CODE_USAGE, METRICS, PUBLISHED, RUNS, SID_QUARANTINE, SIDS, Status, Table
+from drq_spark.run_state import RunState, find_run
+from drq_spark.schemas import CODE_USAGE, METRICS, PUBLISHED, RUNS, SID_QUARANTINE, SIDS, Table
 from drq_spark.staging import Staging
 from drq_spark.store import Store
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.artifact import load_tokenizer
-
-
-@dataclass(frozen=True)
-class RunState:
-    """One row of the runs table; see `schemas.RUNS`."""
-
-    run_id: str
-    run_date: date
-    status: str
-    config_fingerprint: str
-    input_fingerprint: str
-    rows_in: int
-    dim: int
-    id_type: str
-    started_at: datetime
-    config: str
-    tokenizer_id: str | None = None
-    rows_out: int | None = None
-    rows_quarantined: int | None = None
-    previous_run_id: str | None = None
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    table_versions: Mapping[str, int] = field(default_factory=dict)
-    package_version: str = __version__
-    notes: Sequence[str] = ()
-
-    def settings(self) -> Config:
-        """The settings that the run was started with."""
-        return Config.model_validate_json(self.config)
 
 
 @dataclass(frozen=True)
@@ -235,54 +204,6 @@ class Run:
         return Outcome(self.state, self.codebook_sizes, figures, self.judged(figures), repeated, self.followed)
 
 
-def new_run(
-    config: Config, input_fingerprint: str, run_date: date, started_at: datetime, rows_in: int, dim: int, id_type: str
-) -> RunState:
-    """State of a run that has done nothing yet; its id is the date and a hash of all that goes in."""
-    settings = config.fingerprint()
-    identity = hashlib.sha256(f"{settings}:{input_fingerprint}:{__version__}".encode()).hexdigest()[:8]
-    return RunState(
-        run_id=f"{run_date.isoformat()}-{identity}",
-        run_date=run_date,
-        status=Status.STARTED.value,
-        config_fingerprint=settings,
-        input_fingerprint=input_fingerprint,
-        rows_in=rows_in,
-        dim=dim,
-        id_type=id_type,
-        started_at=started_at,
-        config=canonical_json(config.model_dump(mode="json")),
-    )
-
-
-def find_same_run(store: Store, state: RunState) -> RunState | None:
-    """An earlier run of the same settings, rows and package version."""
-    if not store.exists(RUNS):
-        return None
-    same = store.read(RUNS).where(
-        (F.col("config_fingerprint") == state.config_fingerprint)
-        & (F.col("input_fingerprint") == state.input_fingerprint)
-        & (F.col("package_version") == state.package_version)
-    )
-    row = same.orderBy(F.desc("started_at")).first()
-    return None if row is None else _state(row.asDict())
-
-
-def find_run(store: Store, run_id: str | None) -> RunState:
-    """The run of that id, or the latest.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if not store.exists(RUNS):
-        raise ConfigError(f"{store.out} holds no runs: start with drq run or drq sample")
-    runs = store.read(RUNS) if run_id is None else store.read(RUNS, run_id)
-    row = runs.orderBy(F.desc("started_at")).first()
-    if row is None:
-        raise ConfigError(f"{store.out} holds no run {run_id!r}; the runs table lists them")
-    return _state(row.asDict())
-
-
 def open_run(store: Store, run_id: str | None, watcher: Watcher) -> Run:
     """A run of the runs table (the latest without an id), whatever made its SIDs.
 
@@ -306,7 +227,3 @@ def resume(store: Store, run_id: str | None, watcher: Watcher) -> Run:
             "name another run with --run"
         )
     return run
-
-
-def _state(row: Mapping[str, Any]) -> RunState:
-    return RunState(**{item.name: row[item.name] for item in fields(RunState)})

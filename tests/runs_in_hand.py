@@ -12,7 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from drq_spark.config import load_config
 from drq_spark.progress import SILENT
-from drq_spark.runs import Run, RunState, new_run
+from drq_spark.run_state import RunState, new_run
+from drq_spark.runs import Run
 from drq_spark.schemas import SIDS
 from drq_spark.store import Store
 

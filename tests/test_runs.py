@@ -1,4 +1,4 @@
-"""A run: which one is taken up again, what a step alone may change, and that no row is lost."""
+"""A run while it goes on: what a step alone may change, and that no row is lost."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from pathlib import Path
 
 import pytest
 from pipeline.catalogues import listing
-from runs_in_hand import DAY, NOW, published, run_of, sids_of, state_of
+from runs_in_hand import published, run_of, sids_of
 
-from drq_spark import pipeline, runs
-from drq_spark.config import load_config
+from drq_spark import pipeline
 from drq_spark.errors import ConfigError, ConsistencyError
-from drq_spark.runs import find_same_run
-from drq_spark.schemas import SID_QUARANTINE, SIDS, Status
+from drq_spark.schemas import SID_QUARANTINE, SIDS
 
 
 @pytest.fixture(scope="module")
@@ -61,32 +59,3 @@ def test_the_run_keeps_how_many_rows_have_a_sid(spark, counted):
     run = run_of(spark, counted, "counted", rows_in=4)
     run.check_rows()
     assert (run.state.rows_out, run.state.rows_quarantined) == (3, 1)
-
-
-class TestSameRun:
-    """An unfinished run is taken up again by the version that began it; another one may number or round otherwise."""
-
-    @pytest.fixture(scope="class")
-    def begun(self, spark, tmp_path_factory):
-        run = run_of(spark, tmp_path_factory.mktemp("begun"), "begun", status=Status.STARTED.value)
-        run.save()
-        return run
-
-    def test_the_same_settings_rows_and_version_are_the_same_run(self, begun):
-        found = find_same_run(begun.store, state_of("fresh"))
-        assert found is not None
-        assert found.run_id == "begun"
-
-    @pytest.mark.parametrize("name", ["config_fingerprint", "input_fingerprint", "package_version"])
-    def test_anything_else_is_another(self, begun, name):
-        assert find_same_run(begun.store, state_of("fresh", **{name: "another"})) is None
-
-
-def test_another_version_of_the_package_gives_another_id(monkeypatch):
-    def fresh():
-        return runs.new_run(load_config(), "content", DAY, NOW, 4, 2, "string").run_id
-
-    before = fresh()
-    assert fresh() == before
-    monkeypatch.setattr(runs, "__version__", "0.0.1")
-    assert fresh() != before

@@ -32,7 +32,8 @@ from drq_spark.measure.step import Known, measured
 from drq_spark.measure.subject import Subject
 from drq_spark.progress import SILENT, Watcher
 from drq_spark.report.step import write_report
-from drq_spark.runs import Outcome, Run, find_same_run, new_run
+from drq_spark.run_state import find_same_run, new_run
+from drq_spark.runs import Outcome, Run
 from drq_spark.schemas import EXTERNAL_ID, SID_QUARANTINE, SIDS, Reason, Status
 from drq_spark.store import open_store
 from drq_spark.tokenizer import Tokenizer

@@ -10,7 +10,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from drq_spark.measure.figures import Churn
-from drq_spark.runs import Run, find_run
+from drq_spark.run_state import find_run
+from drq_spark.runs import Run
 from drq_spark.schemas import SIDS
 
 _MOST_MATCHED_CODES = 4096  # the matching is cubic in K and its matrix K x K
