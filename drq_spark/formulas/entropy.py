@@ -28,8 +28,10 @@ class CellSizes:
     """How many cells hold how many items; what it takes does not grow with the number of cells.
 
     Attributes:
-        size: int64 [m], different counts n, 0 < n < EXACT_BELOW. cells: int64 [m], cells with that count.
-        large_items: sum of n over the cells with n >= EXACT_BELOW. large_odd: those of them with an odd n.
+        size: int64 [m], different counts n, 0 < n < EXACT_BELOW.
+        cells: int64 [m], cells with that count.
+        large_items: sum of n over the cells with n >= EXACT_BELOW.
+        large_odd: those of them with an odd n.
         large_n_log_n: their sum of n ln n.
     """
 

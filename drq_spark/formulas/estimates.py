@@ -27,7 +27,8 @@ def pair_auc(positive: NDArray[np.floating], negative: NDArray[np.floating]) -> 
     The Mann-Whitney statistic U / (P N), ties half (Hanley and McNeil 1982). nan where one side has no scores.
 
     Args:
-        positive: [P]. negative: [N].
+        positive: [P].
+        negative: [N].
 
     >>> pair_auc(np.array([3.0, 1.0]), np.array([1.0, 0.0]))  # 3 > 1, 3 > 0, 1 = 1, 1 > 0
     0.875
@@ -59,7 +60,8 @@ def sample_mean(values: F64, population: int) -> Estimate:
     Source: Cochran 1977. nan for the error where all were drawn: the mean is exact then.
 
     Args:
-        values: [n]. population: N.
+        values: [n].
+        population: N.
 
     >>> tuple(round(part, 4) for part in sample_mean(np.array([0.0, 1.0]), 4))  # sqrt(1/2) / sqrt(2) * sqrt(1/2)
     (0.5, 0.3536)
@@ -75,7 +77,8 @@ def user_mean(values: F64, users: I64) -> Estimate:
     """Mean m = sum v / n over pairs; deviations (v - m) / n.
 
     Args:
-        values: [n], of every pair. users: [n], a number for the user of each.
+        values: [n], of every pair.
+        users: [n], a number for the user of each.
 
     >>> tuple(round(part, 4) for part in user_mean(np.array([0.0, 0.0, 1.0, 1.0]), np.array([5, 5, 8, 8])))
     (0.5, 0.5)
@@ -88,7 +91,8 @@ def user_ratio(part: F64, whole: F64, users: I64) -> Estimate:
     """Ratio R = sum a / sum b over the same pairs; deviations (a - R b) / sum b. nan where sum b is 0.
 
     Args:
-        part, whole: [n], a and b of every pair. users: [n].
+        part, whole: [n], a and b of every pair.
+        users: [n].
 
     >>> user_ratio(np.array([1.0, 0.0]), np.array([1.0, 1.0]), np.array([1, 2])).value
     0.5
@@ -107,7 +111,9 @@ def user_auc(positive: F64, negative: F64, positive_users: I64, negative_users: 
     pair's score, ties half: placement values (DeLong et al. 1988), summed by user (Obuchowski 1997, Biometrics 53).
 
     Args:
-        positive: [P]. negative: [N]. positive_users, negative_users: [P] and [N].
+        positive: [P].
+        negative: [N].
+        positive_users, negative_users: [P] and [N].
 
     >>> user_auc(np.array([3.0, 1.0]), np.array([1.0, 0.0]), np.array([1, 2]), np.array([1, 2])).value
     0.875
@@ -126,7 +132,8 @@ def centred_cosines(parts: Sequence[tuple[Vectors, F64]], left: I64, right: I64)
 
     Args:
         parts: what a vector is concatenated of: a function from rows [n] to vectors [n, d_i], and the mean [d_i] that
-            is taken off. left, right: [p], rows.
+            is taken off.
+        left, right: [p], rows.
 
     >>> x = np.array([[2.0, 1.0], [1.0, 2.0], [0.0, 0.0]])
     >>> centred_cosines([(x.__getitem__, x.mean(axis=0))], np.array([0, 0]), np.array([1, 2])).tolist()

@@ -29,7 +29,8 @@ def movement(displacements: Iterable[F64], weights: Sequence[NDArray[np.floating
     method) and is a little high where all items move alike.
 
     Args:
-        displacements: blocks of rows, float64 [n_b, d], of about equal length. weights: [d] each, None for ones.
+        displacements: blocks of rows, float64 [n_b, d], of about equal length.
+        weights: [d] each, None for ones.
 
     Raises:
         ValueError: there is no row.

@@ -62,7 +62,9 @@ def expected_overlap(counts: Counts, codebook: NDArray[np.floating], sigma: floa
     sigma = 0 it is sum pi^2 with coinciding codewords counted as one.
 
     Args:
-        counts: [K]. codebook: [K, d]. sigma: see `codeword_overlap`.
+        counts: [K].
+        codebook: [K, d].
+        sigma: see `codeword_overlap`.
 
     >>> book = np.array([[0.0], [2.0]])
     >>> round(expected_overlap(np.array([1, 1]), book, 1.0), 4)  # (2 * 1 + 2 * 0.3173) / 4
@@ -118,7 +120,9 @@ def pair_distances(
     """Distances across the boundary of all pairs of some codewords, see `expected_overlaps`.
 
     Args:
-        codebook: [K, d]. codewords: rows of it, int [M]. weight: [d], None for ones.
+        codebook: [K, d].
+        codewords: rows of it, int [M].
+        weight: [d], None for ones.
 
     Yields:
         (rows, columns, distances float64 [rows, columns]): parts of the M x M matrix on and above the diagonal, at most

@@ -19,7 +19,8 @@ def without_self(better: F64, ties: F64, target: F64, own: F64) -> tuple[F64, F6
 
     Args:
         better, ties: [P], items with a higher score than the target, and with the same one, target included.
-        target: [P], score of the target. own: [P], score of the query with itself: 1, or 0 for a row of zeros.
+        target: [P], score of the target.
+        own: [P], score of the query with itself: 1, or 0 for a row of zeros.
 
     >>> [count.tolist() for count in without_self(np.array([3.0]), np.array([1.0]), np.array([0.5]), np.array([1.0]))]
     [[2.0], [1.0]]
@@ -33,7 +34,8 @@ def hits(better: F64, ties: F64, k: int) -> F64:
     """Chance [P] that the target is among the k best: min(1, max(0, (k - r) / t)).
 
     Args:
-        better: [P], r, candidates with a higher score. ties: [P], t, those with the same one, target included.
+        better: [P], r, candidates with a higher score.
+        ties: [P], t, those with the same one, target included.
 
     >>> hits(np.array([0.0, 1.0, 2.0]), np.array([1.0, 2.0, 1.0]), 2).tolist()
     [1.0, 0.5, 0.0]
@@ -103,7 +105,8 @@ def chance_in_top(score: F64, tied_score: F64, tied_weight: F64, k: int) -> F64:
     1 above the score c of the k-th best, (k - a) / t at it, 0 below; a candidates are above c, t at it.
 
     Args:
-        score: [n]. tied_score, tied_weight: as from `tied_weights`, of weight k or more.
+        score: [n].
+        tied_score, tied_weight: as from `tied_weights`, of weight k or more.
 
     >>> chance_in_top(np.array([0.9, 0.5, 0.1]), np.array([0.9, 0.5]), np.array([1.0, 4.0]), 3).tolist()
     [1.0, 0.5, 0.0]

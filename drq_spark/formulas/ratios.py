@@ -35,7 +35,11 @@ def ratio_standard_error(items: int, weight: float, hit: float, weight_square: f
     or where nothing weighs.
 
     Args:
-        items: n. weight: sum w. hit: sum w y. weight_square: sum w^2. hit_square: sum w^2 y.
+        items: n.
+        weight: sum w.
+        hit: sum w y.
+        weight_square: sum w^2.
+        hit_square: sum w^2 y.
 
     >>> ratio_standard_error(17, 17.0, 8.5, 17.0, 8.5)  # sqrt(1/2 * 1/2 / 16)
     0.125
@@ -51,7 +55,8 @@ def clustered_standard_error(deviations: F64, users: I64) -> float:
     """sqrt(U / (U - 1) sum_u d_u^2), d_u the sum of the deviations of user u; nan for fewer than two users.
 
     Args:
-        deviations: [n], of every pair. users: [n], a number for the user of each.
+        deviations: [n], of every pair.
+        users: [n], a number for the user of each.
 
     >>> clustered_standard_error(np.array([0.25, 0.25, -0.5]), np.array([7, 7, 3]))  # sqrt(2 / 1 * (0.25 + 0.25))
     1.0

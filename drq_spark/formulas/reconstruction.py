@@ -24,7 +24,9 @@ def centred_square_sum(square_about_reference: float, sum_about_reference: NDArr
     """sum ||x - m||^2 = sum ||x - c||^2 - ||sum (x - c)||^2 / N, m the mean, c any fixed point near it (shifted data).
 
     Args:
-        square_about_reference: sum ||x - c||^2. sum_about_reference: sum (x - c), [D]. items: N.
+        square_about_reference: sum ||x - c||^2.
+        sum_about_reference: sum (x - c), [D].
+        items: N.
 
     Returns:
         0 at least: rounding may not make it negative. nan without items.

@@ -38,8 +38,9 @@ def estimated_overlaps(
     the second term is all there is. Memory beside `points` is about 100 MB. The error is nan below 4 draws.
 
     Args:
-        points: [M, d], positions of different SIDs. times: int [M], how often each was drawn. weight: [d], None for
-            ones.
+        points: [M, d], positions of different SIDs.
+        times: int [M], how often each was drawn.
+        weight: [d], None for ones.
 
     >>> u, error = estimated_overlaps(np.array([[0.0], [2.0]]), np.array([3, 2]), [1.0])
     >>> u.round(4).tolist()  # 2 * 3 * 2 * 0.3173 / (5 * 4)

@@ -33,8 +33,12 @@ class Moments:
     """What the shown items of k SIDs tell, [k] each; d is the distance of an item from the mean of those shown.
 
     Attributes:
-        items: of the SID. shown: drawn of them. rows: of those with a usable embedding. square: sum d^2.
-        fourth: sum d^4. chance: of the SID to be drawn.
+        items: of the SID.
+        shown: drawn of them.
+        rows: of those with a usable embedding.
+        square: sum d^2.
+        fourth: sum d^4.
+        chance: of the SID to be drawn.
     """
 
     items: I64
@@ -51,7 +55,8 @@ def draw(key: F64, items: I64, most: int) -> Draw:
     Args:
         key: float64 [n], ascending; an exponential variate divided by the SID's items, of all shared SIDs or of those
             `most // 2 + 1` with the lowest keys, which are more than can be drawn.
-        items: int64 [n], 2 or more. most: 100 or more.
+        items: int64 [n], 2 or more.
+        most: 100 or more.
 
     Returns:
         The SIDs below the lowest key that would bring too many items. Given the others, that key t does not depend on

@@ -42,11 +42,13 @@ class Paths:
     """The cheapest whole paths of n rows.
 
     Attributes:
-        codes: int32 [n, m, L], cheapest first. cost: float64 [n, m].
+        codes: int32 [n, m, L], cheapest first.
+        cost: float64 [n, m].
         margin: float32 [n, L], of the winner: at the last level (cost of the runner-up - its cost) / squared weighted
-        distance to the runner-up; before, the same against the cheapest extension that was dropped: how far the winner
-        was from being dropped itself (1 where nothing was dropped).
-        residual_square: float64 [n, L], ||W^L r^{l+1}||^2 of the winner. uncertain: int64 [L], rows decided in float64.
+            distance to the runner-up; before, the same against the cheapest extension that was dropped: how far the
+            winner was from being dropped itself (1 where nothing was dropped).
+        residual_square: float64 [n, L], ||W^L r^{l+1}||^2 of the winner.
+        uncertain: int64 [L], rows decided in float64.
     """
 
     codes: I32
@@ -60,8 +62,13 @@ class Paths:
 class _Beam:
     """The kept paths of a tile of n rows, ordered by their codes: that order decides ties.
 
-    residual float64 [n, P, d], paid float64 [n, P] (prices so far), codes int32 [n, P, l], margin and left float64
-    [n, P, l], see `Paths`; total float64 [n, P], the cost so far.
+    Attributes:
+        residual: float64 [n, P, d].
+        paid: float64 [n, P], the prices so far.
+        codes: int32 [n, P, l].
+        margin: float64 [n, P, l], see `Paths`.
+        left: float64 [n, P, l], the squares of the residual on each level, see `Paths`.
+        total: float64 [n, P], the cost so far.
     """
 
     residual: F64

@@ -26,7 +26,8 @@ def lowest_columns(scores: F32, error: F64, wanted: int) -> tuple[Index, F64]:
     """Columns of the `wanted` lowest scores [n, wanted], and the score [n] up to which a column may be one of them.
 
     Args:
-        scores: [n, K], the same again afterwards. error: bound on the error of the scores of each row, [n].
+        scores: [n, K], the same again afterwards.
+        error: bound on the error of the scores of each row, [n].
     """
     row = np.arange(len(scores))
     columns = np.empty((len(scores), wanted), np.intp)

@@ -40,8 +40,10 @@ class Nearest:
     """Result of `nearest` for n rows.
 
     Attributes:
-        code: int32 [n]. margin: float32 [n], (second cost - best cost) / squared weighted distance to the second best;
-        in [0, 1] without prices, 0 on a boundary and where that distance is 0. residual: float64 [n, d], r - c.
+        code: int32 [n].
+        margin: float32 [n], (second cost - best cost) / squared weighted distance to the second best; in [0, 1] without
+            prices, 0 on a boundary and where that distance is 0.
+        residual: float64 [n, d], r - c.
         uncertain: rows that float32 alone could not decide.
     """
 
@@ -56,7 +58,9 @@ class Level:
     """One codebook made ready for search.
 
     Attributes:
-        codewords: float32 [K, d]. price: float32 [K], zeros where not learned. weight: float32 [d], or None for ones.
+        codewords: float32 [K, d].
+        price: float32 [K], zeros where not learned.
+        weight: float32 [d], or None for ones.
         The others are the codewords in the weighted metric, centred, as the float32 scores need them.
     """
 

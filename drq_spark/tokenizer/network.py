@@ -23,8 +23,12 @@ class ResidualMLP:
     With V = 0 it is an affine map (PCA and its inverse), which is where training starts.
 
     Attributes (all float32, in safetensors under `<name>.<attribute>`):
-        shift: m, [n_in]. linear: A, [n_out, n_in]. bias: b, [n_out].
-        scale: s, [1], brings u to unit coordinates. hidden: U, [n_hidden, n_in]. hidden_bias: h, [n_hidden].
+        shift: m, [n_in].
+        linear: A, [n_out, n_in].
+        bias: b, [n_out].
+        scale: s, [1], brings u to unit coordinates.
+        hidden: U, [n_hidden, n_in].
+        hidden_bias: h, [n_hidden].
         out: V, [n_out, n_hidden].
     """
 
@@ -74,7 +78,9 @@ class BehaviourEncoder:
 
     Attributes:
         network: x [n_in] -> u [n_behaviour].
-        shift: m, float32 [n_in]. centre: g, float32 [n_behaviour]. scale: a, float32 [1].
+        shift: m, float32 [n_in].
+        centre: g, float32 [n_behaviour].
+        scale: a, float32 [1].
     """
 
     network: ResidualMLP
@@ -115,7 +121,8 @@ class ContentDecoder:
     """x_hat = q + m, q the first n_out coordinates of z_q: undoes the content part of `BehaviourEncoder`.
 
     Attributes:
-        shift: m, float32 [n_out]. width_in: how many coordinates z has.
+        shift: m, float32 [n_out].
+        width_in: how many coordinates z has.
     """
 
     shift: F32

@@ -69,7 +69,8 @@ def refine(
         width: of the beam.
         settings: `beam_rounds`, see `rounds_of`, and `beam_noise`.
         balance: as the prices were learned.
-        generator: on the CPU. step: called after each round with (done, total).
+        generator: on the CPU.
+        step: called after each round with (done, total).
     """
     words = sum(len(layer.codewords) for layer in layers)
     stride, rounds = max(1, len(rows) // (_ROWS * words)), rounds_of(len(rows), words, settings)

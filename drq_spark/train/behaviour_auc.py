@@ -18,7 +18,8 @@ def held_out_auc(vectors: Mapping[str, F32 | F64], behaviour: TrainingPairs, see
 
     Args:
         vectors: name -> [m, d], a vector for each row of `behaviour.prepared`.
-        behaviour: the pairs. seed: of the partners; the same ones for every kind.
+        behaviour: the pairs.
+        seed: of the partners; the same ones for every kind.
 
     Returns:
         By name; and by name + "_unseen_items" for the pairs with an item that training did not see. What has no pairs

@@ -27,7 +27,9 @@ class Quantized:
     """A batch with its codes; nothing here carries a gradient.
 
     Attributes:
-        codes: int64 [n, L]. residuals: r^1 .. r^L, chosen: c^1_{s^1} .. c^L_{s^L}, float32 [n, d] each.
+        codes: int64 [n, L].
+        residuals: r^1 .. r^L, float32 [n, d] each.
+        chosen: c^1_{s^1} .. c^L_{s^L}, float32 [n, d] each.
     """
 
     codes: Tensor
@@ -99,7 +101,8 @@ def rotated(z: Tensor, target: Tensor) -> Tensor:
     with R and the scale held constant. Rows where z, t or z' + t' vanish have no such rotation: straight through.
 
     Args:
-        z: [n, d]. target: t, [n, d], without gradient.
+        z: [n, d].
+        target: t, [n, d], without gradient.
     """
     from_length, to_length = z.detach().norm(dim=1, keepdim=True), target.norm(dim=1, keepdim=True)
     tiny = torch.finfo(z.dtype).tiny

@@ -22,7 +22,8 @@ def collapse_warnings(
     """A sentence for every collapsed level.
 
     Args:
-        levels: figures on the rows that were fitted. sizes: K of each level.
+        levels: figures on the rows that were fitted.
+        sizes: K of each level.
         rows: float32 [n, D], those rows in random order: as few different ones as there are codes in use are no
             collapse.
         remedy: what to do, appended.

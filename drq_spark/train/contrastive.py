@@ -42,7 +42,9 @@ class Pairs:
     """The training pairs, and how popular their items are.
 
     Args:
-        pairs: int64 [p, 2], p > 0. items: m. batch_size, steps: what is wanted of both.
+        pairs: int64 [p, 2], p > 0.
+        items: m.
+        batch_size, steps: what is wanted of both.
 
     Attributes:
         log_share: float32 [m], ln q of each item, q its share among the ends of the pairs; 0 for items without a pair.
@@ -108,7 +110,8 @@ def info_nce(left: Tensor, right: Tensor, batch: PairBatch, log_share: Tensor, t
     .01, for most of what is popular was together once.
 
     Args:
-        left: float32 [n, d], unit vectors of `batch.left`. right: the same of `batch.right`.
+        left: float32 [n, d], unit vectors of `batch.left`.
+        right: the same of `batch.right`.
         batch: the rows of the items, on the device of the vectors.
         log_share: float32 [m], c ln q of every item.
         temperature: of the softmax.

@@ -131,9 +131,12 @@ class _Budget:
     """What behaviour may cost, and how it was found.
 
     Attributes:
-        code_weight: scale of the behaviour weights of the levels. table_weight: of InfoNCE while tables are learned.
-        items: that were fitted and judged. scales, unseen_relative_mse, line: relative error of unseen items at some
-        scales, and the line (at 0, slope) through them. tables: see `readout.chosen_weight`.
+        code_weight: scale of the behaviour weights of the levels.
+        table_weight: of InfoNCE while tables are learned.
+        items: that were fitted and judged.
+        scales, unseen_relative_mse, line: relative error of unseen items at some scales, and the line (at 0, slope)
+            through them.
+        tables: see `readout.chosen_weight`.
     """
 
     code_weight: float

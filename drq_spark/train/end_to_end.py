@@ -45,7 +45,8 @@ class EndToEndTrainer(ABC):
     """A trainer, see `drq_spark.train.contract.Trainer`; what makes it this one are its settings and its bottleneck.
 
     Attributes:
-        name: in the registry. stream: purpose of its random numbers, see `random_stream`.
+        name: in the registry.
+        stream: purpose of its random numbers, see `random_stream`.
     """
 
     name: ClassVar[str]
@@ -77,7 +78,8 @@ class Curve:
     """How training went, a point each time the state was judged; plain JSON values.
 
     Attributes:
-        steps: optimizer steps until then, 0 at the start. relative_mse: of the held-out rows (fit rows where none).
+        steps: optimizer steps until then, 0 at the start.
+        relative_mse: of the held-out rows (fit rows where none).
         used: share of the codes of each level in the batches since the point before; none at the start.
     """
 

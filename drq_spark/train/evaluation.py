@@ -21,8 +21,9 @@ class LevelFigures:
 
     Attributes:
         relative_mse: sum ||W r^{l+1}||^2 / sum ||W (z - mean)||^2, mean of the fit rows, W the metric of
-        `Encoding.residual_square`. perplexity: exp(H) / K of the code usage. used: share of the K codes that at least
-        one row has.
+            `Encoding.residual_square`.
+        perplexity: exp(H) / K of the code usage.
+        used: share of the K codes that at least one row has.
     """
 
     relative_mse: float

@@ -47,7 +47,9 @@ class Codebook:
     """A fitted codebook, on the device of its rows.
 
     Attributes:
-        codewords: float32 [K, d]. price: float64 [K], mean 0, on the CPU, zeros for the dial 0. codes: int64 [n].
+        codewords: float32 [K, d].
+        price: float64 [K], mean 0, on the CPU, zeros for the dial 0.
+        codes: int64 [n].
     """
 
     codewords: Tensor

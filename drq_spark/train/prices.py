@@ -37,8 +37,8 @@ class Balance:
     """How even the use of the codes shall be.
 
     Attributes:
-        dial: p of the module docstring, 0 to 1. use: float64 [n] on the CPU, what each row counts for in the use of its
-        code (its exposure, say), or None for 1.
+        dial: p of the module docstring, 0 to 1.
+        use: float64 [n] on the CPU, what each row counts for in the use of its code (its exposure, say), or None for 1.
     """
 
     dial: float = 0.0

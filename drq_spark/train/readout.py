@@ -49,8 +49,10 @@ class Readout:
 
     Attributes:
         tokenizer: with tables solved by least squares.
-        x: float32 [n, D], prepared rows that were fitted. codes: int32 [n, L], their SIDs.
-        pair_codes: int32 [m, L], SIDs of the items of the pairs. pairs: int64 [p, 2], rows of these.
+        x: float32 [n, D], prepared rows that were fitted.
+        codes: int32 [n, L], their SIDs.
+        pair_codes: int32 [m, L], SIDs of the items of the pairs.
+        pairs: int64 [p, 2], rows of these.
     """
 
     tokenizer: Tokenizer
@@ -86,7 +88,8 @@ def chosen_weight(part: Readout, unseen: F32, slack: float, config: Config) -> t
     straight line.
 
     Args:
-        part: items that were fitted. unseen: float32 [m, D], prepared rows that were not.
+        part: items that were fitted.
+        unseen: float32 [m, D], prepared rows that were not.
 
     Returns:
         The weight, and how it was found (plain JSON).

@@ -83,8 +83,10 @@ def average(book: Tensor, count: Tensor, residual: Tensor, codes: Tensor, decay:
     """One step of the moving averages, in place.
 
     Args:
-        book: c = m / n, float32 [K, d]. count: n in batches of K rows, so that the mean is 1, float32 [K].
-        residual: float32 [b, d]. codes: int64 [b].
+        book: c = m / n, float32 [K, d].
+        count: n in batches of K rows, so that the mean is 1, float32 [K].
+        residual: float32 [b, d].
+        codes: int64 [b].
         decay: below 1.
     """
     share = len(book) / len(codes)

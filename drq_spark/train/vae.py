@@ -80,7 +80,9 @@ class VaeRun:
     """One training: model, rows and random numbers.
 
     Attributes:
-        model: in training coordinates. device: where it is. figures: what is known so far, plain JSON.
+        model: in training coordinates.
+        device: where it is.
+        figures: what is known so far, plain JSON.
     """
 
     def __init__(self, data: TrainingData, config: Config) -> None:
