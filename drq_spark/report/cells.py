@@ -45,13 +45,22 @@ def known_levels(data: ReportData, metric: Metric) -> dict[int, float]:
     return {level: value for level, value in enumerate(found, 1) if value is not None}
 
 
-def level_rows(
+def table_by_level(
     data: ReportData,
     caption: str,
     columns: Sequence[tuple[str, Metric, float | None]],
     weighting: str,
     given: Sequence[tuple[str, list[str]]],
 ) -> Table | None:
+    """A row a level; figures that no level has leave no column, and without any there is no table.
+
+    Args:
+        data: The run.
+        caption: Of the table.
+        columns: Heading, figure and eta of each.
+        weighting: Of all figures.
+        given: Heading and cells of the columns that stand first and are no figures.
+    """
     filled = []
     for head, metric, eta in columns:
         cells = [figure(data, metric, level, weighting, eta) for level in data.levels]

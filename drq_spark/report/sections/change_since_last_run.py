@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from drq_spark.metrics import ITEMS, Metric
-from drq_spark.page.drawing import (
-    Row,
-    bar_rows,
-)
+from drq_spark.page.drawing import Row, bar_rows
 from drq_spark.page.elements import Chart, Table
 from drq_spark.page.numbers import percent
-from drq_spark.report.cells import known_levels, level_rows
+from drq_spark.report.cells import known_levels, table_by_level
 from drq_spark.report.data import ReportData
 
 
@@ -55,7 +52,7 @@ def _table(data: ReportData) -> Table | None:
         ("code changed", Metric.CHURN, None),
         ("really moved", Metric.CHURN_MATCHED, None),
     ]
-    return level_rows(data, "Changed since the previous run", columns, ITEMS, [])
+    return table_by_level(data, "Changed since the previous run", columns, ITEMS, [])
 
 
 def _sentence(data: ReportData) -> str:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from drq_spark.metrics import EXPOSURE, Metric
-from drq_spark.page.drawing import (
-    Row,
-    bar_rows,
-)
+from drq_spark.page.drawing import Row, bar_rows
 from drq_spark.page.elements import Chart, Fact, Sid
 from drq_spark.page.numbers import finite, number, percent
 from drq_spark.report.cells import MISSING, figure, sid

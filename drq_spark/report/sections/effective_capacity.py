@@ -10,14 +10,11 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from drq_spark.metrics import Metric
-from drq_spark.page.drawing import (
-    Row,
-    bar_rows,
-)
+from drq_spark.page.drawing import Row, bar_rows
 from drq_spark.page.elements import Chart, Table
 from drq_spark.page.numbers import finite, number, percent, three_digits
 from drq_spark.page.svg import WIDTH
-from drq_spark.report.cells import MISSING, WEIGHTINGS, figure, level_rows
+from drq_spark.report.cells import MISSING, WEIGHTINGS, figure, table_by_level
 from drq_spark.report.data import ReportData
 
 _SHADES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)  # least overlap of each shade; below the first one none
@@ -98,7 +95,7 @@ def _level_table(data: ReportData, weighting: str) -> Table | None:
     at_eta = [(metric, level) for _, metric, eta in columns if eta for level in data.levels]
     scaled = any(figure(data, *place, weighting, data.headline_eta) != MISSING for place in at_eta)
     caption = f"By {weighting}, at η = {number(data.headline_eta)}; K_eff = K · D · G" if scaled else f"By {weighting}"
-    return level_rows(data, caption, columns, weighting, sizes)
+    return table_by_level(data, caption, columns, weighting, sizes)
 
 
 def _whole_sentence(data: ReportData) -> str:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from drq_spark.metrics import ITEMS, Metric
-from drq_spark.page.drawing import (
-    Row,
-    bar_rows,
-)
+from drq_spark.page.drawing import Row, bar_rows
 from drq_spark.page.elements import Chart, Fact, Table
 from drq_spark.page.numbers import percent
-from drq_spark.report.cells import MISSING, figure, known_levels, level_rows
+from drq_spark.report.cells import MISSING, figure, known_levels, table_by_level
 from drq_spark.report.data import ReportData
 
 
@@ -60,4 +57,4 @@ def _margin_table(data: ReportData) -> Table | None:
         ("mean margin", Metric.MEAN_MARGIN, None),
         ("decided in float64", Metric.UNCERTAIN_SHARE, None),
     ]
-    return level_rows(data, "Per level", columns, ITEMS, [])
+    return table_by_level(data, "Per level", columns, ITEMS, [])

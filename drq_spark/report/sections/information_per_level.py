@@ -11,19 +11,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from drq_spark.metrics import Metric
-from drq_spark.page.drawing import (
-    MARKS,
-    Dot,
-    Row,
-    bar_rows,
-    dot_rows,
-    even_steps,
-    set_ticks,
-)
+from drq_spark.page.drawing import MARKS, Dot, Row, bar_rows, dot_rows, even_steps, set_ticks
 from drq_spark.page.elements import Chart, Table
 from drq_spark.page.numbers import finite, number, percent, three_digits
 from drq_spark.page.svg import TEXT, WIDTH, axes, colour, inline
-from drq_spark.report.cells import MISSING, WEIGHTINGS, known_levels, level_rows
+from drq_spark.report.cells import MISSING, WEIGHTINGS, known_levels, table_by_level
 from drq_spark.report.data import Branch, Gain, ReportData
 
 _GAINS = (
@@ -82,7 +74,7 @@ def _entropy_table(data: ReportData, weighting: str) -> Table | None:
         ("prefixes in use", Metric.OCCUPIED_PREFIXES, None),
     ]
     most = [f"{np.log(size):.3g}" for size in data.codebook_sizes]
-    return level_rows(data, f"Information by {weighting}, in nats", columns, weighting, [("ln K", most)])
+    return table_by_level(data, f"Information by {weighting}, in nats", columns, weighting, [("ln K", most)])
 
 
 def _entropy_sentence(data: ReportData) -> str:

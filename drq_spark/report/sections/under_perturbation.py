@@ -8,15 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 from drq_spark.metrics import Metric, MetricRow, Ruler
-from drq_spark.page.drawing import (
-    Dot,
-    dot_rows,
-    even_steps,
-    right_labels,
-    set_ticks,
-    spoken,
-    steps,
-)
+from drq_spark.page.drawing import Dot, dot_rows, even_steps, right_labels, set_ticks, spoken, steps
 from drq_spark.page.elements import Chart, Fact, Sid, Table
 from drq_spark.page.numbers import finite, number, percent, three_digits
 from drq_spark.page.svg import TEXT, axes, colour, inline

@@ -10,10 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from drq_spark.metrics import Metric
-from drq_spark.page.drawing import (
-    set_ticks,
-    steps,
-)
+from drq_spark.page.drawing import set_ticks, steps
 from drq_spark.page.elements import Chart, Fact, Table
 from drq_spark.page.numbers import number
 from drq_spark.page.svg import TEXT, axes, colour, inline
