@@ -15,7 +15,7 @@ from drq_spark.assign.assignment import assign_items
 from drq_spark.assign.suffix import published_suffixes, with_suffix
 from drq_spark.config import Config
 from drq_spark.errors import InputRefused
-from drq_spark.inputs.events import exposed
+from drq_spark.inputs.events import events_of, exposed
 from drq_spark.inputs.identity import fingerprint_of
 from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.measure.run_subject import known_of, subject_of
@@ -139,7 +139,8 @@ def assign(run: Run, catalogue: Catalogue) -> None:
     run.refuse_followed()
     with run.step("assign"):
         done = assign_items(catalogue, run.tokenizer(), run.staging)
-        numbered = with_suffix(exposed(done.rows, run.spark, run.config, run.state.id_type), published_suffixes(run))
+        events = events_of(run.spark, run.config, run.state.id_type, run.staging)
+        numbered = with_suffix(exposed(done.rows, events, run.config), published_suffixes(run))
         run.write(SIDS, numbered)
         run.write(SID_QUARANTINE, done.quarantined)
         run.write(ASSIGNMENT_TOTALS, done.totals)

@@ -54,6 +54,7 @@ class Run:
 
     def __init__(self, store: Store, config: Config, state: RunState, watcher: Watcher) -> None:
         self.store, self.config, self.state, self.watcher = store, config, state, watcher
+        self._staging = Staging(store.staging(state.run_id))
 
     @property
     def spark(self) -> SparkSession:
@@ -63,7 +64,7 @@ class Run:
     @property
     def staging(self) -> Staging:
         """What goes when the run ends."""
-        return Staging(self.store.staging(self.state.run_id))
+        return self._staging
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:
@@ -89,6 +90,7 @@ class Run:
             yield
         finally:
             remove_folder(self.staging.folder)
+            self._staging = Staging(self.staging.folder)  # what it kept is gone
             remove_empty_folder(f"{self.store.out}/staging")
             remove_empty_folder(self.store.out)
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 
 
 @dataclass(frozen=True)
 class Staging:
-    """A folder that every node sees (path or URI) and that goes when the run ends."""
+    """A folder that every node sees (path or URI) and that goes when the run ends.
+
+    Attributes:
+        folder: where it is.
+        kept_once: names that `keep_once` has kept rows under in this process.
+    """
 
     folder: str
+    kept_once: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def keep(self, df: DataFrame, name: str) -> DataFrame:
         """Compute rows now, over what an earlier try left under this name, and read them back from the folder.
@@ -20,6 +26,17 @@ class Staging:
         """
         df.write.mode("overwrite").parquet(f"{self.folder}/{name}")
         return self.read(df.sparkSession, name)
+
+    def keep_once(self, df: DataFrame, name: str) -> DataFrame:
+        """`keep` for what several steps need: the first one that asks in this process has the rows computed.
+
+        What another process has left is not trusted: it may have been killed, or have read another table.
+        """
+        if name in self.kept_once:
+            return self.read(df.sparkSession, name)
+        kept = self.keep(df, name)
+        self.kept_once.add(name)
+        return kept
 
     def read(self, spark: SparkSession, name: str) -> DataFrame:
         """What has been kept under a name."""

@@ -20,22 +20,22 @@ from drq_spark.vectors import row_cosines
 _BLOCK_ELEMENTS = 2**20  # float64 numbers per array while a block of rows is encoded and decoded
 _LARGEST = float(np.finfo(np.float32).max)
 
-TOTALS_DDL = (
-    "items bigint, squared_error double, cosine double, square double, offset array<double>, latent_square double, "
-    "latent_offset array<double>, residual_square array<double>, margin array<double>, uncertain array<bigint>"
-)
-ASSIGNED_DDL = (
-    "item_id {id}, reason string, codes array<int>, sid bigint, margin array<float>, residual_norm float, "
-    f"exposure double, embedding_hash bigint, totals struct<{TOTALS_DDL.replace(' ', ':').replace(',:', ',')}>"
-)
-
 
 @dataclass
 class Totals:
-    """Sums over the assigned rows of one batch; fields as in `TOTALS_DDL`.
+    """Sums over assigned rows.
 
-    square and offset are sums of ||x - a||^2 and of x - a about the tokenizer's anchor point a (and likewise for the
-    latents), from which the sum about the exact mean follows without cancellation.
+    Attributes:
+        items: rows.
+        squared_error: of ||x - x_hat||^2.
+        cosine: of cos(x, x_hat).
+        square: of ||x - a||^2 about the tokenizer's anchor point a.
+        offset: of x - a, [D]. With `square` it gives the sum about the exact mean without cancellation.
+        latent_square: of the same as `square` for the latents, in the metric of what is left of them.
+        latent_offset: of the same as `offset` for the latents, [d].
+        residual_square: of what is left of the latent after each level, [L].
+        margin: of the margins of each level, [L].
+        uncertain: rows of each level that were decided in float64, int64 [L].
     """
 
     items: int
@@ -54,19 +54,38 @@ class Totals:
         """The totals of no rows."""
         levels = tokenizer.levels
         return cls(
-            0, 0.0, 0.0, 0.0, np.zeros(tokenizer.dim), 0.0, np.zeros(tokenizer.latent_dim),
-            np.zeros(levels), np.zeros(levels), np.zeros(levels, np.int64),
-        )  # fmt: skip
+            items=0,
+            squared_error=0.0,
+            cosine=0.0,
+            square=0.0,
+            offset=np.zeros(tokenizer.dim),
+            latent_square=0.0,
+            latent_offset=np.zeros(tokenizer.latent_dim),
+            residual_square=np.zeros(levels),
+            margin=np.zeros(levels),
+            uncertain=np.zeros(levels, np.int64),
+        )
 
     def add(self, other: Totals) -> None:
         """Add the totals of other rows."""
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
-    def as_row(self) -> dict[str, Any]:
-        """Plain values for Arrow."""
-        values = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values}
+    def vector(self) -> F64:
+        """All numbers in a row, so that Spark can sum them place by place; counts are exact up to 2^53."""
+        return np.concatenate([np.ravel(getattr(self, field.name)) for field in fields(self)], dtype=np.float64)
+
+    @classmethod
+    def of_vector(cls, vector: F64, tokenizer: Tokenizer) -> Totals:
+        """The totals that `vector` gives these numbers of."""
+        zeros = [getattr(cls.zero(tokenizer), field.name) for field in fields(cls)]
+        parts = np.split(vector, np.cumsum([np.size(zero) for zero in zeros])[:-1])
+        return cls(*[_like(zero, part) for zero, part in zip(zeros, parts, strict=True)])
+
+
+def _like(zero: Any, part: F64) -> Any:
+    """Numbers in the form of a field of `Totals.zero`."""
+    return part.astype(zero.dtype) if isinstance(zero, np.ndarray) else type(zero)(part[0])
 
 
 @dataclass(frozen=True)
@@ -74,7 +93,11 @@ class Assigned:
     """SIDs of n usable rows and their totals.
 
     Attributes:
-        codes: int32 [n, L]. sid: int64 [n]. margin: float32 [n, L]. residual_norm: float32 [n]. totals: over all n.
+        codes: int32 [n, L].
+        sid: int64 [n].
+        margin: float32 [n, L].
+        residual_norm: float32 [n].
+        totals: over all n.
     """
 
     codes: NDArray[np.int32]
@@ -85,39 +108,52 @@ class Assigned:
 
 
 def assigner(shipped: Shipped[Tokenizer]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """For mapInArrow: (item_id, embedding, exposure, embedding_hash) -> `ASSIGNED_DDL`, one row out per row in.
+    """For mapInArrow: (item_id, embedding, exposure, embedding_hash) -> `assigned_schema`, one row out per row in.
 
-    Rows without a usable embedding get a reason instead of a SID. The first row of a batch carries the batch's totals.
+    Rows without a usable embedding get a reason instead of a SID. The last row of a task is no item's: it has the
+    totals of all its rows, and nothing else.
     """
 
     def assign(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        tokenizer = shipped.value()
+        tokenizer, schema = shipped.value(), None
+        totals = Totals.zero(tokenizer)
         for batch in batches:
             if batch.num_rows:
-                yield assign_batch(batch, tokenizer)
+                rows, of_batch = assign_batch(batch, tokenizer)
+                totals.add(of_batch)
+                schema = rows.schema
+                yield rows
+        if schema is not None:
+            yield _totals_row(totals, schema)
 
     return assign
 
 
-def assign_batch(batch: pa.RecordBatch, tokenizer: Tokenizer) -> pa.RecordBatch:
-    """One batch of at least one row, as `assigner` describes."""
+def _totals_row(totals: Totals, schema: pa.Schema) -> pa.RecordBatch:
+    """One row of `assigned_schema` with totals alone."""
+    row = {name: None for name in schema.names} | {"totals": totals.vector()}
+    return pa.RecordBatch.from_pylist([row], schema=schema)
+
+
+def assign_batch(batch: pa.RecordBatch, tokenizer: Tokenizer) -> tuple[pa.RecordBatch, Totals]:
+    """One batch of at least one row, as `assigner` describes, and the totals of its rows."""
     found = read_embeddings(batch.column("embedding"), tokenizer.dim, tokenizer.normalize)
     result = assign_rows(found.x, tokenizer)
     schema = assigned_schema(batch.schema.field("item_id").type)
     place = np.cumsum(found.usable) - 1
-    totals = [result.totals.as_row()] + [None] * (batch.num_rows - 1)
     columns = [
         batch.column("item_id"),
         found.reason,
         list_column(result.codes, found.usable),
-        pa.array(_spread(result.sid, place), mask=~found.usable),
+        pa.array(_at_usable(result.sid, place), mask=~found.usable),
         list_column(result.margin, found.usable),
-        pa.array(_spread(result.residual_norm, place), mask=~found.usable),
+        pa.array(_at_usable(result.residual_norm, place), mask=~found.usable),
         batch.column("exposure"),
         batch.column("embedding_hash"),
-        pa.array(totals, schema.field("totals").type),
+        pa.nulls(batch.num_rows, schema.field("totals").type),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)  # casts a column of another type where no value is lost
+    rows = pa.RecordBatch.from_arrays(columns, schema=schema)  # casts a column of another type where no value is lost
+    return rows, result.totals
 
 
 def assign_rows(x: NDArray[np.float32], tokenizer: Tokenizer) -> Assigned:
@@ -163,24 +199,22 @@ def _assign_block(raw: NDArray[np.float32], tokenizer: Tokenizer, anchor: tuple[
 
 
 def assigned_schema(id_type: pa.DataType) -> pa.Schema:
-    """Arrow schema of `ASSIGNED_DDL`; mapInArrow casts nothing, so the batch must have exactly these types."""
-    float64, int64 = pa.float64(), pa.int64()
-    totals = pa.struct(
-        [
-            ("items", int64), ("squared_error", float64), ("cosine", float64), ("square", float64),
-            ("offset", pa.list_(float64)), ("latent_square", float64), ("latent_offset", pa.list_(float64)),
-            ("residual_square", pa.list_(float64)), ("margin", pa.list_(float64)), ("uncertain", pa.list_(int64)),
-        ]
-    )  # fmt: skip
+    """What `assigner` leaves; mapInArrow casts nothing, so the batches must have exactly these types."""
     return pa.schema(
-        [
-            ("item_id", id_type), ("reason", pa.string()), ("codes", pa.list_(pa.int32())), ("sid", int64),
-            ("margin", pa.list_(pa.float32())), ("residual_norm", pa.float32()), ("exposure", float64),
-            ("embedding_hash", int64), ("totals", totals),
-        ]
-    )  # fmt: skip
+        {
+            "item_id": id_type,
+            "reason": pa.string(),
+            "codes": pa.list_(pa.int32()),
+            "sid": pa.int64(),
+            "margin": pa.list_(pa.float32()),
+            "residual_norm": pa.float32(),
+            "exposure": pa.float64(),
+            "embedding_hash": pa.int64(),
+            "totals": pa.list_(pa.float64()),
+        }
+    )
 
 
-def _spread(values: NDArray[Any], place: NDArray[np.intp]) -> NDArray[Any]:
+def _at_usable(values: NDArray[Any], place: NDArray[np.intp]) -> NDArray[Any]:
     """Values at the usable places; what stands elsewhere is masked."""
     return values[place] if len(values) else np.zeros(len(place), values.dtype)

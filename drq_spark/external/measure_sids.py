@@ -24,7 +24,7 @@ from drq_spark.external.item_sample import ItemSample, mean_centred_square, samp
 from drq_spark.external.sid_map import SidMap, read_sids, sid_key
 from drq_spark.inputs.attributes import read_attributes
 from drq_spark.inputs.embeddings import row_reasons
-from drq_spark.inputs.events import events_id_type, exposed, read_events
+from drq_spark.inputs.events import events_id_type, events_of, exposed
 from drq_spark.inputs.identity import fingerprint_beside
 from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.inputs.second_version import read_after
@@ -134,7 +134,8 @@ def fill(run: Run, inputs: ExternalInputs) -> None:
     with run.step("sids"):
         rows = _with_items(run, inputs)
         run.save()  # killed from here on, the run is taken up again on any date
-        usable = exposed(rows.where("reason IS NULL").drop("reason"), run.spark, run.config, run.state.id_type)
+        events = events_of(run.spark, run.config, run.state.id_type, run.staging)
+        usable = exposed(rows.where("reason IS NULL").drop("reason"), events, run.config)
         unknown = {
             "sid": sid_key(inputs.sids.codebook_sizes),
             "margin": F.lit(None).cast("array<float>"),
@@ -189,6 +190,7 @@ def measure(run: Run, inputs: ExternalInputs) -> None:
         items, id_type, sizes = _items_with_sids(run, inputs, sids), inputs.sids.id_type, inputs.sids.codebook_sizes
         sample = sample_items(sids, len(sizes), run.config.seed, items, inputs.dim, run.config.items.normalize)
         tokenizer = _tokenizer(run, inputs, sample)
+        events = events_of(run.spark, run.config, id_type, run.staging)
         subject = Subject(
             sids=sids,
             codebook_sizes=sizes,
@@ -198,7 +200,7 @@ def measure(run: Run, inputs: ExternalInputs) -> None:
             tokenizer=tokenizer,
             dim=inputs.dim or None,
             items=items,
-            events=read_events(run.spark, run.config, id_type),
+            pairs=None if events is None else events.pairs(),
             attributes=read_attributes(run.spark, run.config, id_type),
             after=read_after(run.spark, run.config, id_type),
         )

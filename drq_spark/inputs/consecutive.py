@@ -9,23 +9,33 @@ from drq_spark.config import Config
 from drq_spark.hashing import held_out_user, pair_key, user_key
 
 
-def consecutive(events: DataFrame, ids: DataFrame, config: Config) -> DataFrame:
-    """All pairs of known items: item_id, next_item_id, pair_key, user_key, held_out.
+def with_following(events: DataFrame, config: Config) -> DataFrame:
+    """Every event of an item: item_id, next_item_id, pair_key, user_key, held_out.
+
+    next_item_id is the item of the user's next event where that is another item, else NULL. An event without a user or
+    a position is no part of any sequence. One of no item has no row here, and makes no pair of its neighbours.
 
     Args:
         events: As `inputs.events.read_events` gives them.
-        ids: item_id of the known items, each once.
     """
-    known = ids.select("item_id", F.lit(True).alias("known"))
-    placed = events.where(F.col("user").isNotNull() & F.col("position").isNotNull()).join(known, "item_id", "left")
-    sequence = Window.partitionBy("user").orderBy("position", F.col("item_id").cast("string"))
-    following = placed.withColumns(
-        {"next_item_id": F.lead("item_id").over(sequence), "next_known": F.lead("known").over(sequence)}
-    )
-    return following.where("known AND next_known AND item_id <> next_item_id").select(
+    loose = F.col("user").isNull() | F.col("position").isNull()
+    # events that follow nothing need not come together: there may be too many of them for one task
+    apart = F.when(loose, F.spark_partition_id())
+    placed = events.withColumns({"loose": loose, "apart": apart})
+    sequence = Window.partitionBy("user", "apart").orderBy("position", F.col("item_id").cast("string"))
+    following = placed.withColumn("next_item_id", F.lead("item_id").over(sequence)).where("item_id IS NOT NULL")
+    pair = ~F.col("loose") & (F.col("item_id") != F.col("next_item_id"))
+    return following.withColumn("next_item_id", F.when(pair, F.col("next_item_id"))).select(
         "item_id",
         "next_item_id",
         pair_key(config.seed).alias("pair_key"),
         user_key(config.seed).alias("user_key"),
         held_out_user(config.seed, config.events.holdout).alias("held_out"),
     )
+
+
+def between(pairs: DataFrame, items: DataFrame) -> DataFrame:
+    """The pairs (item_id, next_item_id and more) with both ends among the items (item_id and more)."""
+    ids = items.select("item_id")
+    one_end = pairs.join(ids, "item_id", "left_semi")
+    return one_end.join(ids.withColumnRenamed("item_id", "next_item_id"), "next_item_id", "left_semi")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from drq_spark.config import Config
 from drq_spark.errors import InputRefused
+from drq_spark.inputs.consecutive import with_following
 from drq_spark.inputs.fingerprint import content_hash, sums
 from drq_spark.inputs.tables import column, damage_refused, read_table
+from drq_spark.staging import Staging
 
 _WHAT = "events table"
 
@@ -74,21 +78,49 @@ def events_fingerprint(spark: SparkSession, config: Config, id_type: str) -> str
     return content_hash(groups)
 
 
-def exposed(rows: DataFrame, spark: SparkSession, config: Config, id_type: str) -> DataFrame:
+@dataclass(frozen=True)
+class Events:
+    """The events of a run, for all its steps: the table is read once, and what comes of it is kept in staging.
+
+    Attributes:
+        rows: user, item_id, position, as `read_events` gives them.
+        config: settings of the run.
+        staging: of the run; the steps of one process share it.
+    """
+
+    rows: DataFrame
+    config: Config
+    staging: Staging
+
+    def exposure(self) -> DataFrame:
+        """How many events every item has: item_id, exposure (double)."""
+        counted = self._followed().groupBy("item_id").agg(F.count(F.lit(1)).alias("exposure"))
+        return counted.withColumn("exposure", F.col("exposure").cast("double"))
+
+    def pairs(self) -> DataFrame:
+        """All pairs of consecutive items, known or not: item_id, next_item_id, pair_key, user_key, held_out."""
+        return self._followed().where("next_item_id IS NOT NULL")
+
+    def _followed(self) -> DataFrame:
+        return self.staging.keep_once(with_following(self.rows, self.config), "events")
+
+
+def events_of(spark: SparkSession, config: Config, id_type: str, staging: Staging) -> Events | None:
+    """The events of a run; None where the config names none.
+
+    Raises:
+        InputRefused: a column is missing or item ids are of a type that cannot match.
+    """
+    rows = read_events(spark, config, id_type)
+    return None if rows is None else Events(rows, config, staging)
+
+
+def exposed(rows: DataFrame, events: Events | None, config: Config) -> DataFrame:
     """Rows with the number of their events as exposure, where the items table has no exposure column."""
-    events = read_events(spark, config, id_type)
-    if events is None or config.items.exposure is not None:
-        return rows
-    return with_exposure(rows, events)
+    return rows if events is None or config.items.exposure is not None else with_exposure(rows, events)
 
 
-def with_exposure(rows: DataFrame, events: DataFrame) -> DataFrame:
+def with_exposure(rows: DataFrame, events: Events) -> DataFrame:
     """Rows (item_id and more) with the number of the item's events as exposure (double), 0 where it has none."""
-    counted = rows.drop("exposure").join(exposure_from_events(events), "item_id", "left")
+    counted = rows.drop("exposure").join(events.exposure(), "item_id", "left")
     return counted.withColumn("exposure", F.coalesce("exposure", F.lit(0.0)))
-
-
-def exposure_from_events(events: DataFrame) -> DataFrame:
-    """How many events every item has: item_id, exposure (double)."""
-    counted = events.where("item_id IS NOT NULL").groupBy("item_id").agg(F.count(F.lit(1)).alias("exposure"))
-    return counted.withColumn("exposure", F.col("exposure").cast("double"))

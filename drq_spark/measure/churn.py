@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from drq_spark.measure.figures import Churn
 from drq_spark.run_state import find_run
 from drq_spark.runs import Run
 from drq_spark.schemas import SIDS
+from drq_spark.staging import Staging
 
 _MOST_MATCHED_CODES = 4096  # the matching is cubic in K and its matrix K x K
+_WHOLE = -1  # in the place of a level: the whole SID
 
 
 def churn_of(run: Run, sids: DataFrame) -> Churn | None:
@@ -24,35 +27,42 @@ def churn_of(run: Run, sids: DataFrame) -> Churn | None:
         return None
     run.state = replace(run.state, previous_run_id=previous)
     before, sizes = run.store.read(SIDS, previous), run.codebook_sizes
-    items, moved = moved_items(before, sids)
     same_shape = find_run(run.store, previous).settings().tokenizer.codebook_sizes == sizes
-    return Churn(code_changes(before, sids, sizes) if same_shape else (), items, moved)
+    return changes(before, sids, sizes if same_shape else (), run.staging)
 
 
-def code_changes(
-    before: DataFrame, after: DataFrame, codebook_sizes: tuple[int, ...]
-) -> tuple[NDArray[np.int64] | None, ...]:
-    """Per level, how many items went from each code to each: int64 [K, K], for the items of both runs.
+def changes(before: DataFrame, after: DataFrame, codebook_sizes: tuple[int, ...], staging: Staging) -> Churn:
+    """What became of the items of both runs: one join and one group-by for whole SIDs and for all levels.
 
-    None where K is above what a matching can be found for.
+    Args:
+        before, after: rows of `schemas.SIDS`.
+        codebook_sizes: K of the levels that are compared code by code; none where the shapes differ.
+        staging: keeps the counts, so that those of one level at a time reach the driver.
     """
-    both = before.select("item_id", F.col("codes").alias("old")).join(after.select("item_id", "codes"), "item_id")
-    pairs = both.select(F.posexplode(F.arrays_zip("old", "codes")).alias("level", "pair"))
-    tables: list[NDArray[np.int64] | None] = []
-    for level, size in enumerate(codebook_sizes):
-        if size > _MOST_MATCHED_CODES:
-            tables.append(None)
-            continue
-        counted = pairs.where(F.col("level") == level).groupBy("pair.old", "pair.codes").count().toArrow()
-        table = np.zeros((size, size), np.int64)
-        table[counted["old"].to_numpy(), counted["codes"].to_numpy()] = counted["count"].to_numpy()
-        tables.append(table)
-    return tuple(tables)
+    matched = [level for level, size in enumerate(codebook_sizes) if size <= _MOST_MATCHED_CODES]
+    counts = staging.keep(_counted(before, after, matched), "changes")
+    whole = {row.new: row["items"] for row in counts.where(F.col("level") == _WHOLE).collect()}
+    tables = [_table(counts, level, size) if level in matched else None for level, size in enumerate(codebook_sizes)]
+    return Churn(tuple(tables), items=sum(whole.values()), moved=whole.get(1, 0))
 
 
-def moved_items(before: DataFrame, after: DataFrame) -> tuple[int, int]:
-    """Items in both runs, and those among them whose whole SID differs."""
+def _counted(before: DataFrame, after: DataFrame, levels: Sequence[int]) -> DataFrame:
+    """level (from 0), old and new code, items; of `_WHOLE` new says whether the SID differs (1) or not (0)."""
     both = before.select("item_id", F.col("codes").alias("old")).join(after.select("item_id", "codes"), "item_id")
-    row = both.agg(F.count(F.lit(1)).alias("items"), F.count_if(F.col("old") != F.col("codes")).alias("moved")).first()
-    assert row is not None  # an aggregation without keys has one row
-    return int(row["items"]), int(row.moved)
+    differs = (F.col("old") != F.col("codes")).cast("int")
+    changes = [_change(_WHOLE, F.lit(0), differs)]
+    changes += [_change(level, F.col("old")[level], F.col("codes")[level]) for level in levels]
+    exploded = both.select(F.explode(F.array(*changes)).alias("change")).select("change.*")
+    return exploded.groupBy("level", "old", "new").agg(F.count(F.lit(1)).alias("items"))
+
+
+def _change(level: int, old: Column, new: Column) -> Column:
+    return F.struct(F.lit(level).alias("level"), old.alias("old"), new.alias("new"))
+
+
+def _table(counts: DataFrame, level: int, size: int) -> NDArray[np.int64]:
+    """How many items went from each code of a level to each: int64 [K, K]."""
+    found = counts.where(F.col("level") == level).toArrow()
+    table = np.zeros((size, size), np.int64)
+    table[found["old"].to_numpy(), found["new"].to_numpy()] = found["items"].to_numpy()
+    return table

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from drq_spark.inputs.attributes import read_attributes
-from drq_spark.inputs.events import read_events
+from drq_spark.inputs.events import events_of
 from drq_spark.inputs.items import Catalogue
 from drq_spark.inputs.second_version import read_after
 from drq_spark.measure.churn import churn_of
@@ -27,6 +27,7 @@ def subject_of(run: Run, catalogue: Catalogue) -> Subject:
         InputRefused: events, attributes or the second version of the embeddings cannot be used.
     """
     tokenizer = run.tokenizer()
+    events = events_of(run.spark, run.config, run.state.id_type, run.staging)
     return Subject(
         sids=run.rows(SIDS, "assign"),
         codebook_sizes=tokenizer.codebook_sizes,
@@ -36,7 +37,7 @@ def subject_of(run: Run, catalogue: Catalogue) -> Subject:
         tokenizer=tokenizer,
         dim=run.state.dim,
         items=catalogue.df,
-        events=read_events(run.spark, run.config, run.state.id_type),
+        pairs=None if events is None else events.pairs(),
         attributes=read_attributes(run.spark, run.config, run.state.id_type),
         after=read_after(run.spark, run.config, run.state.id_type),
     )

@@ -24,7 +24,8 @@ class Subject:
         dim: length D of the embeddings, None without items.
         items: item_id, embedding (array<float> or little-endian float32 binary, as in `inputs.catalogue.Catalogue`),
         with the rows that have no usable embedding still in it; None where SIDs come without embeddings.
-        events: user, item_id, position, see `inputs.events.read_events`; None without events.
+        pairs: item_id, next_item_id, pair_key, user_key, held_out of consecutive events, see `inputs.events.Events`;
+        None without events.
         attributes: item_id and a_1, a_2, .. (text, NULL for unknown), one per name in `items.attributes`, see
         `inputs.attributes.read_attributes`; None without.
         after: item_id, embedding of the second version; None without.
@@ -38,7 +39,7 @@ class Subject:
     tokenizer: Tokenizer | None = None
     dim: int | None = None
     items: DataFrame | None = None
-    events: DataFrame | None = None
+    pairs: DataFrame | None = None
     attributes: DataFrame | None = None
     after: DataFrame | None = None
 

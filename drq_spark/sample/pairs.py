@@ -25,8 +25,9 @@ from pyspark.sql import functions as F
 from drq_spark.config import Config
 from drq_spark.errors import InputRefused
 from drq_spark.hashing import item_key
-from drq_spark.inputs.consecutive import consecutive
+from drq_spark.inputs.consecutive import between
 from drq_spark.inputs.embeddings import checked_rows
+from drq_spark.inputs.events import Events
 from drq_spark.inputs.items import Catalogue
 from drq_spark.rows import one_row
 from drq_spark.staging import Staging
@@ -49,24 +50,26 @@ class BehaviourDraw:
     pairs: DataFrame
 
 
-def draw_behaviour(catalogue: Catalogue, events: DataFrame, config: Config, staging: Staging) -> BehaviourDraw:
+def draw_behaviour(catalogue: Catalogue, events: Events, config: Config, staging: Staging) -> BehaviourDraw:
     """Draw the pairs and their items; every shuffle is on ids and keys, embeddings are read for candidates only.
 
     Args:
-        catalogue: the items. events: as `inputs.events.read_events` gives them. staging: for thin rows and candidates.
+        catalogue: the items.
+        events: those of the run.
+        config: settings of the run.
+        staging: for thin rows and candidates.
 
     Raises:
         InputRefused: no pair is left to train on.
     """
-    every = consecutive(events, catalogue.df.select("item_id"), config)
-    pairs = staging.keep(every.drop("user_key"), "pairs")
+    pairs = staging.keep(between(events.pairs().drop("user_key"), catalogue.df), "pairs")
     totals = _count(pairs)
     bounds = {False: config.events.max_pairs, True: int(config.events.max_pairs * config.events.holdout)}
     spare = _SPARE
     while True:
         near, whole = _candidates(pairs, totals, bounds, config.sample.size, spare)
         items = _usable(near, catalogue, config, staging)
-        known = staging.keep(_between(near, items), "usable_pairs")
+        known = staging.keep(between(near, items), "usable_pairs")
         found = _count(known)
         drawn = _bounded(known, bounds)
         limit = _first_beyond(_first_keys(drawn), config.sample.size)
@@ -103,13 +106,6 @@ def _usable(pairs: DataFrame, catalogue: Catalogue, config: Config, staging: Sta
     checked = staging.keep(rows.mapInArrow(check, schema), "pair_items")
     key = item_key("split", config.seed).alias("split_key")
     return checked.where("reason IS NULL").select("item_id", key, "embedding")
-
-
-def _between(pairs: DataFrame, items: DataFrame) -> DataFrame:
-    """Pairs with both ends among the items."""
-    ids = items.select("item_id")
-    one_end = pairs.join(ids, "item_id", "left_semi")
-    return one_end.join(ids.withColumnRenamed("item_id", "next_item_id"), "next_item_id", "left_semi")
 
 
 def _bounded(pairs: DataFrame, bounds: Mapping[bool, int]) -> DataFrame:

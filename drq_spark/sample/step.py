@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from drq_spark.inputs.events import read_events, with_exposure
+from drq_spark.inputs.events import events_of, with_exposure
 from drq_spark.inputs.items import Catalogue
 from drq_spark.runs import Run
 from drq_spark.sample.draw import draw_sample
@@ -32,7 +32,7 @@ def draw(run: Run, catalogue: Catalogue) -> SampleDraw:
         InputRefused: too many bad rows, fewer valid ones than codes, or no pairs.
     """
     items = draw_sample(catalogue, run.config, run.staging)
-    events = read_events(run.spark, run.config, run.state.id_type)
+    events = events_of(run.spark, run.config, run.state.id_type, run.staging)
     if events is None:
         return SampleDraw(items, None)
     if run.config.items.exposure is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,14 @@ import pytest
 from tokenizer.samples import full, pattern, plain, rows
 
 from drq_spark.assign import assignment_worker as worker
-from drq_spark.assign.assignment_worker import ASSIGNED_DDL, assign_batch, assign_rows, assigned_schema, assigner
+from drq_spark.assign.assignment_worker import Totals, assign_batch, assign_rows, assigned_schema, assigner
+from drq_spark.row_types import spark_schema
 from drq_spark.ship import Shipped
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import MAX_NUMBER
 
 TOKENIZERS = [plain(), plain(normalize="l2"), full(), full(tables=None, decoder=None, dim=3, encoder=None)]
 BAD = {"null": None, "wrong_dimension": [1.0], "not_finite": [math.nan] * 6, "zero_norm": [0.0] * 6}
-SIMPLE = {"string": pa.string(), "int": pa.int32(), "bigint": pa.int64(), "float": pa.float32(), "double": pa.float64()}
 pytestmark = pytest.mark.filterwarnings("error")
 
 
@@ -34,24 +34,17 @@ def batch_of(embeddings: list, ids: pa.Array | None = None, kind: pa.DataType | 
     return pa.RecordBatch.from_arrays(columns, names=["item_id", "embedding", "exposure", "embedding_hash"])
 
 
-def arrow_type(ddl: str) -> pa.DataType:
-    """Arrow type of a Spark SQL type: what mapInArrow must be given for it."""
-    if inner := re.fullmatch(r"array<(.*)>", ddl):
-        return pa.list_(arrow_type(inner[1]))
-    if inner := re.fullmatch(r"struct<(.*)>", ddl):
-        return pa.struct([(name, arrow_type(kind)) for name, kind in (part.split(":") for part in inner[1].split(","))])
-    return SIMPLE[ddl]
-
-
 @pytest.mark.parametrize(("name", "id_type"), [("string", pa.string()), ("bigint", pa.int64()), ("int", pa.int32())])
-def test_the_schema_is_the_ddl(name, id_type):
-    declared, totals = ASSIGNED_DDL.format(id=name).split(" struct<")
-    fields = [part.split(" ") for part in declared.split(", ")]
-    fields[-1].append(f"struct<{totals}")
-    expected = pa.schema([(column, arrow_type(kind)) for column, kind in fields])
-    assert assigned_schema(id_type) == expected
+def test_batches_have_the_types_that_spark_is_told(name, id_type):
+    """mapInArrow casts nothing: what it is told must be what comes."""
+    declared = (
+        f"item_id:{name},reason:string,codes:array<int>,sid:bigint,margin:array<float>,residual_norm:float,"
+        "exposure:double,embedding_hash:bigint,totals:array<double>"
+    )
+    assert spark_schema(assigned_schema(id_type)).simpleString() == f"struct<{declared}>"
     ids = pa.array([1, 2] if name != "string" else ["a", "b"], id_type)
-    assert assign_batch(batch_of(rows(2).tolist(), ids), plain()).schema == expected
+    out = list(assigner(Shipped(plain()))(iter([batch_of(rows(2).tolist(), ids)])))
+    assert {batch.schema for batch in out} == {assigned_schema(id_type)}
 
 
 def direct_totals(tokenizer: Tokenizer, x: np.ndarray) -> dict[str, Any]:
@@ -75,10 +68,10 @@ def direct_totals(tokenizer: Tokenizer, x: np.ndarray) -> dict[str, Any]:
     }
 
 
-def assert_totals(found: dict[str, Any], expected: dict[str, Any]) -> None:
+def assert_totals(found: Totals, expected: dict[str, Any]) -> None:
     for name, value in expected.items():
         size = np.abs(np.asarray(value)).max()
-        assert found[name] == pytest.approx(value, rel=1e-12, abs=1e-12 * size), name
+        assert getattr(found, name) == pytest.approx(value, rel=1e-12, abs=1e-12 * size), name
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
@@ -87,7 +80,7 @@ def test_every_row_gets_the_tokenizers_sid(tokenizer, block, monkeypatch):
     monkeypatch.setattr(worker, "_BLOCK_ELEMENTS", block)  # 1: blocks of 64 rows
     x = rows(150, tokenizer.dim)
     batch = batch_of(x.tolist())
-    out = assign_batch(batch, tokenizer)
+    out, totals = assign_batch(batch, tokenizer)
     expected = tokenizer.encode(x)
     assert out.num_rows == 150
     for name in ("item_id", "exposure", "embedding_hash"):
@@ -98,10 +91,9 @@ def test_every_row_gets_the_tokenizers_sid(tokenizer, block, monkeypatch):
     assert out.column("margin").to_pylist() == expected.margin.tolist()
     left = np.sqrt(expected.residual_square[:, -1]).astype(np.float32)
     assert out.column("residual_norm").to_pylist() == left.tolist()
-    totals = out.column("totals").to_pylist()
-    assert totals[1:] == [None] * 149
-    assert_totals(totals[0], direct_totals(tokenizer, x))
-    assert totals[0]["uncertain"] == [0, 0, 0] or all(0 <= count <= 150 for count in totals[0]["uncertain"])
+    assert out.column("totals").null_count == 150
+    assert_totals(totals, direct_totals(tokenizer, x))
+    assert totals.uncertain.tolist() == expected.uncertain.tolist()
 
 
 def test_the_anchor_changes_no_variance(monkeypatch):
@@ -123,54 +115,49 @@ def test_the_anchor_changes_no_variance(monkeypatch):
 def test_bad_rows_in_any_position(places, reason):
     tokenizer, x = full(), rows(8)
     mixed = [BAD[reason] if i in places else row for i, row in enumerate(x.tolist())]
-    out = assign_batch(batch_of(mixed), tokenizer).to_pylist()
+    assigned, totals = assign_batch(batch_of(mixed), tokenizer)
+    out = assigned.to_pylist()
     good = [i for i in range(8) if i not in places]
-    alone = assign_batch(batch_of(x[good].tolist()), tokenizer).to_pylist()
+    alone = assign_batch(batch_of(x[good].tolist()), tokenizer)[0].to_pylist()
     assert [row["item_id"] for row in out] == [f"item {i}" for i in range(8)]
     for place in places:
         assert out[place]["reason"] == reason
         assert all(out[place][name] is None for name in ("codes", "sid", "margin", "residual_norm"))
     for name in ("codes", "sid", "margin", "residual_norm"):
         assert [out[i][name] for i in good] == [row[name] for row in alone]
-    assert [row["totals"] is None for row in out] == [False] + [True] * 7  # the first row's, usable or not
-    assert_totals(out[0]["totals"], direct_totals(tokenizer, x[good]))
-    assert out[0]["totals"]["items"] == len(good)
+    assert_totals(totals, direct_totals(tokenizer, x[good]))
+    assert totals.items == len(good)
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
 def test_a_batch_of_bad_rows_has_no_sids_and_totals_of_nothing(tokenizer):
-    out = assign_batch(batch_of([None, [1.0], [math.inf] * tokenizer.dim]), tokenizer)
+    out, totals = assign_batch(batch_of([None, [1.0], [math.inf] * tokenizer.dim]), tokenizer)
     assert out.schema == assigned_schema(pa.string())
     assert out.column("reason").to_pylist() == ["null", "wrong_dimension", "not_finite"]
     assert all(out.column(name).null_count == 3 for name in ("codes", "sid", "margin", "residual_norm"))
-    zero = worker.Totals.zero(tokenizer).as_row()
-    assert out.column("totals").to_pylist() == [zero, None, None]
-    assert zero["items"] == 0
-    assert zero["offset"] == [0.0] * tokenizer.dim
+    assert not totals.vector().any()
 
 
 def test_binary_embeddings_get_the_same_sids():
     x = rows(20)
     packed = batch_of([row.astype("<f4").tobytes() for row in x], kind=pa.binary())
-    assert assign_batch(packed, plain()).equals(assign_batch(batch_of(x.tolist()), plain()))
+    assert assign_batch(packed, plain())[0].equals(assign_batch(batch_of(x.tolist()), plain())[0])
 
 
 def test_slices_of_a_batch_are_batches():
     x = rows(30)
     whole, part = batch_of(x.tolist()), slice(11, 24)
-    out = assign_batch(whole[part], plain()).to_pylist()
-    expected = assign_batch(whole, plain()).to_pylist()[part]
-    for row, other in zip(out, expected, strict=True):
-        assert {**row, "totals": None} == {**other, "totals": None}
-    assert_totals(out[0]["totals"], direct_totals(plain(), x[part]))
+    out, totals = assign_batch(whole[part], plain())
+    assert out.to_pylist() == assign_batch(whole, plain())[0].to_pylist()[part]
+    assert_totals(totals, direct_totals(plain(), x[part]))
 
 
 def test_the_largest_embeddings_leave_finite_totals():
     for tokenizer, largest in ((plain(), MAX_NUMBER), (full(), 3e38)):  # full() divides rows by their norm
         huge = np.float32([[largest] * 6, [-largest, largest] * 3]).tolist()
-        out = assign_batch(batch_of(huge), tokenizer).to_pylist()
-        assert all(row["codes"] is not None and math.isfinite(row["residual_norm"]) for row in out)
-        assert all(np.isfinite(value).all() for value in out[0]["totals"].values())
+        out, totals = assign_batch(batch_of(huge), tokenizer)
+        assert all(row["codes"] is not None and math.isfinite(row["residual_norm"]) for row in out.to_pylist())
+        assert np.isfinite(totals.vector()).all()
 
 
 def test_reconstructions_of_norm_0_have_cosine_0():
@@ -184,24 +171,42 @@ def test_columns_of_another_type_are_cast_or_refused():
     """Never another schema than declared: mapInArrow would read its bytes wrongly."""
     batch = batch_of(rows(2).tolist())
     narrow = batch.set_column(3, "embedding_hash", pa.array([1, 2], pa.int32()))
-    assert assign_batch(narrow, plain()).schema == assigned_schema(pa.string())
+    assert assign_batch(narrow, plain())[0].schema == assigned_schema(pa.string())
     with pytest.raises(pa.ArrowInvalid):
         assign_batch(batch.set_column(3, "embedding_hash", pa.array([0.5, 2.0])), plain())
 
 
-def test_batches_come_back_one_for_one_without_empty_ones():
+def test_a_task_gives_batches_back_one_for_one_and_leaves_its_totals_once():
     x = rows(12)
     batches = [batch_of(x[:5].tolist()), batch_of([]), batch_of(x[5:].tolist())]
-    out = list(assigner(Shipped(plain()))(iter(batches)))
+    *out, last = list(assigner(Shipped(plain()))(iter(batches)))
     assert [batch.num_rows for batch in out] == [5, 7]
     codes = [row for batch in out for row in batch.column("codes").to_pylist()]
     assert codes == plain().encode(x).codes.tolist()
+    assert all(batch.column("totals").null_count == batch.num_rows for batch in out)
+    (row,) = last.to_pylist()
+    totals = Totals.of_vector(np.array(row.pop("totals")), plain())
+    assert set(row.values()) == {None}
+    assert_totals(totals, direct_totals(plain(), x))
+
+
+def test_a_task_without_rows_leaves_nothing():
+    assert list(assigner(Shipped(plain()))(iter([batch_of([])]))) == []
+
+
+def test_totals_come_back_from_their_numbers():
+    for tokenizer in TOKENIZERS:
+        totals = assign_rows(rows(40, tokenizer.dim), tokenizer).totals
+        again = Totals.of_vector(totals.vector(), tokenizer)
+        for name, value in asdict(totals).items():
+            assert type(getattr(again, name)) is type(value)
+            assert np.array_equal(getattr(again, name), value), name
 
 
 def test_totals_add_up():
     tokenizer, x = full(), pattern(90, 6, start=123)
     parts = [assign_rows(x[start : start + 17], tokenizer).totals for start in range(0, 90, 17)]
-    together = worker.Totals.zero(tokenizer)
+    together = Totals.zero(tokenizer)
     for part in parts:
         together.add(part)
-    assert_totals(together.as_row(), direct_totals(tokenizer, x))
+    assert_totals(together, direct_totals(tokenizer, x))

@@ -8,7 +8,8 @@ from pipeline.catalogues import write
 
 from drq_spark.config import load_config
 from drq_spark.errors import DrqError, InputRefused
-from drq_spark.inputs.events import events_fingerprint, exposure_from_events, read_events
+from drq_spark.inputs.events import Events, events_fingerprint, read_events
+from drq_spark.staging import Staging
 
 
 def read(spark, path, id_type="string"):
@@ -49,8 +50,9 @@ def test_a_column_that_cannot_be_ordered_is_refused(spark, tmp_path, name):
 
 def test_ids_beyond_the_items_type_are_nobodys(spark, tmp_path):
     table = pa.table({"user_id": [1, 1, 2], "item_id": [7, 70_000, 7], "timestamp": [1, 2, 3]})
-    events = read(spark, write(table, tmp_path / "events"), "smallint")
-    assert [tuple(row) for row in exposure_from_events(events).collect()] == [(7, 2.0)]
+    rows = read(spark, write(table, tmp_path / "events"), "smallint")
+    counted = Events(rows, load_config(), Staging(str(tmp_path / "staging"))).exposure()
+    assert [tuple(row) for row in counted.collect()] == [(7, 2.0)]
 
 
 def test_no_events_are_refused(spark, tmp_path):

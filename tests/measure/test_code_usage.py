@@ -92,20 +92,3 @@ class TestBuckets:
         ]
         assert [row.examples for row in rows] == [["d", "e", "f"], ["a", "b"], ["c"]]
         assert [row.distinct_embeddings for row in rows] == [2, 1, 1]
-
-
-class TestChurn:
-    AFTER = {"a": (0, 0), "b": (1, 0), "c": (0, 2), "d": (2, 1), "new": (1, 1)}  # noqa: RUF012
-
-    def test_changes_are_counted_per_level_for_the_items_of_both_runs(self, spark, counted):
-        tables = aggregate.code_changes(counted, sids(spark, self.AFTER), SIZES)
-        assert tables[0].tolist() == [[2, 1, 0], [0, 0, 0], [0, 0, 1]]
-        assert tables[1].tolist() == [[2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0]]
-
-    def test_levels_too_wide_to_match_are_left_out(self, spark, counted, monkeypatch):
-        monkeypatch.setattr(aggregate, "_MOST_MATCHED_CODES", 3)
-        tables = aggregate.code_changes(counted, sids(spark, self.AFTER), SIZES)
-        assert [table is None for table in tables] == [False, True]
-
-    def test_whole_sids_that_differ_are_moved_items(self, spark, counted):
-        assert aggregate.moved_items(counted, sids(spark, self.AFTER)) == (4, 2)

@@ -13,10 +13,10 @@ from tokenizer.samples import behaving, full, plain, rows
 from drq_spark.formulas.noise import standard_normals
 from drq_spark.formulas.ratios import ratio_standard_error
 from drq_spark.measure.perturbation import flips_worker as worker
+from drq_spark.row_types import spark_schema
 from drq_spark.ship import Shipped
 from drq_spark.tokenizer import Tokenizer
 
-ARROW = {"string": pa.string(), "double": pa.float64(), "int": pa.int32(), "bigint": pa.int64()}
 pytestmark = pytest.mark.filterwarnings("error")
 
 
@@ -59,7 +59,11 @@ def keys(n: int, start: int = 0) -> np.ndarray:
 
 def test_every_batch_has_the_declared_types():
     tokenizer = full()
-    expected = pa.schema([(name, ARROW[kind]) for name, kind in (f.split(" ") for f in worker.COUNTS_DDL.split(", "))])
+    expected = worker.COUNTS
+    assert spark_schema(expected).simpleString() == (
+        "struct<ruler:string,eta:double,level:int,code:int,other:int,items:bigint,flipped:bigint,exposure:double,"
+        "flipped_exposure:double,exposure_square:double,flipped_exposure_square:double>"
+    )
     batch = batch_of(tokenizer, rows(40).tolist())
     for work in (worker.noise_counter(Shipped(tokenizer), [0.5], [0.2]), worker.version_counter(Shipped(tokenizer))):
         found = list(work(iter([batch, batch.slice(0, 0)])))

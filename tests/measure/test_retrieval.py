@@ -16,6 +16,7 @@ from pipeline.direct import config, ready_tokenizer
 from pyspark.sql import functions as F
 
 from drq_spark.errors import ConsistencyError
+from drq_spark.inputs.consecutive import with_following
 from drq_spark.measure.behaviour import queries as drawn
 from drq_spark.measure.behaviour.retrieval import retrieval
 from drq_spark.measure.subject import Subject
@@ -87,7 +88,13 @@ def subject(spark, given, folder, partitions=1, **other):
     frames = [spark.createDataFrame(table) for table in tables]
     if partitions > 1:
         frames = [frame.repartition(partitions, F.rand(3)) for frame in frames]
-    values = {"items": frames[0], "events": frames[2], "tokenizer": given.tokenizer, "dim": DIM, **other}
+    values = {
+        "items": frames[0],
+        "pairs": with_following(frames[2], given.settings).where("next_item_id IS NOT NULL"),
+        "tokenizer": given.tokenizer,
+        "dim": DIM,
+        **other,
+    }
     sizes = given.tokenizer.codebook_sizes
     return Subject(frames[1], sizes, id_type, given.settings, Staging(str(folder)), **values)  # type: ignore[arg-type]
 
@@ -261,7 +268,7 @@ class TestFigures:
 
 class TestParts:
     def test_without_events_the_neighbours_are_left(self, spark, strings, reference, tmp_path):
-        found = figures_of(retrieval(subject(spark, strings, tmp_path, 3, events=None)))
+        found = figures_of(retrieval(subject(spark, strings, tmp_path, 3, pairs=None)))
         assert_same(found, {name: value for name, value in reference.items() if name.startswith("neighbour")})
 
     def test_without_a_tokenizer_embeddings_and_prefixes_are_left(self, spark, strings, reference, tmp_path):
@@ -275,8 +282,8 @@ class TestParts:
         assert_same(found, {name: value for name, value in reference.items() if name.startswith(kept)})
 
     def test_without_all_of_them_nothing_is(self, spark, strings, tmp_path):
-        assert retrieval(subject(spark, strings, tmp_path, tokenizer=None, events=None)) == []
-        assert retrieval(subject(spark, strings, tmp_path, items=None, events=None)) == []
+        assert retrieval(subject(spark, strings, tmp_path, tokenizer=None, pairs=None)) == []
+        assert retrieval(subject(spark, strings, tmp_path, items=None, pairs=None)) == []
 
     def test_a_catalogue_too_small_for_k_has_no_figure_of_k(self, spark, tmp_path):
         small = world(rows=60)
@@ -304,7 +311,7 @@ from drq_spark.tokenizer.artifact import load_tokenizer
 
 folder, artifact, settings = sys.argv[1:4]
 tokenizer = load_tokenizer(artifact)
-tables = [spark.read.parquet(f"{folder}/{name}") for name in ("sids", "items", "events")]
+tables = [spark.read.parquet(f"{folder}/{name}") for name in ("sids", "items", "pairs")]
 config = Config.model_validate_json(settings)
 subject = Subject(tables[0], tokenizer.codebook_sizes, "string", config, Staging(f"{folder}/staging"),
     tokenizer, 6, tables[1], tables[2])
@@ -315,7 +322,7 @@ print(json.dumps({row.metric: (row.value, row.standard_error) for row in retriev
 class TestConnect:
     def test_figures_are_those_of_dense_matrices(self, spark, strings, reference, tmp_path, run_connect):
         given = subject(spark, strings, tmp_path)
-        for name in ("sids", "items", "events"):
+        for name in ("sids", "items", "pairs"):
             getattr(given, name).write.parquet(f"{tmp_path}/{name}")
         artifact = save_tokenizer(strings.tokenizer, str(tmp_path / "tokenizers"))
         arguments = ["script", str(tmp_path), artifact, strings.settings.model_dump_json()]

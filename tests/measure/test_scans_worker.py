@@ -10,19 +10,20 @@ from tokenizer.samples import pattern, plain
 from drq_spark.formulas.ranking import TIE
 from drq_spark.measure.behaviour import scans_worker as ranking_worker
 from drq_spark.measure.behaviour.scans_worker import (
-    ITEMS_DDL,
-    SIDS_DDL,
     SUMS,
     Questions,
     item_scanner,
+    items_schema,
     merger,
     sid_scanner,
+    sids_schema,
 )
+from drq_spark.row_types import spark_schema
 from drq_spark.ship import Shipped
 from drq_spark.vectors import unit_rows
 
 ROWS, DIM = 400, 6
-TYPES = {"int": pa.int32(), "bigint": pa.int64(), "double": pa.float64(), "string": pa.string()}
+TEXT = pa.string()
 
 
 def embeddings():
@@ -154,16 +155,14 @@ def test_nothing_comes_of_no_batches():
 
 
 @pytest.mark.parametrize("form", ["items", "sids"])
-def test_batches_have_the_types_that_are_declared(form):
+def test_batches_have_the_types_that_spark_is_told(form):
     tokenizer, x = plain(DIM), embeddings()
     if form == "items":
-        scanned, ddl = item_scanner(Shipped(questions(x)), DIM, "none")(item_batches(x, [400])), ITEMS_DDL
+        scanned, schema = item_scanner(Shipped(questions(x)), DIM, "none")(item_batches(x, [400])), items_schema(TEXT)
+        declared = "query:int,score:array<double>,key:array<bigint>,item_id:array<string>,sums:array<double>"
     else:
         batch = pa.RecordBatch.from_arrays([pa.array([0, 1]), pa.array([2, 3])], names=["sid", "items"])
-        scanned, ddl = sid_scanner(Shipped((questions(x), tokenizer)))(iter([batch])), SIDS_DDL
-    fields = []
-    for part in ddl.format(id="string").split(", "):
-        name, kind = part.split(" ")
-        inner = kind.removeprefix("array<").removesuffix(">")
-        fields.append((name, TYPES[inner] if inner == kind else pa.list_(TYPES[inner])))
-    assert {batch.schema for batch in scanned} == {pa.schema(fields)}
+        scanned, schema = sid_scanner(Shipped((questions(x), tokenizer)))(iter([batch])), sids_schema()
+        declared = "query:int,score:array<double>,weight:array<double>,sums:array<double>"
+    assert spark_schema(schema).simpleString() == f"struct<{declared}>"
+    assert {batch.schema for batch in scanned} == {schema}

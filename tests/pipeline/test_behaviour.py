@@ -6,13 +6,15 @@ import json
 from collections import Counter
 from dataclasses import replace
 from datetime import date, datetime, timezone
+from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from pipeline.catalogues import plain, write
-from pipeline.direct import config
+from pipeline.direct import config, ready_tokenizer
 from pipeline.nights import command
 from pipeline.reference import rows_of
 
@@ -20,6 +22,7 @@ from drq_spark import pipeline
 from drq_spark.kinds import KINDS
 from drq_spark.progress import SILENT
 from drq_spark.schemas import BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS
+from drq_spark.tokenizer.artifact import save_tokenizer
 from drq_spark.train.driver import memory_needed
 from drq_spark.train.memory import behaviour_bytes
 from drq_spark.train.registry import trainer
@@ -88,6 +91,37 @@ def test_the_sample_step_leaves_what_training_is_given(spark, folder, learning, 
         fields = json.loads(DeltaTable(f"{base}/out/tables/{table.name}").schema().to_json())["fields"]
         assert [field["name"] for field in fields] == table.column_names()
         assert [field["metadata"]["comment"] for field in fields] == [column.comment for column in table.columns]
+
+
+def counted_view(spark, path, marks):
+    """Name of a view of the events that leaves a file at every scan."""
+    source = spark.read.parquet(path)
+
+    def scan(batches):
+        (marks / uuid4().hex).touch()
+        yield from batches
+
+    marks.mkdir()
+    source.coalesce(1).mapInArrow(scan, source.schema).createOrReplaceTempView("counted_events")
+    return "counted_events"
+
+
+def test_a_run_reads_its_events_once_for_what_they_are_and_once_for_all_steps(spark, folder, learning, tmp_path):
+    base, rows, seen = folder
+    view = counted_view(spark, f"{base}/events", tmp_path / "scans")
+    sets = (f"events.path={view}", f"store.out={base}/out", "sample.size=120", "events.max_pairs=400", NAME)
+    chosen, now = config(f"{base}/items", *sets), datetime(2026, 1, 1, tzinfo=timezone.utc)
+    run, catalogue = pipeline.begin(spark, chosen, date(2026, 1, 1), now, SILENT)
+    with run.tidied():
+        pipeline.sample(run, catalogue)
+        folder_of_it = save_tokenizer(ready_tokenizer(rows.matrix()), run.store.tokenizers)
+        run.state = replace(run.state, tokenizer_id=Path(folder_of_it).name)
+        pipeline.assign(run, catalogue)
+        pipeline.measure(run, catalogue)
+    assert len(list((tmp_path / "scans").iterdir())) == 2
+    exposure = {row["item_id"]: row["exposure"] for row in rows_of(base / "out", "sids", run.state.run_id)}
+    assert exposure == {item: float(Counter(seen)[item]) for item in rows.ids}
+    assert any(row.metric == "behaviour_pairs" and row.value > 100 for row in run.figures())
 
 
 def test_events_without_a_pair_are_refused_and_nothing_is_written(spark, folder, learning):

@@ -14,7 +14,7 @@ from pipeline.direct import config
 from pyspark.sql import functions as F
 
 from drq_spark.errors import ConsistencyError, InputRefused
-from drq_spark.inputs.events import read_events
+from drq_spark.inputs.events import events_of
 from drq_spark.inputs.items import read_catalogue
 from drq_spark.sample import load
 from drq_spark.sample import pairs as behaviour
@@ -73,7 +73,8 @@ def drawn(spark, items, events, staging, *settings, partitions=1):
         df.createOrReplaceTempView(name)
     chosen = config("behaviour_items", "events.path=behaviour_events", *settings)
     catalogue = read_catalogue(spark, chosen)
-    return draw_behaviour(catalogue, read_events(spark, chosen, catalogue.id_type), chosen, Staging(str(staging)))
+    kept = Staging(str(staging))
+    return draw_behaviour(catalogue, events_of(spark, chosen, catalogue.id_type, kept), chosen, kept)
 
 
 def all_pairs(spark, events, usable, *, holdout, seed=0):

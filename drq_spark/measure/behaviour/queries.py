@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from drq_spark.arrays import F32, I64
 from drq_spark.chunks import chunks, embedding_matrix
 from drq_spark.hashing import item_key
-from drq_spark.inputs.consecutive import consecutive
+from drq_spark.inputs.consecutive import between
 from drq_spark.inputs.embeddings import checked_rows
 from drq_spark.measure.subject import Subject
 from drq_spark.tokenizer.model import Normalize, normalized
@@ -61,7 +61,7 @@ def draw(subject: Subject) -> Drawn:
     users are held out (`events.holdout`), theirs only, so that a tokenizer is judged on users that it did not see.
     Items without a SID, or where there are embeddings without a usable one, are drawn for nothing.
     """
-    pairs, all_pairs = _pairs(subject, subject.events)
+    pairs, all_pairs = _pairs(subject, subject.pairs)
     items = _items(subject, max(subject.config.measure.neighbour_queries, len(pairs)))
     ends = [pairs.column(name).combine_chunks() for name in ("item_id", "next_item_id")]
     located = located_sids(subject, pa.concat_arrays([items, *ends]))
@@ -95,12 +95,12 @@ def _rows(ids: pa.Array, among: pa.Array) -> I64:
     return np.asarray(pc.index_in(ids, value_set=among).fill_null(-1).to_numpy(), np.int64)
 
 
-def _pairs(subject: Subject, events: DataFrame | None) -> tuple[pa.Table, int]:
+def _pairs(subject: Subject, every: DataFrame | None) -> tuple[pa.Table, int]:
     """The pairs (item_id, next_item_id, user_key) with the lowest keys, in their order; and how many there are."""
-    if events is None:
+    if every is None:
         columns = ("item_id", F.col("item_id").alias("next_item_id"), F.lit(0).cast("bigint").alias("user_key"))
         return subject.sids.select(*columns).limit(0).toArrow(), 0
-    pairs = consecutive(events, subject.sids.select("item_id"), subject.config)
+    pairs = between(every, subject.sids)
     if subject.config.events.holdout > 0:
         pairs = pairs.where("held_out")
     staged = subject.staging.keep(pairs.drop("held_out"), "judged_pairs")

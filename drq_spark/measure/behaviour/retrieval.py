@@ -40,7 +40,7 @@ def retrieval(subject: Subject) -> list[MetricRow]:
         ConsistencyError: a tokenizer gave the SIDs, and the items with a usable embedding are not those with a SID.
     """
     searched = subject.rebuilds and subject.items is not None
-    if not searched and subject.events is None:
+    if not searched and subject.pairs is None:
         return []
     drawn = draw(subject)
     settings = subject.config.measure
@@ -54,7 +54,7 @@ def retrieval(subject: Subject) -> list[MetricRow]:
         figures |= neighbour_recall(subject, drawn, queries, by_item, by_sid)
         figures |= retention(drawn.users[: len(pairs)], by_item, by_sid)
     figures |= separation(drawn, settings.scored_pairs, _scores(subject, drawn, by_item, by_sid), subject.config.seed)
-    if subject.events is not None:
+    if subject.pairs is not None:
         figures[Metric.BEHAVIOUR_PAIRS] = Estimate(float(drawn.all_pairs), float("nan"))
     return [_row(metric, estimate) for metric, estimate in figures.items() if isfinite(estimate.value)]
 

@@ -14,21 +14,23 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from drq_spark.arrays import F64
 from drq_spark.formulas.ranking import without_self
 from drq_spark.hashing import item_key
 from drq_spark.measure.behaviour.queries import normalization
 from drq_spark.measure.behaviour.scans_worker import (
-    ITEMS_DDL,
-    SIDS_DDL,
     SUMS,
     Questions,
     item_scanner,
+    items_schema,
     merger,
     sid_scanner,
+    sids_schema,
 )
 from drq_spark.measure.subject import Subject
+from drq_spark.row_types import arrow_type, spark_schema
 from drq_spark.ship import ship
 from drq_spark.tokenizer import Tokenizer
 
@@ -81,8 +83,8 @@ def scan_items(subject: Subject, items: DataFrame, questions: Questions, dim: in
     key = item_key("query", subject.config.seed).alias("key")
     keyed = items.select("item_id", key, "embedding").coalesce(_MOST_TASKS)
     scanner = item_scanner(shipped, dim, normalization(subject))
-    parts = keyed.mapInArrow(scanner, ITEMS_DDL.format(id=subject.id_type))
-    found = _merged(parts, ITEMS_DDL.format(id=subject.id_type), len(questions.query), items=True)
+    schema = spark_schema(items_schema(arrow_type(items, "item_id")))
+    found = _merged(keyed.mapInArrow(scanner, schema), schema, len(questions.query), items=True)
     better, ties, more = _sums(found, questions, 1 + dim)
     ids = found["item_id"].combine_chunks()
     nearest = [ids[row].values for row in _places(found, len(questions.query))]
@@ -95,7 +97,8 @@ def scan_sids(subject: Subject, tokenizer: Tokenizer, questions: Questions) -> S
     shipped = ship(subject.spark, (questions, bare))
     tasks = min(_MOST_TASKS, 1 + subject.sids.count() // _SIDS_A_TASK)
     counted = subject.sids.select("sid").repartition(tasks, "sid").groupBy("sid").agg(F.count(F.lit(1)).alias("items"))
-    found = _merged(counted.mapInArrow(sid_scanner(shipped), SIDS_DDL), SIDS_DDL, len(questions.query), items=False)
+    schema = spark_schema(sids_schema())
+    found = _merged(counted.mapInArrow(sid_scanner(shipped), schema), schema, len(questions.query), items=False)
     sizes = tokenizer.codebook_sizes
     better, ties, usage = _sums(found, questions, sum(sizes))
     scores, weights = (found[name].combine_chunks() for name in ("score", "weight"))
@@ -106,7 +109,7 @@ def scan_sids(subject: Subject, tokenizer: Tokenizer, questions: Questions) -> S
     return SidAnswers(np.split(usage, list(accumulate(sizes))[:-1]), better, ties, tied)
 
 
-def _merged(parts: DataFrame, schema: str, queries: int, *, items: bool) -> pa.Table:
+def _merged(parts: DataFrame, schema: StructType, queries: int, *, items: bool) -> pa.Table:
     """The rows of all tasks as those of one: what is shuffled is a task's best candidates of each query."""
     return parts.repartition("query").mapInArrow(merger(queries, items=items), schema).toArrow()
 

@@ -25,9 +25,6 @@ Batches = Iterator[pa.RecordBatch]
 
 KEEP = 201  # 200 candidates and the query itself
 SUMS = -1  # in the place of a query: the row of sums
-ITEMS_DDL = "query int, score array<double>, key array<bigint>, item_id array<{id}>, sums array<double>"
-SIDS_DDL = "query int, score array<double>, weight array<double>, sums array<double>"
-
 _BLOCK_ELEMENTS = 2**21  # float64 numbers of a block of rows or of its scores
 _SPARE_ROWS = 2**16  # candidates beyond the best before they are looked through
 
@@ -37,13 +34,28 @@ class Questions:
     """What is asked of every row.
 
     Attributes:
-        left: float64 [P, D], unit vectors of the queries of P pairs. target: float64 [P], cosine of each pair.
+        left: float64 [P, D], unit vectors of the queries of P pairs.
+        target: float64 [P], cosine of each pair.
         query: float64 [Q, D], unit vectors of the Q queries whose best candidates are wanted.
     """
 
     left: F64
     target: F64
     query: F64
+
+
+def items_schema(id_type: pa.DataType) -> pa.Schema:
+    """What a scan of the items leaves: a row of sums, and a row of candidates a query."""
+    return _schema({"score": pa.float64(), "key": pa.int64(), "item_id": id_type, "sums": pa.float64()})
+
+
+def sids_schema() -> pa.Schema:
+    """What a scan of the SIDs leaves."""
+    return _schema({"score": pa.float64(), "weight": pa.float64(), "sums": pa.float64()})
+
+
+def _schema(lists: Mapping[str, pa.DataType]) -> pa.Schema:
+    return pa.schema({"query": pa.int32(), **{name: pa.list_(kind) for name, kind in lists.items()}})
 
 
 class Candidates:
@@ -140,7 +152,7 @@ class Scan:
 
 
 def item_scanner(shipped: Shipped[Questions], dim: int, normalize: Normalize) -> Callable[[Batches], Batches]:
-    """For mapInArrow: (item_id, key, embedding) -> `ITEMS_DDL`; rows without a usable embedding are left out.
+    """For mapInArrow: (item_id, key, embedding) -> `items_schema`; rows without a usable embedding are left out.
 
     The further sums are the number of items and the sum of their prepared embeddings [D].
     """
@@ -158,13 +170,13 @@ def item_scanner(shipped: Shipped[Questions], dim: int, normalize: Normalize) ->
                 state.more += np.concatenate([[len(x)], x.sum(axis=0, dtype=np.float64)])
                 state.add(unit_rows(x), np.ones(len(x)), {"key": keys[block], "item_id": ids[block]})
         if id_type is not None:
-            yield from _leave(state.sums(), candidates, _item_schema(id_type))
+            yield from _leave(state.sums(), candidates, items_schema(id_type))
 
     return scan
 
 
 def sid_scanner(shipped: Shipped[tuple[Questions, Tokenizer]]) -> Callable[[Batches], Batches]:
-    """For mapInArrow: (sid, items), every SID once -> `SIDS_DDL`; the rows compared are the reconstructions x_hat.
+    """For mapInArrow: (sid, items), every SID once -> `sids_schema`; the rows compared are the reconstructions x_hat.
 
     The further sums are the items of every code, level after level.
     """
@@ -184,13 +196,13 @@ def sid_scanner(shipped: Shipped[tuple[Questions, Tokenizer]]) -> Callable[[Batc
                 state.more += np.concatenate(usage)
                 state.add(unit_rows(tokenizer.decode(own)), weight, {"weight": pa.array(weight)})
         if seen:
-            yield from _leave(state.sums(), candidates, _sid_schema())
+            yield from _leave(state.sums(), candidates, sids_schema())
 
     return scan
 
 
 def merger(queries: int, *, items: bool) -> Callable[[Batches], Batches]:
-    """For mapInArrow: rows of several tasks (`ITEMS_DDL` where `items`, else `SIDS_DDL`) as those of one."""
+    """For mapInArrow: rows of several tasks (`items_schema` where `items`, else `sids_schema`) as those of one."""
 
     def merge(batches: Batches) -> Batches:
         candidates = Candidates(queries, nearest_items if items else nearest_ties)
@@ -233,13 +245,3 @@ def _filled(columns: dict[str, pa.Array], schema: pa.Schema) -> pa.RecordBatch:
     rows = len(columns["query"])
     every = [columns.get(field.name, pa.nulls(rows, field.type)).cast(field.type) for field in schema]
     return pa.RecordBatch.from_arrays(every, schema=schema)
-
-
-def _item_schema(id_type: pa.DataType) -> pa.Schema:
-    types = {"score": pa.float64(), "key": pa.int64(), "item_id": id_type, "sums": pa.float64()}
-    return pa.schema([("query", pa.int32()), *((name, pa.list_(kind)) for name, kind in types.items())])
-
-
-def _sid_schema() -> pa.Schema:
-    types = {"score": pa.float64(), "weight": pa.float64(), "sums": pa.float64()}
-    return pa.schema([("query", pa.int32()), *((name, pa.list_(kind)) for name, kind in types.items())])

@@ -12,9 +12,10 @@ from pyspark.sql import functions as F
 
 from drq_spark.formulas.within_buckets import Draw, Moments, draw, mean_square_within
 from drq_spark.hashing import bucket_key, item_key
-from drq_spark.measure.collisions.bucket_spread_worker import MOMENTS_DDL, moments_of_sids
+from drq_spark.measure.collisions.bucket_spread_worker import MOMENTS, moments_of_sids
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import Metric, MetricRow
+from drq_spark.row_types import spark_schema
 
 _ORDER = ("key", "sid")
 
@@ -40,7 +41,7 @@ def bucket_spread(subject: Subject, per_sid: DataFrame, mean_centred_square: flo
     vectors = subject.items.select("item_id", "embedding").join(_members(subject, chosen, drawn), "item_id")
     normalize = subject.config.items.normalize if subject.tokenizer is None else subject.tokenizer.normalize
     by_sid = vectors.select("sid", "embedding").repartition("sid")
-    found = by_sid.mapInArrow(moments_of_sids(subject.dim, normalize), MOMENTS_DDL).toArrow()
+    found = by_sid.mapInArrow(moments_of_sids(subject.dim, normalize), spark_schema(MOMENTS)).toArrow()
     value, error = mean_square_within(_moments(found, chosen, drawn))
     if not isfinite(value):
         return []

@@ -12,12 +12,14 @@ from drq_spark.arrays import F64, I64
 from drq_spark.inputs.embeddings import read_embeddings
 from drq_spark.tokenizer.model import Normalize, normalized
 
-MOMENTS_DDL = "sid bigint, rows bigint, square double, fourth double"
+MOMENTS = pa.schema({"sid": pa.int64(), "rows": pa.int64(), "square": pa.float64(), "fourth": pa.float64()})
+"""What is left of every SID: its drawn rows, and the sums of d^2 and d^4, see `grouped_moments`."""
+
 _BLOCK_ELEMENTS = 2**20  # float64 numbers of one block of rows
 
 
 def moments_of_sids(dim: int, normalize: Normalize) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """For mapInArrow: (sid, embedding) of all drawn items of some SIDs -> `MOMENTS_DDL`, one row per SID.
+    """For mapInArrow: (sid, embedding) of all drawn items of some SIDs -> `MOMENTS`, one row per SID.
 
     Rows without a usable embedding are left out. A partition must hold whole SIDs; it is kept in memory.
     """
@@ -29,7 +31,7 @@ def moments_of_sids(dim: int, normalize: Normalize) -> Callable[[Iterator[pa.Rec
             sids.append(batch.column("sid").to_numpy()[found.usable])
             rows.append(normalized(found.x, normalize))
         columns = grouped_moments(np.concatenate(sids), np.concatenate(rows))
-        yield pa.RecordBatch.from_arrays([pa.array(column) for column in columns], ["sid", "rows", "square", "fourth"])
+        yield pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=MOMENTS)
 
     return moments
 

@@ -15,9 +15,10 @@ from pyspark.sql import functions as F
 
 from drq_spark.formulas.ratios import ratio, ratio_standard_error
 from drq_spark.hashing import drawn, item_key
-from drq_spark.measure.perturbation.flips_worker import COUNTS_DDL, noise_counter, version_counter
+from drq_spark.measure.perturbation.flips_worker import COUNTS, noise_counter, version_counter
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import EXPOSURE, ITEMS, Metric, MetricRow, Ruler
+from drq_spark.row_types import spark_schema
 from drq_spark.ship import ship
 
 _MOST_PAIRS = 200  # pairs of codes kept per level and perturbation
@@ -63,10 +64,11 @@ def perturbation(subject: Subject) -> Perturbed:
     share = min(1.0, settings.perturbed_items / max(1, subject.sids.count()))
     chosen = _chosen(subject, share)
     shipped = ship(subject.spark, replace(tokenizer))  # a copy without what the driver has cached
-    noise = _embedded(items, chosen).mapInArrow(noise_counter(shipped, settings.etas, settings.rhos), COUNTS_DDL)
+    schema = spark_schema(COUNTS)
+    noise = _embedded(items, chosen).mapInArrow(noise_counter(shipped, settings.etas, settings.rhos), schema)
     counts = noise
     if subject.after is not None:
-        moved = _embedded(subject.after, chosen).mapInArrow(version_counter(shipped), COUNTS_DDL)
+        moved = _embedded(subject.after, chosen).mapInArrow(version_counter(shipped), schema)
         counts = noise.unionByName(moved)
     summed = counts.groupBy(*_KEYS).agg(*[F.sum(name).alias(name) for name in _SUMS])
     staged = subject.staging.keep(summed, "perturbed")

@@ -22,23 +22,27 @@ from drq_spark.tokenizer.model import Tokenizer
 
 Work = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
-COUNTS_DDL = (
-    "ruler string, eta double, level int, code int, other int, items bigint, flipped bigint, exposure double, "
-    "flipped_exposure double, exposure_square double, flipped_exposure_square double"
+COUNTS = pa.schema(
+    {
+        "ruler": pa.string(),
+        "eta": pa.float64(),
+        "level": pa.int32(),
+        "code": pa.int32(),
+        "other": pa.int32(),
+        "items": pa.int64(),
+        "flipped": pa.int64(),
+        "exposure": pa.float64(),
+        "flipped_exposure": pa.float64(),
+        "exposure_square": pa.float64(),
+        "flipped_exposure_square": pa.float64(),
+    }
 )
-"""Two kinds of rows: with code and other, the items whose code of the level became the other one; without, per level
-(0: the whole SID) all items and those that flipped, and sums of exposure and of its squares over the same."""
+"""Two kinds of rows. Those with code and other count the items whose code of the level became the other one. Those
+without have, per level (0 is the whole SID), all items and those that flipped, and sums of exposure and of its squares
+over the same."""
 
 _LATENT_STREAM = 0  # of `standard_normals`
 _BLOCK_ELEMENTS = 2**20  # float64 numbers per array while a block of rows is perturbed
-_SCHEMA = pa.schema(
-    [
-        ("ruler", pa.string()), ("eta", pa.float64()), ("level", pa.int32()), ("code", pa.int32()),
-        ("other", pa.int32()), ("items", pa.int64()), ("flipped", pa.int64()), ("exposure", pa.float64()),
-        ("flipped_exposure", pa.float64()), ("exposure_square", pa.float64()),
-        ("flipped_exposure_square", pa.float64()),
-    ]
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,10 @@ class PerturbedCodes:
     """What one perturbation makes of n rows.
 
     Attributes:
-        ruler: value of `schemas.Ruler`. eta: its scale, None for a second version. kept: bool [n], m of them true: rows
-        that are still usable. codes: int32 [m, L] of those.
+        ruler: value of `metrics.Ruler`.
+        eta: scale of the perturbation, None for a second version.
+        kept: bool [n], m of them true: rows that are still usable.
+        codes: int32 [m, L], of those rows.
     """
 
     ruler: str
@@ -57,7 +63,7 @@ class PerturbedCodes:
 
 
 def noise_counter(shipped: Shipped[Tokenizer], etas: Sequence[float], rhos: Sequence[float]) -> Work:
-    """For mapInArrow: items -> `COUNTS_DDL`, for noise on the latents and on the embeddings, see `perturbed_codes`."""
+    """For mapInArrow: items -> `COUNTS`, for noise on the latents and on the embeddings, see `perturbed_codes`."""
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         tokenizer = shipped.value()
@@ -71,7 +77,7 @@ def noise_counter(shipped: Shipped[Tokenizer], etas: Sequence[float], rhos: Sequ
 
 
 def version_counter(shipped: Shipped[Tokenizer]) -> Work:
-    """For mapInArrow: items -> `COUNTS_DDL`, where the embedding is a second version, and codes those of the first."""
+    """For mapInArrow: items -> `COUNTS`, where the embedding is a second version, and codes those of the first."""
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         tokenizer = shipped.value()
@@ -132,7 +138,7 @@ class _Rows:
     exposure: F64
 
     def counts(self, perturbed: PerturbedCodes) -> Iterator[pa.RecordBatch]:
-        """Batches of `COUNTS_DDL` about one perturbation of the rows."""
+        """Batches of `COUNTS` about one perturbation of the rows."""
         before, exposure = self.codes[perturbed.kept], self.exposure[perturbed.kept]
         flips = before != perturbed.codes
         yield _batch(perturbed, **_totals(flips, exposure))
@@ -159,14 +165,14 @@ def _totals(flips: NDArray[np.bool_], exposure: F64) -> dict[str, NDArray[np.int
 
 
 def _batch(perturbed: PerturbedCodes, **columns: NDArray[np.integer] | F64) -> pa.RecordBatch:
-    """Rows of `COUNTS_DDL`, NULL in the columns that are not given; mapInArrow casts nothing, so types are exact."""
+    """Rows of `COUNTS`, NULL in the columns that are not given; mapInArrow casts nothing, so types are exact."""
     size = len(columns["level"])
     known = {"ruler": pa.repeat(perturbed.ruler, size)}
     if perturbed.eta is not None:
         known["eta"] = pa.repeat(float(perturbed.eta), size)
-    known |= {name: pa.array(values, _SCHEMA.field(name).type) for name, values in columns.items()}
+    known |= {name: pa.array(values, COUNTS.field(name).type) for name, values in columns.items()}
     return pa.RecordBatch.from_arrays(
-        [known.get(field.name, pa.nulls(size, field.type)) for field in _SCHEMA], schema=_SCHEMA
+        [known.get(field.name, pa.nulls(size, field.type)) for field in COUNTS], schema=COUNTS
     )
 
 
