@@ -157,8 +157,7 @@ def measure(run: Run, catalogue: Catalogue) -> None:
     run.refuse_followed()
     with run.step("measure"):
         subject = subject_of(run, catalogue)
-        for table, df in measured(subject, known_of(run, subject), run.watcher.progress).items():
-            run.write(table, df)  # the figures themselves come last
+        measured(subject, known_of(run, subject), run.watcher.progress, run.keep)
         run.state = replace(run.state, status=Status.MEASURED.value)
 
 

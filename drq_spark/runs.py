@@ -106,6 +106,11 @@ class Run:
         version = self.store.write(table, self._stamped(table, df), self.state.run_id, self.state.id_type)
         self.state = replace(self.state, table_versions={**self.state.table_versions, table.name: version})
 
+    def keep(self, table: Table, df: DataFrame) -> DataFrame:
+        """`write` rows, and give them as they are read from the table."""
+        self.write(table, df)
+        return self.store.read(table, self.state.run_id)
+
     def _stamped(self, table: Table, df: DataFrame) -> DataFrame:
         stamp = {
             "run_id": F.lit(self.state.run_id),

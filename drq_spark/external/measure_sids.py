@@ -208,10 +208,9 @@ def measure(run: Run, inputs: ExternalInputs) -> None:
             run.state.rows_in,
             run.state.rows_quarantined or 0,
             fidelity=fidelity(sample, tokenizer.codebooks) if tokenizer and subject.rebuilds else (),
-            spread=mean_centred_square(sample),
+            sample_mean_square=mean_centred_square(sample),
         )
-        for table, df in measured(subject, known, run.watcher.progress).items():
-            run.write(table, df)
+        measured(subject, known, run.watcher.progress, run.keep)
 
 
 def _items_with_sids(run: Run, inputs: ExternalInputs, sids: DataFrame) -> DataFrame | None:

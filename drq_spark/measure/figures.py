@@ -31,7 +31,7 @@ from drq_spark.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class Totals:
+class AssignmentTotals:
     """The row of assignment_totals, see `schemas.ASSIGNMENT_TOTALS`."""
 
     items: int
@@ -68,7 +68,7 @@ class Aggregates:
     prefixes: Sequence[PrefixSums]
     buckets: BucketSums
     segments: Segments | None
-    totals: Totals | None
+    totals: AssignmentTotals | None
     churn: Churn | None
 
 
@@ -218,7 +218,7 @@ def _prefixes(prefixes: Sequence[PrefixSums]) -> Iterator[MetricRow]:
             yield _row(Metric.CONDITIONAL_ENTROPY, step, level, weighting)
 
 
-def _fidelity(totals: Totals) -> Iterator[MetricRow]:
+def _fidelity(totals: AssignmentTotals) -> Iterator[MetricRow]:
     yield _row(Metric.RELATIVE_MSE, relative_mse(totals.squared_error, totals.centred_square))
     yield _row(Metric.MEAN_COSINE, ratio(totals.cosine, totals.items))
     shares = residual_share(totals.residual_square, totals.latent_centred_square)

@@ -11,7 +11,7 @@ from drq_spark.inputs.events import events_of
 from drq_spark.inputs.items import Catalogue
 from drq_spark.inputs.second_version import read_after
 from drq_spark.measure.churn import churn_of
-from drq_spark.measure.figures import Totals
+from drq_spark.measure.figures import AssignmentTotals
 from drq_spark.measure.step import Known
 from drq_spark.measure.subject import Subject
 from drq_spark.rows import one_row
@@ -53,8 +53,8 @@ def known_of(run: Run, subject: Subject) -> Known:
     )
 
 
-def _totals(run: Run) -> Totals:
+def _totals(run: Run) -> AssignmentTotals:
     row = one_row(run.rows(ASSIGNMENT_TOTALS, "assign").drop("run_id", "tokenizer_id"))
     arrays = ("residual_square", "margin", "uncertain")
     values: dict[str, Any] = row.asDict()
-    return Totals(**values | {name: np.array(values[name]) for name in arrays})
+    return AssignmentTotals(**values | {name: np.array(values[name]) for name in arrays})

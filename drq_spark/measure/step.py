@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from pyspark.sql import DataFrame
 
-from drq_spark.measure.aggregates import Segments
+from drq_spark.measure.aggregates import Scale, Segments
 from drq_spark.measure.behaviour.retrieval import retrieval
 from drq_spark.measure.capacity.sid_capacity import whole_sid_capacity
 from drq_spark.measure.capacity.sigma import scales
-from drq_spark.measure.collisions import sid_counts as collisions
 from drq_spark.measure.collisions.bucket_spread import bucket_spread
-from drq_spark.measure.figures import Aggregates, Churn, Totals, all_figures
+from drq_spark.measure.collisions.largest_sids import largest_sids
+from drq_spark.measure.collisions.sid_counts import bucket_sums, sid_counts
+from drq_spark.measure.figures import Aggregates, AssignmentTotals, Churn, all_figures
 from drq_spark.measure.information.attribute_gains import attribute_gains
-from drq_spark.measure.perturbation.flips import items_at_risk, perturbation
+from drq_spark.measure.information.prefix_usage import prefix_sums, shorter_prefixes
+from drq_spark.measure.perturbation.flips import perturbation
+from drq_spark.measure.perturbation.items_at_risk import items_at_risk
 from drq_spark.measure.subject import Subject
-from drq_spark.measure.usage import code_usage as aggregate
+from drq_spark.measure.usage.code_usage import usage_table
 from drq_spark.measure.usage.segments import segment_thresholds, usage_by_segment
 from drq_spark.metrics import MetricRow
 from drq_spark.progress import Progress
@@ -36,97 +39,122 @@ _METRICS_DDL = (
     "metric string, level int, weighting string, eta double, value double, standard_error double, ruler string"
 )
 
+Keep = Callable[[Table, DataFrame], DataFrame]
+"""Writes rows (which need not say which run they are of) into a table, and gives them as they are read from there."""
+
 
 @dataclass(frozen=True)
 class Known:
     """What is known of a subject before it is measured; see `figures.Aggregates`.
 
     Attributes:
-        fidelity, spread: figures of the reconstruction, and the mean of ||x - mean||^2 over all items, where there are
-        no totals to make them of; none and None where embeddings are not known.
+        rows_in: rows of the input.
+        rows_quarantined: those of them without a SID.
+        totals: sums over all items; None where SIDs come from elsewhere.
+        churn: changes against the run that readers follow; None where there is nothing to compare with.
+        fidelity: figures of the reconstruction, where there are no totals to make them of.
+        sample_mean_square: mean of ||x - mean||^2 over a sample of the items, where there are no totals; None where
+        embeddings are not known.
     """
 
     rows_in: int
     rows_quarantined: int
-    totals: Totals | None = None
+    totals: AssignmentTotals | None = None
     churn: Churn | None = None
     fidelity: Sequence[MetricRow] = ()
-    spread: float | None = None
+    sample_mean_square: float | None = None
 
     @property
     def mean_centred_square(self) -> float | None:
         """Mean of ||x - mean||^2 over all items."""
-        return self.totals.centred_square / self.totals.items if self.totals and self.totals.items else self.spread
+        if self.totals and self.totals.items:
+            return self.totals.centred_square / self.totals.items
+        return self.sample_mean_square
 
 
-def measured(subject: Subject, known: Known, progress: Progress) -> Mapping[Table, DataFrame]:
-    """The tables of figures without run_id and tokenizer_id; some read from the staging folder of the subject.
+def measured(subject: Subject, known: Known, progress: Progress, keep: Keep) -> None:
+    """All figures into their tables; the table of the figures themselves comes last, so that what has them is whole.
 
     `progress` is told of each of the parts when it is done. A part that the subject has nothing for is quick.
     """
-    tables: dict[Table, DataFrame] = {}
-    done = 0
-
-    def told(part: str) -> None:
-        nonlocal done
-        done += 1
-        progress(part, done, len(PARTS))
-
-    rulers = scales(subject)
-    told("sigma")
-    counted, per_sid = _counted(subject, known, tables)
-    figures = [*all_figures(counted, subject.tokenizer, rulers), *known.fidelity]
-    told("use and collisions")
-    figures += whole_sid_capacity(subject, per_sid, counted.buckets, rulers)
-    told("capacity of SIDs")
-    figures += bucket_spread(subject, per_sid, known.mean_centred_square)
-    told("spread inside SIDs")
-    if subject.encodes and subject.items is not None:
-        shaken = perturbation(subject)
-        figures += shaken.figures
-        tables[CODE_CONFUSION] = shaken.confusion
-        tables[ITEMS_AT_RISK] = items_at_risk(subject.sids)
-    told("perturbation")
-    figures += retrieval(subject)
-    told("ranks")
-    gains = attribute_gains(subject)
-    if gains is not None:
-        tables[ATTRIBUTE_GAINS] = gains
-    told("attributes")
-    rows = [tuple(asdict(row).values()) for row in figures]
-    return {**tables, METRICS: subject.spark.createDataFrame(rows, _METRICS_DDL)}  # what is there has figures
+    work = _Work(subject, known, keep)
+    for done, (name, part) in enumerate(_PARTS, start=1):
+        part(work)
+        progress(name, done, len(_PARTS))
+    rows = [tuple(asdict(row).values()) for row in work.figures]
+    keep(METRICS, subject.spark.createDataFrame(rows, _METRICS_DDL))
 
 
-PARTS = (
-    "sigma",
-    "use and collisions",
-    "capacity of SIDs",
-    "spread inside SIDs",
-    "perturbation",
-    "ranks",
-    "attributes",
+class _Work:
+    """What has been measured so far; every part adds its figures and its tables."""
+
+    scales: list[Scale]
+    counted: Aggregates
+    per_sid: DataFrame
+
+    def __init__(self, subject: Subject, known: Known, keep: Keep) -> None:
+        self.subject, self.known, self.keep = subject, known, keep
+        self.figures: list[MetricRow] = []
+
+    def sigma(self) -> None:
+        """What every later part takes for noise."""
+        self.scales = scales(self.subject)
+
+    def use_and_collisions(self) -> None:
+        """Everything that is counted of the sids table; what is behind every SID serves two later parts."""
+        subject, sizes = self.subject, self.subject.codebook_sizes
+        thresholds = segment_thresholds(subject.sids)
+        self.per_sid = subject.staging.keep(sid_counts(subject.sids, thresholds), "per_sid")
+        usage, of_segments = usage_by_segment(subject.sids, sizes, thresholds)
+        self.keep(CODE_USAGE, usage_table(subject.spark, usage))
+        shorter = self.keep(PREFIX_USAGE, shorter_prefixes(self.per_sid, sizes))
+        self.keep(SID_USAGE, largest_sids(subject.sids, self.per_sid, subject.config.measure.top_buckets))
+        self.counted = Aggregates(
+            rows_in=self.known.rows_in,
+            rows_quarantined=self.known.rows_quarantined,
+            usage=usage,
+            prefixes=prefix_sums(shorter, self.per_sid, subject.levels),
+            buckets=bucket_sums(subject, self.per_sid),
+            segments=None if thresholds is None else Segments(thresholds, of_segments),
+            totals=self.known.totals,
+            churn=self.known.churn,
+        )
+        self.figures += [*all_figures(self.counted, subject.tokenizer, self.scales), *self.known.fidelity]
+
+    def capacity(self) -> None:
+        """Capacity of whole SIDs."""
+        self.figures += whole_sid_capacity(self.subject, self.per_sid, self.counted.buckets, self.scales)
+
+    def spread(self) -> None:
+        """How far apart the items of a SID lie."""
+        self.figures += bucket_spread(self.subject, self.per_sid, self.known.mean_centred_square)
+
+    def perturbation(self) -> None:
+        """Which codes flip under noise, and which items are the likeliest to."""
+        if not self.subject.encodes or self.subject.items is None:
+            return
+        found = perturbation(self.subject)
+        self.figures += found.figures
+        self.keep(CODE_CONFUSION, found.confusion)
+        self.keep(ITEMS_AT_RISK, items_at_risk(self.subject.sids))
+
+    def ranks(self) -> None:
+        """Neighbours, and what users do."""
+        self.figures += retrieval(self.subject)
+
+    def attributes(self) -> None:
+        """What attributes tell of the codes."""
+        gains = attribute_gains(self.subject)
+        if gains is not None:
+            self.keep(ATTRIBUTE_GAINS, gains)
+
+
+_PARTS: Sequence[tuple[str, Callable[[_Work], None]]] = (
+    ("sigma", _Work.sigma),
+    ("use and collisions", _Work.use_and_collisions),
+    ("capacity of SIDs", _Work.capacity),
+    ("spread inside SIDs", _Work.spread),
+    ("perturbation", _Work.perturbation),
+    ("ranks", _Work.ranks),
+    ("attributes", _Work.attributes),
 )
-"""What `progress` is told of, in order."""
-
-
-def _counted(subject: Subject, known: Known, tables: dict[Table, DataFrame]) -> tuple[Aggregates, DataFrame]:
-    """What is counted of the sids table, with its tables; and what is behind every SID, see `collisions.sid_counts`."""
-    sids, sizes = subject.sids, subject.codebook_sizes
-    thresholds = segment_thresholds(sids)
-    per_sid = subject.staging.keep(collisions.sid_counts(sids, thresholds), "per_sid")
-    shorter = subject.staging.keep(aggregate.shorter_prefixes(per_sid, sizes), "prefixes")
-    usage, of_segments = usage_by_segment(sids, sizes, thresholds)
-    tables[CODE_USAGE] = aggregate.usage_table(subject.spark, usage)
-    tables[PREFIX_USAGE] = shorter
-    tables[SID_USAGE] = aggregate.top_buckets(sids, per_sid, subject.config.measure.top_buckets)
-    counted = Aggregates(
-        rows_in=known.rows_in,
-        rows_quarantined=known.rows_quarantined,
-        usage=usage,
-        prefixes=aggregate.prefix_sums(shorter, per_sid, subject.levels),
-        buckets=collisions.bucket_sums(subject, per_sid),
-        segments=None if thresholds is None else Segments(thresholds, of_segments),
-        totals=known.totals,
-        churn=known.churn,
-    )
-    return counted, per_sid

@@ -16,7 +16,7 @@ from drq_spark.config import Measure
 from drq_spark.formulas.usage import LevelUsage
 from drq_spark.measure.aggregates import BucketSums, Mass, PrefixSums, Scale, Segments, SegmentSums, Thresholds
 from drq_spark.measure.capacity.sigma import latent_scales
-from drq_spark.measure.figures import Aggregates, Churn, Totals, all_figures
+from drq_spark.measure.figures import Aggregates, AssignmentTotals, Churn, all_figures
 from drq_spark.metrics import Metric, MetricRow, Ruler
 from drq_spark.tokenizer import Tokenizer
 
@@ -87,7 +87,7 @@ def recipe(*, exposed: bool = True, churn: Churn | None = None) -> Aggregates:
         prefixes=[sums([6, 2], [4, 4] if exposed else None), sums([4, 2, 2], [1, 3, 4] if exposed else None)],
         buckets=buckets([4, 2, 2], [1, 3, 4] if exposed else None, [3, 1, 1]),
         segments=SEGMENTS if exposed else None,
-        totals=Totals(8, 2.0, 6.0, 8.0, 4.0, np.array([2.0, 1.0]), np.array([4.0, 2.0]), np.array([0, 2])),
+        totals=AssignmentTotals(8, 2.0, 6.0, 8.0, 4.0, np.array([2.0, 1.0]), np.array([4.0, 2.0]), np.array([0, 2])),
         churn=churn,
     )
 
@@ -246,7 +246,7 @@ def test_without_exposure_there_are_the_figures_by_items_alone(aggregates):
 
 
 def test_a_catalogue_that_does_not_vary_has_no_relative_figures():
-    still = Totals(8, 0.0, 8.0, 0.0, 0.0, np.zeros(2), np.zeros(2), np.zeros(2, np.int64))
+    still = AssignmentTotals(8, 0.0, 8.0, 0.0, 0.0, np.zeros(2), np.zeros(2), np.zeros(2, np.int64))
     found = figures(replace(recipe(), totals=still), replace(TOKENIZER, latent_rms=(0.0, 0.0)))
     missing = {key[0] for key in figures(recipe())} - {key[0] for key in found}
     assert missing == {"relative_mse", "residual_share"}
@@ -264,7 +264,7 @@ def test_one_item_in_one_code():
         prefixes=[sums([1], None)] * 2,
         buckets=buckets([1], None, [1]),
         segments=None,
-        totals=Totals(1, 0.0, 1.0, 0.0, 0.0, np.zeros(2), np.ones(2), np.zeros(2, np.int64)),
+        totals=AssignmentTotals(1, 0.0, 1.0, 0.0, 0.0, np.zeros(2), np.ones(2), np.zeros(2, np.int64)),
         churn=None,
     )
     found = figures(one)

@@ -10,11 +10,19 @@ from drq_spark.config import load_config
 from drq_spark.external.sid_map import sid_key
 from drq_spark.measure.step import Known, measured
 from drq_spark.measure.subject import Subject
-from drq_spark.progress import SILENT
 from drq_spark.schemas import CODE_USAGE, METRICS, PREFIX_USAGE, SID_USAGE, SIDS
 from drq_spark.staging import Staging
 
 pytestmark = pytest.mark.timeout(1200)
+PARTS = (
+    "sigma",
+    "use and collisions",
+    "capacity of SIDs",
+    "spread inside SIDs",
+    "perturbation",
+    "ranks",
+    "attributes",
+)
 
 
 def subject(spark, staging, codes, sizes, partitions, exposure=None):
@@ -23,6 +31,20 @@ def subject(spark, staging, codes, sizes, partitions, exposure=None):
     unknown = {column.name: F.lit(None).cast(column.type) for column in SIDS.columns if column.name == "embedding_hash"}
     numbered = df.withColumns({"sid": sid_key(sizes), "suffix": F.lit(0), **unknown})
     return Subject(numbered, sizes, "string", load_config(), Staging(str(staging)))
+
+
+def tables_of(chosen, known):
+    """What is kept, by table, and what progress is told."""
+    tables, told = {}, []
+
+    def keep(table, df):
+        tables[table] = df
+        return df
+
+    measured(chosen, known, lambda *part: told.append(part), keep)
+    assert told == [(name, place, len(PARTS)) for place, name in enumerate(PARTS, start=1)]
+    assert list(tables)[-1] is METRICS  # what has it is whole
+    return tables
 
 
 def rows_of(tables, name):
@@ -39,7 +61,7 @@ def rows_of(tables, name):
 def test_every_figure_that_codes_have(spark, tmp_path, partitions, exposed):
     codes, sizes = random_codes(items=80), (8, 9, 6)
     exposure = {item: float(n % 7) for n, item in enumerate(codes)} if exposed else None
-    tables = measured(subject(spark, tmp_path, codes, sizes, partitions, exposure), Known(100, 20), SILENT.progress)
+    tables = tables_of(subject(spark, tmp_path, codes, sizes, partitions, exposure), Known(100, 20))
     expected = figures(codes, sizes, exposure) | {("quarantine_rate", 0, "items"): 0.2}
     found = rows_of(tables, METRICS)
     assert {key: found.get(key) for key in expected} == pytest.approx(expected, rel=1e-9, abs=1e-12)
@@ -54,7 +76,7 @@ def test_the_two_collision_rates_of_a_map_made_by_hand(spark, tmp_path):
     """Ten items in buckets of 3, 2, 1, 1, 1, 1, 1: seven SIDs."""
     sids = [(0, 0)] * 3 + [(0, 1)] * 2 + [(0, 2), (1, 0), (1, 1), (1, 2), (2, 0)]
     codes = {f"i{n}": row for n, row in enumerate(sids)}
-    found = rows_of(measured(subject(spark, tmp_path, codes, (3, 3), 2), Known(10, 0), SILENT.progress), METRICS)
+    found = rows_of(tables_of(subject(spark, tmp_path, codes, (3, 3), 2), Known(10, 0)), METRICS)
     assert found["duplicate_rate", 0, "items"] == pytest.approx(0.3)
     assert found["shared_rate", 0, "items"] == pytest.approx(0.5)
     assert found["largest_bucket", 0, "items"] == 3
@@ -64,7 +86,7 @@ def test_the_two_collision_rates_of_a_map_made_by_hand(spark, tmp_path):
 def test_a_collapsed_level_shows(spark, tmp_path):
     """A last level that spreads items hides a first one that does not: rates of collision alone look healthy."""
     codes = {f"i{n}": (0, n % 16, n // 16) for n in range(64)}
-    found = rows_of(measured(subject(spark, tmp_path, codes, (16, 16, 16), 3), Known(64, 0), SILENT.progress), METRICS)
+    found = rows_of(tables_of(subject(spark, tmp_path, codes, (16, 16, 16), 3), Known(64, 0)), METRICS)
     assert found["duplicate_rate", 0, "items"] == 0
     assert found["utilization", 1, "items"] == 1 / 16
     assert found["dead_codes", 1, "items"] == 15

@@ -17,9 +17,9 @@ from drq_spark.inputs.items import read_catalogue
 from drq_spark.measure.aggregates import Segments
 from drq_spark.measure.capacity.sigma import latent_scales
 from drq_spark.measure.collisions.sid_counts import bucket_sums, sid_counts
-from drq_spark.measure.figures import Aggregates, Totals, all_figures
+from drq_spark.measure.figures import Aggregates, AssignmentTotals, all_figures
+from drq_spark.measure.information.prefix_usage import prefix_sums, shorter_prefixes
 from drq_spark.measure.subject import Subject
-from drq_spark.measure.usage import code_usage as aggregate
 from drq_spark.measure.usage.segments import segment_thresholds, usage_by_segment
 from drq_spark.sample.draw import draw_sample
 from drq_spark.sample.load import load_sample
@@ -97,10 +97,10 @@ def figures_of(sids, done, tokenizer, quarantined, settings):
         rows_in=sids.count() + quarantined,
         rows_quarantined=quarantined,
         usage=usage,
-        prefixes=aggregate.prefix_sums(aggregate.shorter_prefixes(per_sid, sizes), per_sid, len(sizes)),
+        prefixes=prefix_sums(shorter_prefixes(per_sid, sizes), per_sid, len(sizes)),
         buckets=bucket_sums(subject, per_sid),
         segments=Segments(thresholds, of_segments),
-        totals=Totals(
+        totals=AssignmentTotals(
             **{name: np.array(value) if isinstance(value, list) else value for name, value in totals.items()}
         ),
         churn=None,

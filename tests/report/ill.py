@@ -11,7 +11,7 @@ from drq_spark.config import Measure
 from drq_spark.formulas.usage import LevelUsage
 from drq_spark.measure.aggregates import BucketSums, Mass, PrefixSums
 from drq_spark.measure.capacity.sigma import latent_scales
-from drq_spark.measure.figures import Aggregates, Totals, all_figures
+from drq_spark.measure.figures import Aggregates, AssignmentTotals, all_figures
 from drq_spark.metrics import MetricRow
 from drq_spark.tokenizer import Tokenizer
 
@@ -55,7 +55,7 @@ def figures(made: Made) -> list[MetricRow]:
         for codes, size in zip(made.codes.T, sizes, strict=True)
     ]
     left, sure = np.array([0.7, 0.5, 0.3]), np.ones(LEVELS)
-    totals = Totals(ITEMS, 0.3, 0.9 * ITEMS, 1.0, 1.0, left, sure, np.zeros(LEVELS, np.int64))
+    totals = AssignmentTotals(ITEMS, 0.3, 0.9 * ITEMS, 1.0, 1.0, left, sure, np.zeros(LEVELS, np.int64))
     counted = Aggregates(
         rows_in=ITEMS,
         rows_quarantined=0,

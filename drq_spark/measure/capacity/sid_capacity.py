@@ -17,7 +17,7 @@ from drq_spark.formulas.overlap import effective_capacity, expected_overlaps
 from drq_spark.formulas.ratios import ratio
 from drq_spark.formulas.sid_overlap import estimated_overlaps
 from drq_spark.measure.aggregates import BucketSums, Scale
-from drq_spark.measure.capacity.draws import draw_sids
+from drq_spark.measure.capacity.sid_draws import draw_sids
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import EXPOSURE, ITEMS, Metric, MetricRow
 from drq_spark.tokenizer import Tokenizer
@@ -44,7 +44,7 @@ def whole_sid_capacity(
 
     Args:
         per_sid: rows of `collisions.sid_counts`, best from a table: they are read up to three times. buckets: their
-        sums. scales: as `rulers.scales` gives them.
+        sums. scales: as `sigma.scales` gives them.
 
     No rows without a tokenizer: SIDs from elsewhere have no codewords.
     """

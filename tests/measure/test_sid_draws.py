@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from drq_spark.formulas.noise import uniforms
-from drq_spark.measure.capacity.draws import arrivals, draw_sids
+from drq_spark.measure.capacity.sid_draws import arrivals, draw_sids
 
 SIDS, DRAWS, SEED = 3000, 500, 5
 
