@@ -46,8 +46,8 @@ def item_key(purpose: str, seed: int) -> Column:
     return F.xxhash64(F.lit(purpose), _text("item_id"), F.lit(seed))
 
 
-def drawn(purpose: str, seed: int, share: float) -> Column:
-    """Whether a row with column item_id is of the share of items drawn for a purpose."""
+def within_share(purpose: str, seed: int, share: float) -> Column:
+    """Whether a row with column item_id is of a share of the items that are chosen for a purpose."""
     return uniform(item_key(purpose, seed)) < share
 
 

@@ -1,11 +1,12 @@
-"""How far apart the items of a shared SID lie, from some of them: which SIDs are drawn, and the estimate. Pure numpy.
+"""How far apart the items of a shared SID lie, from some of them: which SIDs are chosen, and the estimate. Pure
+numpy.
 
-A drawn SID shows its items, or some of them where it has many. SIDs with many items are drawn more often, for most
+A chosen SID shows its items, or some of them where it has many. SIDs with many items are chosen more often, for most
 items are theirs; the estimate takes that back.
 
 Sources:
     Efraimidis and Spirakis 2006 for the keys; Cohen and Kaplan 2007 (bottom-k sketches, rank conditioning) for what
-    the chance of being drawn is once the drawn ones are known; Saerndal, Swensson and Wretman 1992 (Model Assisted
+    the chance of being chosen is once the chosen ones are known; Saerndal, Swensson and Wretman 1992 (Model Assisted
     Survey Sampling, two-stage sampling, linearised ratio) for the estimate and its standard error.
 """
 
@@ -20,8 +21,14 @@ from drq_spark.arrays import F64, I64
 
 
 @dataclass(frozen=True)
-class Draw:
-    """The SIDs drawn: the first `count` by key, each with the chance that it had, [count], and items shown of each."""
+class ChosenSids:
+    """The first `count` SIDs by key.
+
+    Attributes:
+        count: how many.
+        chance: [count], that each had to be chosen.
+        shown: [count], items of each that are looked at.
+    """
 
     count: int
     chance: F64
@@ -34,11 +41,11 @@ class Moments:
 
     Attributes:
         items: of the SID.
-        shown: drawn of them.
-        rows: of those with a usable embedding.
+        shown: how many of them are looked at.
+        rows: how many of those have a usable embedding.
         square: sum d^2.
         fourth: sum d^4.
-        chance: of the SID to be drawn.
+        chance: of the SID to be chosen.
     """
 
     items: I64
@@ -49,33 +56,33 @@ class Moments:
     chance: F64
 
 
-def draw(key: F64, items: I64, most: int) -> Draw:
-    """Draw SIDs up to `most` items: whole ones if all fit, else at most sqrt(most) items of each, more of few SIDs.
+def choose_sids(key: F64, items: I64, most: int) -> ChosenSids:
+    """Choose SIDs up to `most` items: whole ones if all fit, else at most sqrt(most) items of each, more of few SIDs.
 
     Args:
         key: float64 [n], ascending; an exponential variate divided by the SID's items, of all shared SIDs or of those
-            `most // 2 + 1` with the lowest keys, which are more than can be drawn.
+            `most // 2 + 1` with the lowest keys, which are more than can be chosen.
         items: int64 [n], 2 or more.
         most: 100 or more.
 
     Returns:
         The SIDs below the lowest key that would bring too many items. Given the others, that key t does not depend on
-        a drawn SID's own, so the chance of a SID with n items is 1 - exp(-n t).
+        a chosen SID's own, so the chance of a SID with n items is 1 - exp(-n t).
 
-    >>> draw(np.array([0.1, 0.2, 0.3, 0.5]), np.array([90, 400, 5, 7]), 100)
-    Draw(count=4, chance=array([1., 1., 1., 1.]), shown=array([25, 25,  5,  7]))
+    >>> choose_sids(np.array([0.1, 0.2, 0.3, 0.5]), np.array([90, 400, 5, 7]), 100)
+    ChosenSids(count=4, chance=array([1., 1., 1., 1.]), shown=array([25, 25,  5,  7]))
     """
     whole = int(items.sum()) <= most
     shown = items if whole else np.minimum(items, max(isqrt(most), most // len(items)))
     count = int(np.searchsorted(np.cumsum(shown), most, side="right"))
     chance = np.ones(count) if count == len(key) else -np.expm1(-items[:count] * key[count])
-    return Draw(count, chance, shown[:count])
+    return ChosenSids(count, chance, shown[:count])
 
 
 def mean_square_within(found: Moments) -> tuple[float, float | None]:
     """sum_s S_s / sum_s n_s with S_s = sum ||x - mean of s||^2, over all shared SIDs s, and its standard error.
 
-    Every drawn SID stands for 1 / chance of them (Hajek's ratio). Where t of n items are shown, sum d^2 (n - 1) /
+    Every chosen SID stands for 1 / chance of them (Hajek's ratio). Where t of n items are shown, sum d^2 (n - 1) /
     (t - 1) is S without bias. The variance is that of the linearised ratio over SIDs plus that of the items within, by
     the jackknife: without one item, sum d^2 / (t - 1) is (sum d^2 - d^2 t / (t - 1)) / (t - 2).
     Shown items without a usable embedding count as not there, and so do as many of the others in proportion; SIDs

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from drq_spark.config import Config
-from drq_spark.errors import InputRefused
+from drq_spark.errors import ConsistencyError, InputRefused
 from drq_spark.hashing import item_key, key_bucket, last_bucket, sample_key
 from drq_spark.inputs.embeddings import checked_rows
 from drq_spark.inputs.items import Catalogue
@@ -26,10 +26,13 @@ def draw_sample(catalogue: Catalogue, config: Config, staging: Staging) -> DataF
 
     Raises:
         InputRefused: too many bad rows, or fewer valid rows than codes.
+        ConsistencyError: the table does not hold what it held when its profile was made.
     """
-    wanted, share = config.sample.size, 1.0
+    wanted, share, before = config.sample.size, 1.0, None
     while True:
         limit = last_bucket(catalogue.profile.key_histogram, ceil(wanted / share * _SPARE))
+        _check_more(limit, before)
+        before = limit
         candidates = _candidates(catalogue, config, limit, staging)
         counts = {row.reason: row["count"] for row in candidates.groupBy("reason").count().collect()}
         valid, seen = counts.pop(None, 0), sum(counts.values())
@@ -39,6 +42,14 @@ def draw_sample(catalogue: Catalogue, config: Config, staging: Staging) -> DataF
     _check_enough(valid, counts, config)
     drawn = _lowest(candidates.where("reason IS NULL").drop("reason"), valid, wanted)
     return drawn.withColumn("split_key", item_key("split", config.seed))
+
+
+def _check_more(limit: int, before: int | None) -> None:
+    """Another round looks further: bad rows alone make one necessary, and the more of them, the further it looks."""
+    if limit == before:
+        raise ConsistencyError(
+            "items table: fewer rows than when it was first read; did the input change while the run went on?"
+        )
 
 
 def _candidates(catalogue: Catalogue, config: Config, limit: int, staging: Staging) -> DataFrame:

@@ -13,7 +13,7 @@ from tokenizer.samples import plain as some_tokenizer
 
 from drq_spark.config import Config, Items, Measure
 from drq_spark.formulas import within_buckets as spread
-from drq_spark.formulas.within_buckets import Moments, draw, mean_square_within
+from drq_spark.formulas.within_buckets import Moments, choose_sids, mean_square_within
 from drq_spark.measure.collisions import bucket_spread_worker as spread_worker
 from drq_spark.measure.collisions.bucket_spread import bucket_spread
 from drq_spark.measure.collisions.bucket_spread_worker import grouped_moments, moments_of_sids
@@ -80,7 +80,7 @@ def estimate(buckets, most, random):
     items = np.array([len(rows) for rows in buckets])
     key = random.exponential(size=len(items)) / items
     order = np.argsort(key)[: most // 2 + 1]
-    drawn = draw(key[order], items[order], most)
+    drawn = choose_sids(key[order], items[order], most)
     chosen = order[: drawn.count]
     seen = [random.permutation(buckets[place])[:shown] for place, shown in zip(chosen, drawn.shown, strict=True)]
     assert sum(map(len, seen)) == drawn.shown.sum() <= most

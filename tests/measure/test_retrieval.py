@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from drq_spark.errors import ConsistencyError
 from drq_spark.inputs.consecutive import with_following
-from drq_spark.measure.behaviour import queries as drawn
+from drq_spark.measure.behaviour import judged
 from drq_spark.measure.behaviour.retrieval import retrieval
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import Metric
@@ -330,10 +330,10 @@ class TestConnect:
         assert_same({name: tuple(figure) for name, figure in said.items()}, reference)
 
 
-class TestDraws:
+class TestChoice:
     def test_no_more_pairs_than_there_is_memory_for(self, spark, strings, tmp_path, monkeypatch, caplog):
-        monkeypatch.setattr(drawn, "_VECTOR_BYTES", 4 * DIM * 3 * 50)
-        found = drawn.draw(subject(spark, strings, tmp_path))
+        monkeypatch.setattr(judged, "_VECTOR_BYTES", 4 * DIM * 3 * 50)
+        found = judged.choose(subject(spark, strings, tmp_path))
         assert len(found.pairs) == 50
         assert "judged on 50 pairs, not 160" in caplog.text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from pipeline.catalogues import plain, write
 from pipeline.direct import config
 from pyspark.sql import functions as F
 
-from drq_spark.errors import InputRefused
+from drq_spark.errors import ConsistencyError, InputRefused
 from drq_spark.inputs.items import read_catalogue
 from drq_spark.sample import draw
 from drq_spark.sample.draw import draw_sample
@@ -88,6 +89,14 @@ class TestRows:
             drawn(rows, f"sample.size={size}", "sample.holdout=0", path=items) == expected_order(spark, rows.ids)[:size]
         )
         assert len(rounds) == 1
+
+    @pytest.mark.timeout(300)  # the fault would go on for ever
+    def test_a_table_that_has_shrunk_since_its_profile_is_refused(self, spark, tmp_path):
+        chosen = config(write(plain(1000, DIM), tmp_path / "items"), "sample.size=300")
+        catalogue = read_catalogue(spark, chosen)
+        shrunk = replace(catalogue, df=catalogue.df.where("item_id < 'item-00100'"))
+        with pytest.raises(ConsistencyError, match="did the input change"):
+            draw_sample(shrunk, chosen, Staging(str(tmp_path / "staging")))
 
     def test_a_small_catalogue_is_its_own_sample_without_the_bad_rows(self, drawn):
         rows = plain(50, DIM).plus(["bad", None], [None, [1.0] * DIM])

@@ -12,7 +12,7 @@ from drq_spark.arrays import F64, I64
 from drq_spark.errors import ConsistencyError
 from drq_spark.formulas.estimates import Estimate, sample_mean
 from drq_spark.formulas.ranking import chance_in_top
-from drq_spark.measure.behaviour.queries import Drawn, located_sids
+from drq_spark.measure.behaviour.judged import Judged, located_sids
 from drq_spark.measure.behaviour.scans import ItemAnswers, SidAnswers
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import Metric
@@ -24,7 +24,7 @@ _RECALL = {20: Metric.NEIGHBOUR_RECALL_20, 200: Metric.NEIGHBOUR_RECALL_200}
 
 
 def neighbour_recall(
-    subject: Subject, drawn: Drawn, queries: I64, by_item: ItemAnswers, by_sid: SidAnswers
+    subject: Subject, judged: Judged, queries: I64, by_item: ItemAnswers, by_sid: SidAnswers
 ) -> dict[Metric, Estimate]:
     """Recall at 20 and 200: mean over queries of sum over the k nearest items by x of P(among the k nearest by x_hat).
 
@@ -32,18 +32,22 @@ def neighbour_recall(
     others.
 
     Args:
-        queries: int64 [Q], rows of the drawn items. by_item, by_sid: the answers for them.
+        subject: what is measured.
+        judged: items and pairs.
+        queries: int64 [Q], rows of the judged items.
+        by_item: the answers for them by x.
+        by_sid: the answers for them by x_hat.
 
     Raises:
         ConsistencyError: an item with an embedding has no SID.
     """
     assert subject.tokenizer is not None  # else there is no x_hat
-    own = drawn.ids.take(pa.array(queries))
+    own = judged.ids.take(pa.array(queries))
     neighbours = [
         ids.filter(pc.not_equal(ids, own[place])).slice(0, max(_RECALL)) for place, ids in enumerate(by_item.nearest)
     ]
     among = _sids_of(subject, neighbours)
-    scores = [_scores(subject.tokenizer, sid, sids) for sid, sids in zip(drawn.sid[queries], among, strict=True)]
+    scores = [_scores(subject.tokenizer, sid, sids) for sid, sids in zip(judged.sid[queries], among, strict=True)]
     return {
         metric: sample_mean(_recalls(scores, by_sid.tied, k), by_item.items)
         for k, metric in _RECALL.items()

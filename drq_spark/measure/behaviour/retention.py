@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from drq_spark.arrays import F64, I64
 from drq_spark.formulas.estimates import Estimate, centred_cosines, user_auc, user_mean, user_ratio
 from drq_spark.formulas.ranking import hits
-from drq_spark.measure.behaviour.queries import Drawn
+from drq_spark.measure.behaviour.judged import Judged
 from drq_spark.measure.behaviour.scans import ItemAnswers, SidAnswers
 from drq_spark.metrics import Metric
 from drq_spark.tokenizer import Tokenizer
@@ -30,7 +30,9 @@ def retention(users: I64, by_item: ItemAnswers, by_sid: SidAnswers) -> dict[Metr
     A figure of k is left out where no item has k others.
 
     Args:
-        users: int64 [P], a key of each ranked pair's user. by_item, by_sid: the answers for these pairs.
+        users: int64 [P], a key of each ranked pair's user.
+        by_item: the answers for these pairs by x.
+        by_sid: the answers for these pairs by x_hat.
     """
     figures: dict[Metric, Estimate] = {}
     for k, (raw_rate, rate, ratio) in _RANKED.items():
@@ -42,21 +44,22 @@ def retention(users: I64, by_item: ItemAnswers, by_sid: SidAnswers) -> dict[Metr
     return figures
 
 
-def separation(drawn: Drawn, pairs: int, scores: Mapping[str, Score], seed: int) -> dict[Metric, Estimate]:
+def separation(judged: Judged, pairs: int, scores: Mapping[str, Score], seed: int) -> dict[Metric, Estimate]:
     """AUC of several scores: pairs against the same left items with other partners.
 
     Args:
-        drawn: at most `pairs` of its pairs are scored, those with the lowest keys. scores: name in the metric ->
-            score [n] of left rows [n] and right rows [n].
+        judged: items and pairs.
+        pairs: at most so many of the pairs are scored, those with the lowest keys.
+        scores: name in the metric -> score [n] of left rows [n] and right rows [n].
         seed: of the permutation. Partners are uniform over the items, or the right items of the pairs permuted, so that
             popularity alone is worth .5. One that is the left item itself is left out.
     """
-    left, right = drawn.pairs[:pairs].T
-    users = drawn.users[:pairs]
+    left, right = judged.pairs[:pairs].T
+    users = judged.users[:pairs]
     if not len(left):
         return {}
     partners = {
-        "UNIFORM": np.resize(drawn.items, len(left)),  # both are in the order of hashes that have nothing in common
+        "UNIFORM": np.resize(judged.items, len(left)),  # both are in the order of hashes that have nothing in common
         "POPULARITY": np.random.default_rng(seed).permutation(right),
     }
     figures = {}
@@ -69,17 +72,17 @@ def separation(drawn: Drawn, pairs: int, scores: Mapping[str, Score], seed: int)
     return figures
 
 
-def raw_score(drawn: Drawn, by_item: ItemAnswers) -> dict[str, Score]:
+def raw_score(judged: Judged, by_item: ItemAnswers) -> dict[str, Score]:
     """Cosine of the prepared embeddings about the mean of the catalogue."""
-    x = drawn.x
+    x = judged.x
     assert x is not None
     mean = by_item.total / max(1, by_item.items)
     return {"RAW": lambda left, right: centred_cosines([(x.__getitem__, mean)], left, right)}
 
 
-def prefix_score(drawn: Drawn, codebook_sizes: tuple[int, ...]) -> dict[str, Score]:
+def prefix_score(judged: Judged, codebook_sizes: tuple[int, ...]) -> dict[str, Score]:
     """Number of leading codes that two items share."""
-    codes = keys_to_codes(drawn.sid, codebook_sizes)
+    codes = keys_to_codes(judged.sid, codebook_sizes)
 
     def score(left: I64, right: I64) -> F64:
         return np.asarray((codes[left] == codes[right]).cumprod(axis=1).sum(axis=1), np.float64)
@@ -87,9 +90,9 @@ def prefix_score(drawn: Drawn, codebook_sizes: tuple[int, ...]) -> dict[str, Sco
     return {"PREFIX": score}
 
 
-def embedding_scores(drawn: Drawn, tokenizer: Tokenizer, by_sid: SidAnswers) -> dict[str, Score]:
+def embedding_scores(judged: Judged, tokenizer: Tokenizer, by_sid: SidAnswers) -> dict[str, Score]:
     """Cosine of the sum and of the concatenation of a SID's rows of the decode tables, about the catalogue's mean."""
-    codes = keys_to_codes(drawn.sid, tokenizer.codebook_sizes)
+    codes = keys_to_codes(judged.sid, tokenizer.codebook_sizes)
     tables = [table.astype(np.float64) for table in tokenizer.tables or tokenizer.codebooks]
     means = [usage @ table / max(1, by_sid.items) for usage, table in zip(by_sid.usage, tables, strict=True)]
     whole = [(lambda rows: tokenizer.decode_latent(codes[rows]), np.sum(means, axis=0))]

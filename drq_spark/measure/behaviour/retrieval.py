@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from drq_spark.arrays import I64
 from drq_spark.errors import ConsistencyError
 from drq_spark.formulas.estimates import Estimate
+from drq_spark.measure.behaviour.judged import Judged, choose
 from drq_spark.measure.behaviour.neighbours import neighbour_recall
-from drq_spark.measure.behaviour.queries import Drawn, draw
 from drq_spark.measure.behaviour.retention import (
     Score,
     embedding_scores,
@@ -32,7 +32,7 @@ from drq_spark.vectors import unit_rows
 def retrieval(subject: Subject) -> list[MetricRow]:
     """Neighbour recall, hit rates and retention, and the AUC of embeddings and SIDs, with standard errors.
 
-    Two scans of the embeddings: one picks the drawn ones out, one compares every item with them. One scan of the
+    Two scans of the embeddings: one picks the judged ones out, one compares every item with them. One scan of the
     distinct SIDs. Without a tokenizer there is no x_hat: the AUC of embeddings and of shared prefixes is left. Without
     items the AUC of SIDs is, without events the neighbours are.
 
@@ -42,50 +42,52 @@ def retrieval(subject: Subject) -> list[MetricRow]:
     searched = subject.rebuilds and subject.items is not None
     if not searched and subject.pairs is None:
         return []
-    drawn = draw(subject)
+    judged = choose(subject)
     settings = subject.config.measure
-    pairs = drawn.pairs[: settings.ranked_pairs] if searched else drawn.pairs[:0]
-    queries = drawn.items[: settings.neighbour_queries] if searched else drawn.items[:0]
-    by_item = _ask_items(subject, drawn, pairs, queries)
-    by_sid = _ask_sids(subject, drawn, pairs, queries)
+    pairs = judged.pairs[: settings.ranked_pairs] if searched else judged.pairs[:0]
+    queries = judged.items[: settings.neighbour_queries] if searched else judged.items[:0]
+    by_item = _ask_items(subject, judged, pairs, queries)
+    by_sid = _ask_sids(subject, judged, pairs, queries)
     figures: dict[Metric, Estimate] = {}
     if by_item is not None and by_sid is not None:
         _check_same_items(by_item, by_sid)
-        figures |= neighbour_recall(subject, drawn, queries, by_item, by_sid)
-        figures |= retention(drawn.users[: len(pairs)], by_item, by_sid)
-    figures |= separation(drawn, settings.scored_pairs, _scores(subject, drawn, by_item, by_sid), subject.config.seed)
+        figures |= neighbour_recall(subject, judged, queries, by_item, by_sid)
+        figures |= retention(judged.users[: len(pairs)], by_item, by_sid)
+    figures |= separation(judged, settings.scored_pairs, _scores(subject, judged, by_item, by_sid), subject.config.seed)
     if subject.pairs is not None:
-        figures[Metric.BEHAVIOUR_PAIRS] = Estimate(float(drawn.all_pairs), float("nan"))
+        figures[Metric.BEHAVIOUR_PAIRS] = Estimate(float(judged.all_pairs), float("nan"))
     return [_row(metric, estimate) for metric, estimate in figures.items() if isfinite(estimate.value)]
 
 
-def _ask_items(subject: Subject, drawn: Drawn, pairs: I64, queries: I64) -> ItemAnswers | None:
-    if subject.items is None or drawn.x is None:
+def _ask_items(subject: Subject, judged: Judged, pairs: I64, queries: I64) -> ItemAnswers | None:
+    if subject.items is None or judged.x is None:
         return None
-    return scan_items(subject, subject.items, _questions(drawn.x.__getitem__, pairs, queries), drawn.x.shape[1])
+    return scan_items(subject, subject.items, _questions(judged.x.__getitem__, pairs, queries), judged.x.shape[1])
 
 
-def _ask_sids(subject: Subject, drawn: Drawn, pairs: I64, queries: I64) -> SidAnswers | None:
+def _ask_sids(subject: Subject, judged: Judged, pairs: I64, queries: I64) -> SidAnswers | None:
     tokenizer = subject.tokenizer
     if tokenizer is None:
         return None
-    codes = keys_to_codes(drawn.sid, subject.codebook_sizes)
+    codes = keys_to_codes(judged.sid, subject.codebook_sizes)
     return scan_sids(subject, tokenizer, _questions(lambda rows: tokenizer.decode(codes[rows]), pairs, queries))
 
 
 def _questions(vectors: Callable[[I64], NDArray[np.floating]], pairs: I64, queries: I64) -> Questions:
-    """Of pairs [P, 2] and queries [Q], rows of the drawn items, whose vectors a function gives."""
+    """Of pairs [P, 2] and queries [Q], rows of the judged items, whose vectors a function gives."""
     left, right = unit_rows(vectors(pairs[:, 0])), unit_rows(vectors(pairs[:, 1]))
     return Questions(left, (left * right).sum(axis=1), unit_rows(vectors(queries)))
 
 
-def _scores(subject: Subject, drawn: Drawn, by_item: ItemAnswers | None, by_sid: SidAnswers | None) -> dict[str, Score]:
+def _scores(
+    subject: Subject, judged: Judged, by_item: ItemAnswers | None, by_sid: SidAnswers | None
+) -> dict[str, Score]:
     """All scores that there are vectors for."""
-    scores = prefix_score(drawn, subject.codebook_sizes)
+    scores = prefix_score(judged, subject.codebook_sizes)
     if by_item is not None:
-        scores |= raw_score(drawn, by_item)
+        scores |= raw_score(judged, by_item)
     if by_sid is not None and subject.tokenizer is not None:
-        scores |= embedding_scores(drawn, subject.tokenizer, by_sid)
+        scores |= embedding_scores(judged, subject.tokenizer, by_sid)
     return scores
 
 

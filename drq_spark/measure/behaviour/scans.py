@@ -19,7 +19,7 @@ from pyspark.sql.types import StructType
 from drq_spark.arrays import F64
 from drq_spark.formulas.ranking import without_self
 from drq_spark.hashing import item_key
-from drq_spark.measure.behaviour.queries import normalization
+from drq_spark.measure.behaviour.judged import normalization
 from drq_spark.measure.behaviour.scans_worker import (
     SUMS,
     Questions,
@@ -43,9 +43,10 @@ class ItemAnswers:
     """By the embeddings x.
 
     Attributes:
-        items: rows with a usable embedding. total: float64 [D], sum of their prepared embeddings.
-        better, ties: float64 [P], items with a higher cosine to the query of the pair than its target, and with the
-            same one, target included and query left out.
+        items: rows with a usable embedding.
+        total: float64 [D], sum of their prepared embeddings.
+        better: float64 [P], items with a higher cosine to the query of the pair than its target.
+        ties: float64 [P], items with the same one, target included and query left out.
         nearest: per query the ids of the 201 best items, the best first, itself among them where it is one of them.
     """
 
@@ -61,7 +62,9 @@ class SidAnswers:
     """By the reconstructions x_hat.
 
     Attributes:
-        usage: items float64 [K] of every code, per level. better, ties: as in `ItemAnswers`.
+        usage: items float64 [K] of every code, per level.
+        better: as in `ItemAnswers`.
+        ties: as in `ItemAnswers`.
         tied: per query the scores and the numbers of items of the best ties, the best first, at least 200 items where
             there are so many; the query itself left out.
     """

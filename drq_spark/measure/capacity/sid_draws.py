@@ -22,14 +22,14 @@ from drq_spark.hashing import uniform
 
 
 @dataclass(frozen=True)
-class Draws:
+class SidDraws:
     """What was drawn: sid int64 [M], different keys in ascending order; times int64 [M], at least 1."""
 
     sid: NDArray[np.int64]
     times: NDArray[np.int64]
 
 
-def draw_sids(masses: DataFrame, weighting: str, total: float, draws: int, seed: int) -> Draws:
+def draw_sids(masses: DataFrame, weighting: str, total: float, draws: int, seed: int) -> SidDraws:
     """About `draws` draws with replacement.
 
     Args:
@@ -43,7 +43,7 @@ def draw_sids(masses: DataFrame, weighting: str, total: float, draws: int, seed:
     rows = near.withColumn("first", first).where("first < rate").toArrow().sort_by("sid")
     keys = rows["key"].to_numpy().astype(np.int64).view(np.uint64)
     times = arrivals(keys, rows["first"].to_numpy(), rows["rate"].to_numpy())
-    return Draws(rows["sid"].to_numpy().astype(np.int64), times)
+    return SidDraws(rows["sid"].to_numpy().astype(np.int64), times)
 
 
 def arrivals(keys: NDArray[np.uint64], first: NDArray[np.float64], until: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -69,7 +69,7 @@ def perturbed(x: F32, keys: U64, rho: float) -> F32:
 
 
 def _input_scales(subject: Subject, items: DataFrame, tokenizer: Tokenizer) -> list[Scale]:
-    drawn = _drawn(subject, subject.sids, Ruler.INPUT)
+    drawn = _lowest_keys(subject, subject.sids, Ruler.INPUT)
     rows = _embeddings(subject, items, drawn, tokenizer)
     x, keys = embedding_matrix(rows, tokenizer.dim), rows["key"].to_numpy().astype(np.int64).view(np.uint64)
 
@@ -82,7 +82,7 @@ def _input_scales(subject: Subject, items: DataFrame, tokenizer: Tokenizer) -> l
 
 def _after_scale(subject: Subject, items: DataFrame, after: DataFrame, tokenizer: Tokenizer) -> Scale:
     both = subject.sids.select("item_id").join(after.select("item_id"), "item_id", "left_semi")
-    drawn = _drawn(subject, both, Ruler.AFTER)
+    drawn = _lowest_keys(subject, both, Ruler.AFTER)
     first, second = (_embeddings(subject, version, drawn, tokenizer) for version in (items, after))
     place = pc.index_in(second["item_id"], value_set=first["item_id"].combine_chunks())
     kept = second.filter(pc.is_valid(place))
@@ -113,7 +113,7 @@ def _parts(rows: int) -> list[slice]:
     return [slice(start, end) for start, end in pairwise(cuts)]
 
 
-def _drawn(subject: Subject, ids: DataFrame, ruler: Ruler) -> DataFrame:
+def _lowest_keys(subject: Subject, ids: DataFrame, ruler: Ruler) -> DataFrame:
     """item_id, key of the items with the lowest keys, from a staging folder."""
     keyed = ids.select("item_id", item_key(ruler.value, subject.config.seed).alias("key"))
     return subject.staging.keep(keyed.orderBy("key", "item_id").limit(_ITEMS), f"ruler_{ruler.value}")

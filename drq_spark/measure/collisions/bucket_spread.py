@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from drq_spark.formulas.within_buckets import Draw, Moments, draw, mean_square_within
+from drq_spark.formulas.within_buckets import ChosenSids, Moments, choose_sids, mean_square_within
 from drq_spark.hashing import bucket_key, item_key
 from drq_spark.measure.collisions.bucket_spread_worker import MOMENTS, moments_of_sids
 from drq_spark.measure.subject import Subject
@@ -23,53 +23,55 @@ _ORDER = ("key", "sid")
 def bucket_spread(subject: Subject, per_sid: DataFrame, mean_centred_square: float | None) -> list[MetricRow]:
     """The row of `bucket_spread`; none without items, without shared SIDs, or where no item differs from another.
 
-    About `measure.overlap_items` items of shared SIDs are drawn by hash. Their ids are broadcast into the items table;
-    the drawn embeddings alone are shuffled, and a row per drawn SID reaches the driver.
+    About `measure.overlap_items` items of shared SIDs are chosen by hash. Their ids are broadcast into the items
+    table; their embeddings alone are shuffled, and a row per chosen SID reaches the driver.
 
     Args:
-        per_sid: rows of `collisions.sid_counts`. mean_centred_square: mean of ||x - mean||^2 over all items.
+        subject: what is measured.
+        per_sid: rows of `sid_counts`.
+        mean_centred_square: mean of ||x - mean||^2 over all items.
     """
     if subject.items is None or subject.dim is None or not mean_centred_square:
         return []
     most, seed = subject.config.measure.overlap_items, subject.config.seed
     shared = per_sid.where("items > 1").select("sid", "items", bucket_key(seed).alias("key"))
     lowest = shared.orderBy(*_ORDER).limit(most // 2 + 1).toArrow().sort_by([(name, "ascending") for name in _ORDER])
-    drawn = draw(lowest["key"].to_numpy(), lowest["items"].to_numpy(), most)
-    if not drawn.count:
+    chosen = choose_sids(lowest["key"].to_numpy(), lowest["items"].to_numpy(), most)
+    if not chosen.count:
         return []
-    chosen = lowest.slice(0, drawn.count)
-    vectors = subject.items.select("item_id", "embedding").join(_members(subject, chosen, drawn), "item_id")
+    sids = lowest.slice(0, chosen.count)
+    vectors = subject.items.select("item_id", "embedding").join(_members(subject, sids, chosen), "item_id")
     normalize = subject.config.items.normalize if subject.tokenizer is None else subject.tokenizer.normalize
     by_sid = vectors.select("sid", "embedding").repartition("sid")
     found = by_sid.mapInArrow(moments_of_sids(subject.dim, normalize), spark_schema(MOMENTS)).toArrow()
-    value, error = mean_square_within(_moments(found, chosen, drawn))
+    value, error = mean_square_within(_moments(found, sids, chosen))
     if not isfinite(value):
         return []
     scaled = None if error is None else error / mean_centred_square
     return [MetricRow(Metric.BUCKET_SPREAD.value, 0, "items", None, value / mean_centred_square, scaled)]
 
 
-def _moments(found: pa.Table, chosen: pa.Table, drawn: Draw) -> Moments:
-    """The moments of the drawn SIDs, in the order of `chosen` (columns sid, items)."""
-    sid = chosen["sid"].to_numpy()
+def _moments(found: pa.Table, sids: pa.Table, chosen: ChosenSids) -> Moments:
+    """The moments of the chosen SIDs, in the order of `sids` (columns sid, items)."""
+    sid = sids["sid"].to_numpy()
     order = np.argsort(sid)
     place = order[np.searchsorted(sid, found["sid"].to_numpy(), sorter=order)]
 
     def column(name: str) -> NDArray[np.float64]:
-        """In the order of `chosen`; 0 where no embedding of a SID is usable."""
+        """In the order of `sids`; 0 where no embedding of a SID is usable."""
         values = np.zeros(len(sid))
         values[place] = found[name].to_numpy()
         return values
 
-    items = chosen["items"].to_numpy()
-    return Moments(items, drawn.shown, column("rows"), column("square"), column("fourth"), drawn.chance)
+    items = sids["items"].to_numpy()
+    return Moments(items, chosen.shown, column("rows"), column("square"), column("fourth"), chosen.chance)
 
 
-def _members(subject: Subject, chosen: pa.Table, drawn: Draw) -> DataFrame:
+def _members(subject: Subject, sids: pa.Table, chosen: ChosenSids) -> DataFrame:
     """sid and item_id, for a broadcast, of the items that stand for the chosen SIDs: the first ones by hash."""
-    sids = F.broadcast(subject.spark.createDataFrame(chosen.select(["sid"])))
-    items = subject.sids.select("sid", "item_id").join(sids, "sid")
+    keys = F.broadcast(subject.spark.createDataFrame(sids.select(["sid"])))
+    items = subject.sids.select("sid", "item_id").join(keys, "sid")
     key = item_key("member", subject.config.seed)  # some items of a crowded SID stand for all
     order = Window.partitionBy("sid").orderBy(key, F.col("item_id").cast("string"))
     placed = items.withColumn("place", F.row_number().over(order))
-    return F.broadcast(placed.where(F.col("place") <= int(drawn.shown.max())).drop("place"))
+    return F.broadcast(placed.where(F.col("place") <= int(chosen.shown.max())).drop("place"))

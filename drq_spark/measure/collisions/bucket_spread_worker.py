@@ -13,13 +13,13 @@ from drq_spark.inputs.embeddings import read_embeddings
 from drq_spark.tokenizer.model import Normalize, normalized
 
 MOMENTS = pa.schema({"sid": pa.int64(), "rows": pa.int64(), "square": pa.float64(), "fourth": pa.float64()})
-"""What is left of every SID: its drawn rows, and the sums of d^2 and d^4, see `grouped_moments`."""
+"""What is left of every SID: its rows, and the sums of d^2 and d^4, see `grouped_moments`."""
 
 _BLOCK_ELEMENTS = 2**20  # float64 numbers of one block of rows
 
 
 def moments_of_sids(dim: int, normalize: Normalize) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """For mapInArrow: (sid, embedding) of all drawn items of some SIDs -> `MOMENTS`, one row per SID.
+    """For mapInArrow: (sid, embedding) of all chosen items of some SIDs -> `MOMENTS`, one row per SID.
 
     Rows without a usable embedding are left out. A partition must hold whole SIDs; it is kept in memory.
     """

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from drq_spark.formulas.ratios import ratio, ratio_standard_error
-from drq_spark.hashing import drawn, item_key
+from drq_spark.hashing import item_key, within_share
 from drq_spark.measure.perturbation.flips_worker import COUNTS, noise_counter, version_counter
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import EXPOSURE, ITEMS, Metric, MetricRow, Ruler
@@ -80,7 +80,7 @@ def _chosen(subject: Subject, share: float) -> DataFrame:
     """noise_key, codes and exposure (0 where it is not known) of the drawn items, by item_id."""
     seed = subject.config.seed
     exposure = F.coalesce("exposure", F.lit(0.0)).alias("exposure")
-    chosen = subject.sids.where(drawn("perturbation", seed, share))
+    chosen = subject.sids.where(within_share("perturbation", seed, share))
     return chosen.select("item_id", item_key("noise", seed).alias("noise_key"), "codes", exposure)
 
 

@@ -1,4 +1,4 @@
-"""What the catalogue is asked about: items and pairs of consecutive items, drawn by hash, with their vectors and SIDs.
+"""What is judged: items, and pairs of consecutive items, chosen by hash, with their vectors and SIDs.
 
 Everything here is of a size that the settings bound; it lies on the driver.
 """
@@ -29,15 +29,17 @@ _ITEMS_A_PAIR = 3  # its two items and a partner
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """Items and pairs, drawn by hash: the same for every tokenizer and under any layout.
+class Judged:
+    """Items and pairs, chosen by hash: the same ones for every tokenizer and under any layout.
 
     Attributes:
-        ids: [m], all items in question. sid: int64 [m], their SIDs. x: float32 [m, D], their prepared embeddings; None
-        without items.
-        items: int64 [n], rows of items drawn uniformly, in the order of their keys.
-        pairs: int64 [p, 2], rows of item and next item, in the order of the pairs' keys. users: int64 [p], a key of
-        each pair's user. all_pairs: pairs that there are; all are known by their SIDs.
+        ids: [m], all items in question.
+        sid: int64 [m], their SIDs.
+        x: float32 [m, D], their prepared embeddings; None without items.
+        items: int64 [n], rows of items chosen uniformly, in the order of their keys.
+        pairs: int64 [p, 2], rows of item and next item, in the order of the pairs' keys.
+        users: int64 [p], a key of each pair's user.
+        all_pairs: how many pairs of items with a SID there are to choose from.
     """
 
     ids: pa.Array
@@ -54,12 +56,12 @@ def normalization(subject: Subject) -> Normalize:
     return subject.config.items.normalize if subject.tokenizer is None else subject.tokenizer.normalize
 
 
-def draw(subject: Subject) -> Drawn:
-    """Draw items and pairs; one scan of the embeddings picks theirs out.
+def choose(subject: Subject) -> Judged:
+    """Choose items and pairs; one scan of the embeddings picks theirs out.
 
-    A pair is two events of one user that follow one another, see `sample.behaviour`, of two items with a SID; where
+    A pair is two events of one user that follow one another, see `inputs.consecutive`, of two items with a SID; where
     users are held out (`events.holdout`), theirs only, so that a tokenizer is judged on users that it did not see.
-    Items without a SID, or where there are embeddings without a usable one, are drawn for nothing.
+    Items without a SID, or where there are embeddings without a usable one, are chosen for nothing.
     """
     pairs, all_pairs = _pairs(subject, subject.pairs)
     items = _items(subject, max(subject.config.measure.neighbour_queries, len(pairs)))
@@ -71,12 +73,12 @@ def draw(subject: Subject) -> Drawn:
         located = located.take(pc.index_in(ids, value_set=located.column("item_id").combine_chunks()))
     rows = np.stack([_rows(end, ids) for end in ends], axis=1)
     known = (rows >= 0).all(axis=1)
-    drawn = _rows(items, ids)
-    return Drawn(
+    of_items = _rows(items, ids)
+    return Judged(
         ids=ids,
         sid=located.column("sid").to_numpy(),
         x=x,
-        items=drawn[drawn >= 0],
+        items=of_items[of_items >= 0],
         pairs=rows[known],
         users=pairs.column("user_key").to_numpy()[known],
         all_pairs=all_pairs,
