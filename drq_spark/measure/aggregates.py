@@ -14,7 +14,8 @@ class Scale:
     """How far a perturbation moves the latents.
 
     Attributes:
-        ruler: what is perturbed. eta: its scale, see `schemas.METRICS`; None for a second version.
+        ruler: what is perturbed.
+        eta: its scale, see `schemas.METRICS`; None for a second version of the embeddings.
         sigma: RMS displacement per effective coordinate of W^l z, one number a level.
         standard_error: of sigma, one number a level; None where sigma is no estimate.
     """
@@ -60,7 +61,13 @@ class Mass:
 
 @dataclass(frozen=True)
 class SegmentSums:
-    """Items of a segment; those among them whose SID another item has; those where it has another embedding."""
+    """A segment of the items.
+
+    Attributes:
+        items: how many there are.
+        shared: those among them whose SID another item has.
+        harmful: those where that item has another embedding; None where embeddings are not known.
+    """
 
     items: int
     shared: int
@@ -72,9 +79,15 @@ class BucketSums:
     """Sums over the different SIDs; a bucket is the n items with one SID.
 
     Attributes:
-        sids: different SIDs. all: all items. largest: max n. sum_squares: sum n^2. exposure_squares: sum e^2, e the
-        exposure of a bucket. shared: items in buckets with n >= 2; of those harmful: buckets with different
-        embeddings, duplicates: buckets with equal ones. distinct_embeddings: among all items.
+        sids: different SIDs.
+        all: all items.
+        largest: the largest n.
+        sum_squares: sum n^2.
+        exposure_squares: sum e^2, e the exposure of a bucket.
+        shared: items in buckets with n >= 2.
+        harmful: items in those of them with different embeddings.
+        duplicates: items in those of them with equal embeddings.
+        distinct_embeddings: among all items.
         segments: name -> sums over its items.
 
     What needs embeddings is None where those of some items are not known, exposure sums without exposure.

@@ -35,7 +35,8 @@ def changes(before: DataFrame, after: DataFrame, codebook_sizes: tuple[int, ...]
     """What became of the items of both runs: one join and one group-by for whole SIDs and for all levels.
 
     Args:
-        before, after: rows of `schemas.SIDS`.
+        before: SIDs of the run that readers follow, see `schemas.SIDS`.
+        after: those of this run.
         codebook_sizes: K of the levels that are compared code by code; none where the shapes differ.
         staging: keeps the counts, so that those of one level at a time reach the driver.
     """

@@ -58,8 +58,14 @@ class Aggregates:
     """All that the figures of a run are made of.
 
     Attributes:
-        segments: None without exposure. totals: None where SIDs come from elsewhere. churn: None where there is nothing
-        to compare with.
+        rows_in: rows of the input.
+        rows_quarantined: those of them without a SID.
+        usage: of the codes of every level.
+        prefixes: sums over the prefixes of every length.
+        buckets: sums over the different SIDs.
+        segments: head, torso and tail; None without exposure.
+        totals: sums over the assigned items; None where SIDs come from elsewhere.
+        churn: changes against the published run; None where there is nothing to compare with.
     """
 
     rows_in: int

@@ -17,12 +17,14 @@ class Subject:
 
     Attributes:
         sids: item_id, codes, sid, margin, exposure, embedding_hash and more, one row per item, see `schemas.SIDS`.
-        codebook_sizes: K per level. id_type: Spark SQL type of the ids. config: settings of the run.
+        codebook_sizes: K per level.
+        id_type: Spark SQL type of the ids.
+        config: settings of the run.
         staging: for what is needed only while it is measured.
         tokenizer: what assigned the SIDs. Where they come from elsewhere it holds no more than codebooks and the unit
         of sigma, and is None without codebooks; see `encodes` and `rebuilds`.
         dim: length D of the embeddings, None without items.
-        items: item_id, embedding (array<float> or little-endian float32 binary, as in `inputs.catalogue.Catalogue`),
+        items: item_id, embedding (array<float> or little-endian float32 binary, as in `inputs.items.Catalogue`),
         with the rows that have no usable embedding still in it; None where SIDs come without embeddings.
         pairs: item_id, next_item_id, pair_key, user_key, held_out of consecutive events, see `inputs.events.Events`;
         None without events.

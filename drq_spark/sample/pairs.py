@@ -62,7 +62,8 @@ def draw_behaviour(catalogue: Catalogue, events: Events, config: Config, staging
     Raises:
         InputRefused: no pair is left to train on.
     """
-    pairs = staging.keep(between(events.pairs().drop("user_key"), catalogue.df), "pairs")
+    ids = staging.keep(catalogue.df.select("item_id"), "ids")  # read twice, which the items table should not be
+    pairs = staging.keep(between(events.pairs().drop("user_key"), ids), "pairs")
     totals = _count(pairs)
     bounds = {False: config.events.max_pairs, True: int(config.events.max_pairs * config.events.holdout)}
     spare = _SPARE

@@ -15,7 +15,8 @@ class Behaviour:
     """What users did, as pairs of items that followed one another, with the items' embeddings.
 
     Attributes:
-        x: float32 [m, D], raw embeddings of every item in a pair. split_key: int64 [m], as in `Sample`.
+        x: float32 [m, D], raw embeddings of every item in a pair.
+        split_key: int64 [m], as in `Sample`.
         pairs: int64 [p, 2], rows of `x`: item and next item, of the users that training may see.
         held_out_pairs: int64 [q, 2], the same of the users that only judge.
     """

@@ -8,7 +8,7 @@ import pytest
 from tokenizer.samples import pattern, plain
 
 from drq_spark.formulas.ranking import TIE
-from drq_spark.measure.behaviour import scans_worker as ranking_worker
+from drq_spark.measure.behaviour import scans_worker
 from drq_spark.measure.behaviour.scans_worker import (
     SUMS,
     Questions,
@@ -70,8 +70,8 @@ def counts(vectors, weight, asked):
 def blocks(request, monkeypatch):
     """Everything in one block, or blocks of 64 rows and candidates looked through all the time."""
     if request.param == "small":
-        monkeypatch.setattr(ranking_worker, "_BLOCK_ELEMENTS", 1)
-        monkeypatch.setattr(ranking_worker, "_SPARE_ROWS", 1)
+        monkeypatch.setattr(scans_worker, "_BLOCK_ELEMENTS", 1)
+        monkeypatch.setattr(scans_worker, "_SPARE_ROWS", 1)
 
 
 @pytest.mark.usefixtures("blocks")

@@ -13,16 +13,10 @@ from drq_spark.errors import ConsistencyError
 from drq_spark.formulas.estimates import Estimate
 from drq_spark.measure.behaviour.judged import Judged, choose
 from drq_spark.measure.behaviour.neighbours import neighbour_recall
-from drq_spark.measure.behaviour.retention import (
-    Score,
-    embedding_scores,
-    prefix_score,
-    raw_score,
-    retention,
-    separation,
-)
+from drq_spark.measure.behaviour.retention import retention
 from drq_spark.measure.behaviour.scans import ItemAnswers, SidAnswers, scan_items, scan_sids
 from drq_spark.measure.behaviour.scans_worker import Questions
+from drq_spark.measure.behaviour.separation import Score, embedding_scores, prefix_score, raw_score, separation
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import ITEMS, Metric, MetricRow
 from drq_spark.tokenizer.keys import keys_to_codes

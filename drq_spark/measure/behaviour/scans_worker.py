@@ -62,7 +62,8 @@ class Candidates:
     """Candidates of all queries, cut down to the best whenever there are many: query, score, and more columns.
 
     Args:
-        queries: Q. shorten: leaves of a table of candidates what can still be among the best, query after query.
+        queries: Q.
+        shorten: leaves of a table of candidates what can still be among the best, query after query.
     """
 
     def __init__(self, queries: int, shorten: Callable[[pa.Table], pa.Table]) -> None:
@@ -116,7 +117,9 @@ class Scan:
     """The answers that one task has so far.
 
     Args:
-        questions: what is asked. more: number of further sums. candidates: of the questions' queries.
+        questions: what is asked.
+        more: number of further sums.
+        candidates: of the questions' queries.
     """
 
     def __init__(self, questions: Questions, more: int, candidates: Candidates) -> None:
@@ -134,8 +137,9 @@ class Scan:
         """Compare one block with all queries.
 
         Args:
-            vectors: [n, D], unit rows. weight: [n], items that each stands for. columns: [n] each, what candidates have
-                beside query and score.
+            vectors: [n, D], unit rows.
+            weight: [n], items that each stands for.
+            columns: [n] each, what candidates have beside query and score.
         """
         scores, pairs, target = vectors @ self._all, len(self.better), self._questions.target
         better = weight @ (scores[:, :pairs] > target + ranking.TIE)

@@ -43,8 +43,10 @@ def whole_sid_capacity(
     last level (its weights, its sigma) at the positions of `sid_overlap.positions`.
 
     Args:
-        per_sid: rows of `collisions.sid_counts`, best from a table: they are read up to three times. buckets: their
-        sums. scales: as `sigma.scales` gives them.
+        subject: what is measured.
+        per_sid: rows of `sid_counts`, best from a table: they are read up to three times.
+        buckets: their sums.
+        scales: as `sigma.scales` gives them.
 
     No rows without a tokenizer: SIDs from elsewhere have no codewords.
     """

@@ -23,7 +23,12 @@ from drq_spark.hashing import uniform
 
 @dataclass(frozen=True)
 class SidDraws:
-    """What was drawn: sid int64 [M], different keys in ascending order; times int64 [M], at least 1."""
+    """What was drawn.
+
+    Attributes:
+        sid: int64 [M], different keys in ascending order.
+        times: int64 [M], how often each was drawn, at least 1.
+    """
 
     sid: NDArray[np.int64]
     times: NDArray[np.int64]
@@ -33,7 +38,8 @@ def draw_sids(masses: DataFrame, weighting: str, total: float, draws: int, seed:
     """About `draws` draws with replacement.
 
     Args:
-        masses: sid and a column named as the weighting says: the weight w_s, from 0. total: W, sum of the weights.
+        masses: sid and a column named as the weighting says: the weight w_s, from 0.
+        total: W, sum of the weights.
 
     One pass over the rows of `masses`, no shuffle.
     """

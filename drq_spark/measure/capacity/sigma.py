@@ -1,7 +1,7 @@
 """sigma of every level under every ruler: noise on the latents, noise on the embeddings, a second version of them.
 
 Between tokenizers with different latent spaces the perturbation must be of what they share, the embeddings: x becomes
-x', and sigma_l is the RMS displacement per effective coordinate of W^l (f(x') - f(x)), see `displacement.movement`.
+x', and sigma_l is the RMS displacement per effective coordinate of W^l (f(x') - f(x)), see `formulas.movement`.
 """
 
 from __future__ import annotations

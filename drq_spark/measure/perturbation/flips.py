@@ -48,8 +48,8 @@ def perturbation(subject: Subject) -> Perturbed:
     NULL). Items that a perturbation leaves without a usable embedding, or that have no second version, are not counted
     there.
 
-    flip_rate: share of the items whose code of a level differs, whatever earlier levels did. sid_survival: share of the
-    items none of whose codes differs.
+    flip_rate is the share of the items whose code of a level differs, whatever earlier levels did; sid_survival is the
+    share of the items none of whose codes differs.
 
     Standard errors, see `ratios.ratio_standard_error`: with noise, over other items like these and other noise. For
     these very items it is an upper bound, since each keeps its own chance to flip. With a second version only the

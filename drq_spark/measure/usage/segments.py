@@ -23,7 +23,7 @@ _BUCKETS_PER_OCTAVE = 64
 
 
 def segment_thresholds(sids: DataFrame) -> Thresholds | None:
-    """Where head and torso begin, see `formulas.segment_thresholds`; None without exposure.
+    """Where head and torso begin, see `formulas.usage.segment_thresholds`; None without exposure.
 
     One pass over the exposure; a logarithmic histogram of at most 64 rows an octave reaches the driver.
     """
