@@ -11,6 +11,8 @@ from drq_spark.measure.usage.code_usage import use
 from drq_spark.measure.usage.segments import HEAD, SEGMENTS, TORSO, segment_of
 from drq_spark.rows import one_row
 
+_OF_SEGMENTS = ("all", "shared", "harmful")
+
 
 def sid_counts(sids: DataFrame, thresholds: Thresholds | None) -> DataFrame:
     """What is behind every SID: sid, items, exposure, distinct_embeddings, head_items, torso_items.
@@ -29,6 +31,23 @@ def sid_counts(sids: DataFrame, thresholds: Thresholds | None) -> DataFrame:
 
 def bucket_sums(subject: Subject, per_sid: DataFrame) -> BucketSums:
     """Sums over the SIDs, from the rows of `sid_counts`."""
+    row = _summed(per_sid)
+    return BucketSums(
+        sids=row.sids,
+        all=_mass(row, "all"),
+        largest=row.largest,
+        sum_squares=int(row.sum_squares),
+        exposure_squares=row.exposure_squares,
+        shared=_mass(row, "shared"),
+        harmful=_mass(row, "harmful") if row.known else None,
+        duplicates=_mass(row, "duplicates") if row.known else None,
+        distinct_embeddings=_distinct_embeddings(subject, row.pairs) if row.known else None,
+        segments={part: _segment(row, part) for part in SEGMENTS},
+    )
+
+
+def _summed(per_sid: DataFrame) -> Row:
+    """All sums over the SIDs in one row; `known` says whether all embeddings are."""
     n, m, e = F.col("items"), F.col("distinct_embeddings"), F.col("exposure")
     whole = n.cast("decimal(18,0)")  # the square of a count may be beyond a bigint
     members = {"head": F.col("head_items"), "torso": F.col("torso_items")}
@@ -46,22 +65,7 @@ def bucket_sums(subject: Subject, per_sid: DataFrame) -> BucketSums:
         *[_within(group, n).alias(f"{name}_items") for name, group in groups.items()],
         *[_within(groups[name], members[part]).alias(f"{part}_{name}") for name in _OF_SEGMENTS for part in SEGMENTS],
     )
-    row = one_row(sums)
-    return BucketSums(
-        sids=row.sids,
-        all=_mass(row, "all"),
-        largest=row.largest,
-        sum_squares=int(row.sum_squares),
-        exposure_squares=row.exposure_squares,
-        shared=_mass(row, "shared"),
-        harmful=_mass(row, "harmful") if row.known else None,
-        duplicates=_mass(row, "duplicates") if row.known else None,
-        distinct_embeddings=_distinct_embeddings(subject, row.pairs) if row.known else None,
-        segments={part: _segment(row, part) for part in SEGMENTS},
-    )
-
-
-_OF_SEGMENTS = ("all", "shared", "harmful")
+    return one_row(sums)
 
 
 def _within(group: Column, value: Column) -> Column:
