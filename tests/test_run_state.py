@@ -11,14 +11,16 @@ from drq_spark.run_state import find_same_run, new_run
 from drq_spark.schemas import Status
 
 
+@pytest.fixture(scope="module")
+def begun(spark, tmp_path_factory):
+    """A run that has only begun."""
+    run = run_of(spark, tmp_path_factory.mktemp("begun"), "begun", status=Status.STARTED.value)
+    run.save()
+    return run
+
+
 class TestSameRun:
     """An unfinished run is taken up again by the version that began it; another one may number or round otherwise."""
-
-    @pytest.fixture(scope="class")
-    def begun(self, spark, tmp_path_factory):
-        run = run_of(spark, tmp_path_factory.mktemp("begun"), "begun", status=Status.STARTED.value)
-        run.save()
-        return run
 
     def test_the_same_settings_rows_and_version_are_the_same_run(self, begun):
         found = find_same_run(begun.store, state_of("fresh"))
