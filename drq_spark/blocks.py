@@ -8,7 +8,7 @@ from collections.abc import Iterator
 def row_blocks(rows: int, width: int, elements: int = 2**21, least: int = 1) -> Iterator[slice]:
     """Slices that cover `rows` rows in order, each of about `elements` numbers where a row has `width` of them.
 
-    Each has `least` rows at least, the last one aside.
+    Each but the last has at least `least` rows.
     """
     step = max(least, elements // max(width, 1))
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))

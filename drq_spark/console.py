@@ -52,7 +52,7 @@ class ConsoleWatcher:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Spinner while it lasts; one line with its time and notes when it is done."""
+        """Show a spinner while the step lasts, and one line with its time and notes when it is done."""
         start, self._notes, self._step = monotonic(), [], name
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
         drawn = self._console.is_terminal  # a log gets the finished lines only
@@ -65,15 +65,15 @@ class ConsoleWatcher:
         self._console.print(line, highlight=False, soft_wrap=True)
 
     def heading(self, text: str) -> None:
-        """A line of its own."""
+        """Print a line of its own."""
         self._console.print(f"[bold]{text}[/]", highlight=False)
 
     def note(self, text: str) -> None:
-        """Kept for the line that ends the step."""
+        """Keep a text for the line that ends the step."""
         self._notes.append(text)
 
     def progress(self, stage: str, done: int, total: int, **figures: float) -> None:
-        """Moves the bar and shows the latest figures."""
+        """Move the bar and show the latest figures."""
         if self._progress is not None and self._bar is not None:
             shown = "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
             self._progress.update(
@@ -81,12 +81,12 @@ class ConsoleWatcher:
             )
 
     def loading(self, text: str) -> None:
-        """A line about something that takes its time before the first step."""
+        """Print a line about something slow before the first step."""
         self._console.print(f"[dim]{text}[/]", highlight=False)
 
 
 def show_outcome(console: Console, outcome: Outcome, config: Config, store: Store) -> None:
-    """Summary of a run: figures a level, figures of the whole catalogue, the gate, where things are."""
+    """Print the summary of a run: figures per level, figures of the whole catalogue, the gate, where things are."""
     if outcome.repeated:
         console.print(
             f"Nothing has changed since run {outcome.state.run_id}: same settings, same rows. Nothing was written."
@@ -109,7 +109,7 @@ def show_outcome(console: Console, outcome: Outcome, config: Config, store: Stor
 
 
 def show_comparison(console: Console, comparison: Comparison, page: str) -> None:
-    """The table of a comparison, winners starred, and where its page is."""
+    """Print the table of a comparison, with stars for winners, and where its page is."""
     table = Table(title="Tokenizers compared", title_justify="left", box=SIMPLE_HEAD)
     table.caption, table.caption_justify = "★ ahead of all others by more than the noise; ◆ on the Pareto front", "left"
     table.add_column("", no_wrap=True)
@@ -124,7 +124,7 @@ def show_comparison(console: Console, comparison: Comparison, page: str) -> None
 
 
 def show_error(console: Console, message: str) -> None:
-    """One line on the error console."""
+    """Print one line on the error console."""
     console.print(f"[red]error:[/] {_plain(message)}", highlight=False, soft_wrap=True)
 
 

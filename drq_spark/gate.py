@@ -18,7 +18,7 @@ class GateResult:
     Attributes:
         rule: The sentence shown.
         metric: Name of the figure that the rule is about.
-        level: Of the worst figure that the rule met.
+        level: Level of the worst figure that the rule met.
         value: That figure, None where the run has no such figure.
         passed: Whether the rule holds.
     """

@@ -47,7 +47,7 @@ def item_key(purpose: str, seed: int) -> Column:
 
 
 def within_share(purpose: str, seed: int, share: float) -> Column:
-    """Whether a row with column item_id is of a share of the items that are chosen for a purpose."""
+    """Whether a row with column item_id belongs to the share of the items that is chosen for a purpose."""
     return uniform(item_key(purpose, seed)) < share
 
 

@@ -17,7 +17,7 @@ class Kind:
 
     Attributes:
         trainer: "module:Class" of what fits it; imported when something is trained, because it loads torch.
-        sections: those of `train` that it reads, so that an artifact names these and no others.
+        sections: The sections of `train` that it reads, so that an artifact names these and no others.
         events: whether it learns from pairs of consecutive items: never, where events are given, or not without them.
         balance: `tokenizer.balance` where nothing is set.
         beam: `tokenizer.beam` where nothing is set.

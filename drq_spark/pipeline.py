@@ -1,4 +1,4 @@
-"""The steps of a run in order: sample, train, assign, measure, publish. The page to read first.
+"""The steps of a run in order: sample, train, assign, measure, publish. Read this module first.
 
 Every step reads what the one before it left in tables and can be run alone. A finished run is not repeated, a killed
 one is taken up again under its own id (see `drq_spark.runs`).
@@ -35,7 +35,7 @@ from drq_spark.train.registry import trainer
 def run_all(
     spark: SparkSession, config: Config, run_date: date, started_at: datetime, watcher: Watcher = SILENT
 ) -> Outcome:
-    """All steps, from the items table to the published pointer.
+    """Do all steps, from the items table to the published pointer.
 
     Raises:
         ConfigError, InputRefused: before anything is written.
@@ -52,7 +52,7 @@ def run_all(
 
 
 def to_figures(run: Run, catalogue: Catalogue) -> None:
-    """The steps before publishing."""
+    """Do the steps before publishing."""
     sample(run, catalogue)
     train(run)
     assign(run, catalogue)

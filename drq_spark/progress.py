@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Receives what a person watching should see; the command line draws it, tests record it."""
+    """Is told how far a stage of a step has come."""
 
     def __call__(self, stage: str, done: int, total: int, **figures: float) -> None:
         """`stage` has finished step `done` of `total`; `figures` are the latest values by name."""
@@ -18,16 +18,16 @@ class Watcher(Protocol):
     """Follows a run step by step."""
 
     def step(self, name: str) -> AbstractContextManager[None]:
-        """Entered when a step begins and left when it ends, well or not."""
+        """A context that is entered when a step begins and left when it ends, well or not."""
 
     def heading(self, text: str) -> None:
-        """What the next steps belong to, where there is more than one run."""
+        """Tell what the next steps belong to, where there is more than one run."""
 
     def note(self, text: str) -> None:
-        """One line about what the current step found."""
+        """Tell one line about what the current step found."""
 
     def progress(self, stage: str, done: int, total: int, **figures: float) -> None:
-        """Progress inside the current step, a `Progress`."""
+        """Tell the progress inside the current step, as a `Progress` does."""
 
 
 class Silent:

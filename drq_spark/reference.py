@@ -31,13 +31,13 @@ class SidPath:
     """The codes chosen so far, and what is known about the choice.
 
     Attributes:
-        codes: one number a level, from 0.
-        cost: squared weighted distance at the newest level, plus the prices of all codes.
-        residual: what the codewords leave of z.
-        paid: the prices of all codes.
-        distance: the squared weighted distance alone.
-        left: of every level, the square of the residual in the weights of the last level.
-        margins: of every level, how far the path was from being dropped.
+        codes: One number a level, from 0.
+        cost: Squared weighted distance at the newest level, plus the prices of all codes.
+        residual: What the codewords leave of z.
+        paid: The prices of all codes.
+        distance: The squared weighted distance alone.
+        left: Of every level, the square of the residual in the weights of the last level.
+        margins: Of every level, how far the path was from being dropped.
     """
 
     codes: tuple[int, ...]
@@ -62,7 +62,7 @@ class Artifact:
 
     @classmethod
     def read(cls, folder: Path) -> Artifact:
-        """What is not in the files: prices of 0, weights of 1, and codebooks that are their own decode tables."""
+        """Read both files; what they lack becomes prices of 0, weights of 1, codebooks as their own decode tables."""
         header = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
         loaded = load_file(folder / "weights.safetensors")
         tensors = {name: tensor.astype(np.float64) for name, tensor in loaded.items()}

@@ -1,4 +1,4 @@
-"""How a value reaches the Python workers: the only place that knows Classic from Connect. Runs on executors too."""
+"""How a value reaches the Python workers: the only place that knows Classic from Connect. Executors run it too."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _workers_own: OrderedDict[str, Any] = OrderedDict()  # a worker process serves m
 
 
 class Shipped(Generic[T]):
-    """Travels inside a Python function; `value()` gives the same object for all tasks of one worker process.
+    """A value inside a Python function; `value()` gives the same object for all tasks of one worker process.
 
     A worker knows the value by a hash of its content, so that it never takes an older value for this one, and need not
     load the same one again for another job.
 
     Args:
-        value: what is shipped.
-        broadcast: the broadcast variable that holds it; without one it travels inside this object.
+        value: What is shipped.
+        broadcast: The broadcast variable that holds it; without one it travels inside this object.
     """
 
     def __init__(self, value: T, broadcast: Any = None) -> None:
@@ -76,7 +76,7 @@ class _Hash:
         return memoryview(part).nbytes
 
     def hexdigest(self) -> str:
-        """Of all that has been written."""
+        """The hash of all that has been written."""
         return self._hash.hexdigest()
 
 

@@ -12,8 +12,8 @@ class Staging:
     """A folder that every node sees (path or URI) and that goes when the run ends.
 
     Attributes:
-        folder: where it is.
-        kept_once: names that `keep_once` has kept rows under in this process.
+        folder: Where it is.
+        kept_once: Names that `keep_once` has kept rows under in this process.
     """
 
     folder: str

@@ -1,1 +1,1 @@
-"""Frozen tokenizer x items -> semantic IDs, on the executors."""
+"""Semantic IDs of all items from a frozen tokenizer, on the executors."""

@@ -1,4 +1,4 @@
-"""Arrow batches of items in, Arrow batches of semantic IDs out. Runs on executors: numpy and pyarrow only."""
+"""Turns Arrow batches of items into Arrow batches of semantic IDs."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Totals:
     """Sums over assigned rows.
 
     Attributes:
-        items: rows.
-        squared_error: of ||x - x_hat||^2.
-        cosine: of cos(x, x_hat).
-        square: of ||x - a||^2 about the tokenizer's anchor point a.
-        offset: of x - a, [D]. With `square` it gives the sum about the exact mean without cancellation.
-        latent_square: of the same as `square` for the latents, in the metric of what is left of them.
-        latent_offset: of the same as `offset` for the latents, [d].
-        residual_square: of what is left of the latent after each level, [L].
-        margin: of the margins of each level, [L].
-        uncertain: rows of each level that were decided in float64, int64 [L].
+        items: Number of rows.
+        squared_error: Sum of ||x - x_hat||^2.
+        cosine: Sum of cos(x, x_hat).
+        square: Sum of ||x - a||^2 about the tokenizer's anchor point a.
+        offset: Sum of x - a, [D]. With `square` it gives the sum about the exact mean without cancellation.
+        latent_square: The same as `square` for the latents, in the metric of what is left of them.
+        latent_offset: The same as `offset` for the latents, [d].
+        residual_square: Sum of the squares of what is left of the latent after each level, [L].
+        margin: Sum of the margins of each level, [L].
+        uncertain: Number of rows of each level that were decided in float64, int64 [L].
     """
 
     items: int
@@ -77,7 +77,7 @@ class Totals:
 
     @classmethod
     def of_vector(cls, vector: F64, tokenizer: Tokenizer) -> Totals:
-        """The totals that `vector` gives these numbers of."""
+        """The totals whose `vector` has these numbers."""
         zeros = [getattr(cls.zero(tokenizer), field.name) for field in fields(cls)]
         parts = np.split(vector, np.cumsum([np.size(zero) for zero in zeros])[:-1])
         return cls(*[_like(zero, part) for zero, part in zip(zeros, parts, strict=True)])
@@ -97,7 +97,7 @@ class Assigned:
         sid: int64 [n].
         margin: float32 [n, L].
         residual_norm: float32 [n].
-        totals: over all n.
+        totals: Totals over all n.
     """
 
     codes: NDArray[np.int32]
@@ -136,7 +136,7 @@ def _totals_row(totals: Totals, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def assign_batch(batch: pa.RecordBatch, tokenizer: Tokenizer) -> tuple[pa.RecordBatch, Totals]:
-    """One batch of at least one row, as `assigner` describes, and the totals of its rows."""
+    """Assign one batch of at least one row, as `assigner` describes; returns also the totals of its rows."""
     found = read_embeddings(batch.column("embedding"), tokenizer.dim, tokenizer.normalize)
     result = assign_rows(found.x, tokenizer)
     schema = assigned_schema(batch.schema.field("item_id").type)

@@ -41,5 +41,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def entry_point() -> None:
-    """For the console script."""
+    """Entry point of the console script."""
     sys.exit(main())

@@ -59,5 +59,5 @@ def as_settings(
 
 
 def named(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those options that were given."""
+    """The options that were given."""
     return {name: value for name, value in options.items() if value is not None}

@@ -61,7 +61,7 @@ def store_of(out: str, schema: str | None) -> Store:
 
 
 def watcher() -> ConsoleWatcher:
-    """Tells the terminal how far a run is."""
+    """A watcher that tells the terminal how far a run is."""
     from drq_spark.console import ConsoleWatcher
 
     return ConsoleWatcher(out_console)

@@ -1,4 +1,4 @@
-"""Comparison -> one HTML page: the table, the front on the three axes, and how to read both."""
+"""A comparison as one HTML page: the table, the front on the three axes, and how to read both."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ def winners(comparison: Comparison) -> list[str]:
 
 
 def front_charts(comparison: Comparison) -> list[Chart]:
-    """A plot for each two axes of quality that were measured."""
+    """A plot for every pair of measured axes of quality."""
     present = [column for column in comparison.columns if column.axis is not None]
     return [_front_chart(comparison, x, y) for y, x in combinations(_reconstruction_last(present), 2)]
 
 
 def _reconstruction_last(columns: Sequence[Column]) -> list[Column]:
-    """So that the error is on the x axis wherever it is shown."""
+    """The columns with reconstruction as the last, so that the error is on the x axis wherever it is shown."""
     return sorted(columns, key=lambda column: column.axis == "reconstruction")
 
 

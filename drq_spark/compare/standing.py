@@ -1,4 +1,4 @@
-"""Figures of runs -> one table: means over seeds, winners beyond the noise, the Pareto front. Plain numpy."""
+"""Figures of runs in one table: means over seeds, winners beyond the noise, the Pareto front."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Column:
 
     Attributes:
         key: Its name.
-        title: As shown.
+        title: Its heading.
         better: Which end wins.
         axis: The one of the three axes of quality that it stands for in the front, or None.
     """
@@ -75,7 +75,7 @@ class Cell:
 
     @property
     def mean(self) -> float:
-        """Of the judged numbers."""
+        """The mean of the judged numbers."""
         return float(np.mean(self.judged))
 
 
@@ -99,7 +99,7 @@ def values_of(
 ) -> dict[str, tuple[float, ...]]:
     """The compared numbers of one run by column; columns that the run has no figures for are left out.
 
-    Under noise on the embeddings, the same for every tokenizer, the middle one of `measure.rhos` counts.
+    For noise on the embeddings, which is the same for every tokenizer, the middle one of `measure.rhos` counts.
     """
     rho = settings.rhos[len(settings.rhos) // 2] if settings.rhos else None
     metrics, levels = Metrics(figures), len(codebook_sizes)
@@ -198,7 +198,7 @@ def front(names: Sequence[str], columns: Sequence[Column], cells: Mapping[tuple[
 
 
 def _height(column: Column, cell: Cell | None) -> float:
-    """Higher is better."""
+    """The mean of a cell, negative where a low one is better: the higher, the better."""
     if cell is None:
         return float("-inf")
     return cell.mean if column.better == "high" else -cell.mean

@@ -24,8 +24,8 @@ def read_codebooks(path: str) -> tuple[F32, ...]:
     """One float32 [K_l, d] per level, level 1 first.
 
     `.npy` holds one array [L, K, d]; `.npz` and `.safetensors` hold codebook_0, codebook.0, centroids_0 or centroids.0
-    and so on, or one array [L, K, d] named codebooks, codebook or centroids. The content of a
-    file says which it is, not its name.
+    and so on, or one array [L, K, d] named codebooks, codebook or centroids. The content of a file says which it is,
+    not its name.
 
     Raises:
         InputRefused: the file is none of these, or its arrays are no codebooks.

@@ -43,7 +43,7 @@ def sample_items(
     Args:
         sids: item_id, codes, exposure and more, of items that all have a usable embedding where `items` is given.
         levels: L.
-        seed: Of the hash.
+        seed: Seed of the hash.
         items: item_id, embedding; their embeddings are not shuffled: the drawn ids are broadcast.
         dim: D, where `items` is given.
         normalize: How embeddings are prepared.

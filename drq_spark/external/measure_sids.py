@@ -57,14 +57,14 @@ class ExternalInputs:
 
     @property
     def dim(self) -> int:
-        """D, 0 without items."""
+        """Length D of the embeddings, 0 without items."""
         return self.catalogue.profile.dim if self.catalogue else 0
 
 
 def measure_sids(
     spark: SparkSession, config: Config, run_date: date, started_at: datetime, watcher: Watcher = SILENT
 ) -> Outcome:
-    """Measure the map that `sids.path` names, into the tables and the report; done before, nothing is written.
+    """Measure the map that `sids.path` names into tables and report; writes nothing where that was done before.
 
     Raises:
         ConfigError, InputRefused: before anything is written.
@@ -105,7 +105,7 @@ def _begin(
 
 
 def _check_after(config: Config, inputs: ExternalInputs) -> None:
-    """Only codebooks of the embeddings as they are tell where a second version of them would be."""
+    """Refuse a second version of the embeddings unless there are codebooks of the embeddings as they are."""
     if config.measure.embeddings_after is None:
         return
     if inputs.books is None or inputs.books[0].shape[1] != inputs.dim:
@@ -126,7 +126,7 @@ def _fingerprint(spark: SparkSession, config: Config, inputs: ExternalInputs) ->
 
 
 def fill(run: Run, inputs: ExternalInputs) -> None:
-    """The map as the run's slice of the sids table; with items, of those that have a usable embedding.
+    """Write the map as the run's slice of the sids table; with items, only those that have a usable embedding.
 
     Raises:
         InputRefused: too few of the map's items have one; nothing is written then.
@@ -239,5 +239,5 @@ def _tokenizer(run: Run, inputs: ExternalInputs, sample: ItemSample) -> Tokenize
 
 
 def _note(run: Run, note: str) -> None:
-    """One more thing to know before the figures of the run are read."""
+    """Add one more thing to know before the figures of the run are read."""
     run.state = replace(run.state, notes=(*run.state.notes, note))

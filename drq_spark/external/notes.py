@@ -1,4 +1,4 @@
-"""What the report says of SIDs from elsewhere before any figure: each note is worded here."""
+"""What the report says of external SIDs before any figure; each note is worded here."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class SidMap:
         id_type: Spark SQL type of the ids.
         codebook_sizes: K per level.
         rows: How many rows there are, the unusable ones included.
-        fingerprint: Of ids and codes, whatever their order and form.
+        fingerprint: Hash of ids and codes, whatever their order and form.
         notes: What to know of the map before its figures are read.
     """
 
@@ -54,7 +54,7 @@ class _Profile:
         rows: All rows.
         ids: Different ids with a usable SID.
         repeated: Ids with several usable SIDs.
-        fingerprint: Of ids and codes.
+        fingerprint: Hash of ids and codes.
     """
 
     rows: int
@@ -74,7 +74,7 @@ def read_sids(
 
     Args:
         spark: The session.
-        config: Of the sections `sids` and `items`.
+        config: The settings, of which the sections `sids` and `items` are read.
         id_type: Spark SQL type that ids are to have; their own without it.
         books: K per level of the codebooks; None where there are none.
 

@@ -1,1 +1,1 @@
-"""Pure formulas: counts, codebooks and displacements to figures. numpy and scipy alone; nobody's step."""
+"""Pure formulas that make figures of counts, codebooks and displacements, with numpy and scipy alone."""

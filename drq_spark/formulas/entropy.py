@@ -31,8 +31,8 @@ class CellSizes:
         size: int64 [m], different counts n, 0 < n < EXACT_BELOW.
         cells: int64 [m], cells with that count.
         large_items: sum of n over the cells with n >= EXACT_BELOW.
-        large_odd: those of them with an odd n.
-        large_n_log_n: their sum of n ln n.
+        large_odd: Number of those cells with an odd n.
+        large_n_log_n: Sum of n ln n over those cells.
     """
 
     size: NDArray[np.int64]
@@ -50,7 +50,7 @@ class CellSizes:
 def plug_in_entropy(counted: CellSizes) -> float:
     """H = ln N - (sum_i n_i ln n_i) / N in nats: the entropy of the shares n_i / N. nan without items.
 
-    Too low by about (cells - 1) / 2N where cells hold many items, by more where they hold few.
+    It is too low by about (cells - 1) / 2N where cells hold many items, by more where they hold few.
 
     >>> round(plug_in_entropy(CellSizes(np.array([1, 2]), np.array([2, 1]))), 4)  # counts 2, 1, 1: 1.5 ln 2
     1.0397

@@ -1,4 +1,4 @@
-"""Means, ratios and areas under curves of pairs drawn from users, with the errors that drawing users makes. Pure numpy.
+"""Means, ratios and areas under curves of pairs drawn from users, with the errors that drawing users makes.
 
 Pairs of one user are alike, so users are what was drawn; see `ratios.clustered_standard_error` for what comes of it.
 """
@@ -24,7 +24,8 @@ _DIGITS = 6  # of a cosine: equal SIDs tie, whatever the rounding of sums
 def pair_auc(positive: NDArray[np.floating], negative: NDArray[np.floating]) -> float:
     """P(p > n) + P(p = n) / 2 for a score p of a true pair and n of another one: 0.5 says nothing, 1 tells all apart.
 
-    The Mann-Whitney statistic U / (P N), ties half (Hanley and McNeil 1982). nan where one side has no scores.
+    It is the Mann-Whitney statistic U / (P N) with ties as half (Hanley and McNeil 1982), and nan where one side has
+    no scores.
 
     Args:
         positive: [P].
@@ -57,7 +58,7 @@ class Estimate(NamedTuple):
 def sample_mean(values: F64, population: int) -> Estimate:
     """Mean of n of N values, drawn without replacement; its error is s / sqrt(n) sqrt(1 - n / N).
 
-    Source: Cochran 1977. nan for the error where all were drawn: the mean is exact then.
+    Source: Cochran 1977. The error is nan where all were drawn, for the mean is exact then.
 
     Args:
         values: [n].

@@ -1,4 +1,4 @@
-"""How far latents move, from the displacements of a few items. numpy only."""
+"""How far latents move, from the displacements of a few items."""
 
 from __future__ import annotations
 

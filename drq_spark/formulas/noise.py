@@ -1,7 +1,7 @@
-"""Seeded noise per item: counter-based, so that a row depends on its own key alone, whatever comes with it. numpy only.
+"""Seeded noise per item: counter-based, so that a row depends on its own key alone, whatever comes with it.
 
 Number c of a key's stream t is mix(state + (c + 1) g), state = mix(mix(t + g) ^ key), g the odd constant of splitmix64:
-a splitmix64 generator per key and stream. Runs on executors too.
+a splitmix64 generator per key and stream. Executors run it, so it needs numpy only.
 
 Source: Steele, Lea and Flood 2014, Fast splittable pseudorandom number generators (splitmix64).
 """
@@ -58,8 +58,8 @@ def isotropic(keys: U64, dim: int) -> F64:
 def noisy(x: F32, direction: F64, rho: float) -> F64:
     """x' = x + rho ||x|| u: float64 [n, D] of rows x [n, D] and directions u [n, D], see `isotropic`.
 
-    Where the largest float32 numbers are left behind is for the caller to see: what is encoded anew must be without
-    such rows, and where a displacement is measured they count with the largest number.
+    Numbers beyond the largest float32 are the caller's concern: rows with such numbers must not be encoded anew, and
+    where a displacement is measured they count with the largest number.
 
     >>> noisy(np.array([[3.0, 4.0]], np.float32), np.array([[0.0, 1.0]]), 0.5).tolist()
     [[3.0, 6.5]]

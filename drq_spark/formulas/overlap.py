@@ -32,8 +32,8 @@ _CANCELLED = 2.0**-20  # squared distances this small beside the norms have lost
 def codeword_overlap(distance: ArrayLike, sigma: float) -> F64:
     """Overlap of two codewords blurred by N(0, sigma^2 I): OVL = 2 Phi(-d / (2 sigma)) = erfc(d / (2 sqrt2 sigma)).
 
-    Source: DRQ. The area that the two bells share: twice the chance that one blurred codeword ends up nearer to the
-    other. 1 at distance 0, whatever sigma; at sigma = 0 it is 0 elsewhere, as it is beyond `REACH`.
+    Source: DRQ. It is the area that the two bells share, twice the chance that one blurred codeword ends up nearer to
+    the other. It is 1 at distance 0, whatever sigma; at sigma = 0 it is 0 elsewhere, as it is beyond `REACH`.
 
     Args:
         distance: Euclidean distances, any shape, not negative.
@@ -58,7 +58,7 @@ def codeword_overlap(distance: ArrayLike, sigma: float) -> F64:
 def expected_overlap(counts: Counts, codebook: NDArray[np.floating], sigma: float) -> float:
     """O_pi(sigma) = sum_ij pi_i pi_j OVL(i, j): mean overlap of the codes of two items drawn at random; in (0, 1].
 
-    Source: DRQ; the mean ordinariness of Leinster & Cobbold with OVL as similarity. Exact over all pairs. At
+    Source: DRQ; the mean ordinariness of Leinster & Cobbold with OVL as similarity. It is exact over all pairs. At
     sigma = 0 it is sum pi^2 with coinciding codewords counted as one.
 
     Args:

@@ -1,4 +1,4 @@
-"""Ranks by cosine over a whole catalogue, put together from its parts. Numpy only: executors run it too.
+"""Ranks by cosine over a whole catalogue, put together from its parts. Executors run it, so it needs numpy only.
 
 Two cosines that differ by no more than `TIE` are a tie, so that no figure depends on how a product of matrices was cut
 into blocks. Ties count in expectation: as if they were broken at random.
@@ -15,7 +15,7 @@ TIE = 1e-9  # far above the rounding of a cosine in float64, far below what tell
 
 
 def without_self(better: F64, ties: F64, target: F64, own: F64) -> tuple[F64, F64]:
-    """Counts without the query itself, which is no candidate: from counts over all items.
+    """Counts without the query itself, which is no candidate, made from counts over all items.
 
     Args:
         better, ties: [P], items with a higher score than the target, and with the same one, target included.

@@ -29,7 +29,7 @@ def centred_square_sum(square_about_reference: float, sum_about_reference: NDArr
         items: N.
 
     Returns:
-        0 at least: rounding may not make it negative. nan without items.
+        At least 0, for rounding may not make it negative; nan without items.
 
     >>> centred_square_sum(5.0, np.array([3.0]), 2)  # x = 1, 2 about c = 0; mean 1.5
     0.5

@@ -24,7 +24,7 @@ def churn(confusion: NDArray[np.integer]) -> float:
 def churn_matched(confusion: NDArray[np.integer]) -> float:
     """`churn` after the best renaming of codes: 1 - max_m sum_k n_{k m(k)} / N over one-to-one matchings m (Hungarian).
 
-    Never above `churn`. What is left is real movement between clusters, not new numbers for old clusters.
+    It is never above `churn`. What is left is real movement between clusters, not new numbers for old clusters.
 
     >>> churn_matched(np.array([[0, 3], [1, 0]]))
     0.0

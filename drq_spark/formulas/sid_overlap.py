@@ -1,4 +1,4 @@
-"""Overlap of whole SIDs, estimated from draws where there are too many for all pairs. numpy and scipy only.
+"""Overlap of whole SIDs, estimated from draws where there are too many for all pairs.
 
 A SID stands at q_s = sum_l c^l_{s^l}. For items drawn with replacement in proportion to a weight, N_s of m draws on
 SID s,

@@ -1,4 +1,4 @@
-"""How the codes of one level are used: from counts to figures, pure numpy.
+"""How the codes of one level are used: from counts to figures.
 
 Conventions: `counts` are uses of the codes of one level, [K], unused codes as 0; items (int) or exposure (float) alike,
 so that pi_k = counts_k / sum counts. A figure that does not exist (nothing counted, no variance) is nan: callers leave
@@ -89,7 +89,7 @@ def inverse_simpson(counts: Counts) -> float:
 def gini(counts: Counts) -> float:
     """Gini coefficient over all K codes: sum_i (2 i - K - 1) n_(i) / (K sum n), n_(1) <= .. <= n_(K); in [0, 1 - 1/K].
 
-    The mean difference of two codes drawn at random, divided by twice the mean use.
+    It is the mean difference of two codes drawn at random, divided by twice the mean use.
 
     >>> gini(np.array([0, 0, 0, 8]))
     0.75

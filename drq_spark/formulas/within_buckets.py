@@ -1,5 +1,4 @@
-"""How far apart the items of a shared SID lie, from some of them: which SIDs are chosen, and the estimate. Pure
-numpy.
+"""How far apart the items of a shared SID lie, from some of them: which SIDs are chosen, and the estimate.
 
 A chosen SID shows its items, or some of them where it has many. SIDs with many items are chosen more often, for most
 items are theirs; the estimate takes that back.
@@ -25,9 +24,9 @@ class ChosenSids:
     """The first `count` SIDs by key.
 
     Attributes:
-        count: how many.
-        chance: [count], that each had to be chosen.
-        shown: [count], items of each that are looked at.
+        count: How many.
+        chance: [count], the chance that each had to be chosen.
+        shown: [count], how many items of each are looked at.
     """
 
     count: int
@@ -40,12 +39,12 @@ class Moments:
     """What the shown items of k SIDs tell, [k] each; d is the distance of an item from the mean of those shown.
 
     Attributes:
-        items: of the SID.
-        shown: how many of them are looked at.
-        rows: how many of those have a usable embedding.
+        items: How many items the SID has.
+        shown: How many of them are looked at.
+        rows: How many of those have a usable embedding.
         square: sum d^2.
         fourth: sum d^4.
-        chance: of the SID to be chosen.
+        chance: Chance of the SID to be chosen.
     """
 
     items: I64

@@ -13,7 +13,7 @@ def with_following(events: DataFrame, config: Config) -> DataFrame:
     """Every event of an item: item_id, next_item_id, pair_key, user_key, held_out.
 
     next_item_id is the item of the user's next event where that is another item, else NULL. An event without a user or
-    a position is no part of any sequence. One of no item has no row here, and makes no pair of its neighbours.
+    a position is no part of any sequence. An event of no item has no row here and does not make its neighbours a pair.
 
     Args:
         events: As `inputs.events.read_events` gives them.

@@ -84,8 +84,8 @@ class Events:
 
     Attributes:
         rows: user, item_id, position, as `read_events` gives them.
-        config: settings of the run.
-        staging: of the run; the steps of one process share it.
+        config: Settings of the run.
+        staging: Staging folder of the run, which the steps of one process share.
     """
 
     rows: DataFrame

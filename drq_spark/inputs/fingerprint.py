@@ -22,7 +22,7 @@ def sums(hashed: Column) -> list[Column]:
 
 
 def sums_of_groups() -> list[Column]:
-    """The same aggregates of rows that hold those of a group each."""
+    """The same aggregates over rows that each hold those of a group."""
     return [F.sum("rows").alias("rows"), F.bit_xor("xor").alias("xor"), F.sum("sum").alias("sum")]
 
 

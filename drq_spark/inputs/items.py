@@ -35,7 +35,7 @@ class Profile:
         ids: Different ids.
         duplicates: Whether some id has more than one row.
         dim: D, as configured or the most frequent length.
-        fingerprint: Of the rows, whatever their order, files and partitions.
+        fingerprint: Hash of the rows, whatever their order, files and partitions.
         key_histogram: Bucket of the sample key -> ids, see `drq_spark.hashing`.
     """
 
@@ -49,7 +49,10 @@ class Profile:
 
     @classmethod
     def of(cls, parts: Sequence[T.Row], dim: int, fingerprint: str) -> Profile:
-        """From the rows and ids of each bucket of sample keys; rows without an id are in the part without a bucket."""
+        """Make a profile of the rows and ids of each bucket of sample keys.
+
+        Rows without an id are in the part without a bucket.
+        """
         counted = {part.bucket: part.ids for part in parts if part.bucket is not None}
         rows, ids = sum(part.rows for part in parts), sum(counted.values())
         null_ids = sum(part.rows for part in parts if part.bucket is None)
@@ -199,7 +202,7 @@ def _refuse(parts: Sequence[T.Row], items: Items) -> None:
 
 
 def _precedence() -> Column:
-    """Of several rows with one id the lowest of these stays; rows have columns length, embedding_hash and exposure."""
+    """Order of the rows with one id, the lowest of which stays, by the columns length, embedding_hash, exposure."""
     return F.struct(F.col("length").isNull(), F.col("embedding_hash"), -F.coalesce("exposure", F.lit(0.0)))
 
 
@@ -236,7 +239,7 @@ def _most_frequent_length(df: DataFrame, lengths: set[int]) -> int:
 def one_row_per_id(df: DataFrame, *, duplicates: bool) -> tuple[DataFrame, DataFrame]:
     """Rows to assign, and (item_id, reason) of the others; `duplicates` says whether some id has more than one row.
 
-    Of several rows with one id one stays: the one with the lowest embedding hash among those that have an embedding.
+    Among the rows with one id that have an embedding, the one with the lowest embedding hash stays.
     """
     without_id = df.where(F.col("item_id").isNull())
     null_ids = without_id.select("item_id", F.lit(Reason.NULL_ID.value).alias("reason"))

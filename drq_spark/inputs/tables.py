@@ -38,7 +38,7 @@ def read_table(spark: SparkSession, source: str, what: str) -> DataFrame:
 
 @contextmanager
 def unreadable_refused(source: str, what: str) -> Iterator[None]:
-    """Work that opens a table: what Spark cannot open is an `InputRefused`."""
+    """Raise `InputRefused` where the work inside opens a table that Spark cannot open."""
     try:
         yield
     except Exception as error:
@@ -70,7 +70,7 @@ def column(df: DataFrame, name: str, setting: str, what: str) -> Column:
 
 @contextmanager
 def damage_refused(source: str, what: str) -> Iterator[None]:
-    """Work that reads all of a table: a damaged file is an `InputRefused`."""
+    """Raise `InputRefused` where the work inside reads all of a table and meets a damaged file."""
     try:
         yield
     except Exception as error:

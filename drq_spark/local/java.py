@@ -176,7 +176,7 @@ def _ivy_fault(output: str) -> str:
 
 
 def _java_proxy(environment: Mapping[str, str]) -> list[str]:
-    """Java does not read the proxy variables that pip and curl read."""
+    """Java's own options for the proxy variables that pip and curl read, and Java does not."""
     options = []
     for scheme in ("http", "https"):
         address = environment.get(f"{scheme}_proxy") or environment.get(f"{scheme.upper()}_PROXY")

@@ -25,11 +25,8 @@ def local_settings(
     """The Spark settings of a local session; they must reach Java before it starts, as `local_session` sees to.
 
     Args:
-        scratch: As for `drq_spark.session.local_session`; its folders are made.
-        memory: As for `drq_spark.session.local_session`.
-        shuffle_partitions: As for `drq_spark.session.local_session`.
-        small_data: As for `drq_spark.session.local_session`.
-        progress: As for `drq_spark.session.local_session`.
+        scratch, memory, shuffle_partitions, small_data, progress: As for `drq_spark.session.local_session`; the folders
+            of `scratch` are made.
 
     Raises:
         SetupError: Java or Delta's jars are missing.

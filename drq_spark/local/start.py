@@ -80,7 +80,7 @@ def _context(conf: SparkConf, log_file: Path) -> SparkContext:
 
 
 def _prepare_environment() -> None:
-    """What Spark reads from the environment only, and what a laptop often has wrong."""
+    """Set what Spark reads from the environment only, and what a laptop often has wrong."""
     import pyspark
 
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # a laptop's host name need not resolve

@@ -14,8 +14,8 @@ class Scale:
     """How far a perturbation moves the latents.
 
     Attributes:
-        ruler: what is perturbed.
-        eta: its scale, see `schemas.METRICS`; None for a second version of the embeddings.
+        ruler: What is perturbed.
+        eta: Its scale, see `schemas.METRICS`; None for a second version of the embeddings.
         sigma: RMS displacement per effective coordinate of W^l z, one number a level.
         standard_error: of sigma, one number a level; None where sigma is no estimate.
     """
@@ -64,9 +64,9 @@ class SegmentSums:
     """A segment of the items.
 
     Attributes:
-        items: how many there are.
-        shared: those among them whose SID another item has.
-        harmful: those where that item has another embedding; None where embeddings are not known.
+        items: How many there are.
+        shared: How many of them have a SID that another item has, too.
+        harmful: How many of those share it with an item of another embedding; None where embeddings are not known.
     """
 
     items: int
@@ -79,18 +79,18 @@ class BucketSums:
     """Sums over the different SIDs; a bucket is the n items with one SID.
 
     Attributes:
-        sids: different SIDs.
-        all: all items.
-        largest: the largest n.
+        sids: Number of different SIDs.
+        all: All items.
+        largest: The largest n.
         sum_squares: sum n^2.
         exposure_squares: sum e^2, e the exposure of a bucket.
-        shared: items in buckets with n >= 2.
-        harmful: items in those of them with different embeddings.
-        duplicates: items in those of them with equal embeddings.
-        distinct_embeddings: among all items.
+        shared: Items in buckets with n >= 2.
+        harmful: Items in those of these buckets that hold different embeddings.
+        duplicates: Items in those of these buckets that hold equal embeddings.
+        distinct_embeddings: Number of different embeddings among all items.
         segments: name -> sums over its items.
 
-    What needs embeddings is None where those of some items are not known, exposure sums without exposure.
+    What needs embeddings is None where those of some items are not known; exposure sums are None without exposure.
     """
 
     sids: int

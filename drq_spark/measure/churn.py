@@ -48,7 +48,7 @@ def changes(before: DataFrame, after: DataFrame, codebook_sizes: tuple[int, ...]
 
 
 def _counted(before: DataFrame, after: DataFrame, levels: Sequence[int]) -> DataFrame:
-    """level (from 0), old and new code, items; of `_WHOLE` new says whether the SID differs (1) or not (0)."""
+    """level (from 0), old and new code, items; for `_WHOLE`, new says whether the SID differs (1) or not (0)."""
     both = before.select("item_id", F.col("codes").alias("old")).join(after.select("item_id", "codes"), "item_id")
     differs = (F.col("old") != F.col("codes")).cast("int")
     changes = [_change(_WHOLE, F.lit(0), differs)]

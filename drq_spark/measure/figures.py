@@ -1,4 +1,4 @@
-"""Aggregated counts -> rows of the metrics table: one code for the counts of Spark and of a plain numpy reference."""
+"""Makes rows of the metrics table from aggregated counts, those of Spark and those of a plain numpy reference alike."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ class Aggregates:
     """All that the figures of a run are made of.
 
     Attributes:
-        rows_in: rows of the input.
-        rows_quarantined: those of them without a SID.
-        usage: of the codes of every level.
-        prefixes: sums over the prefixes of every length.
-        buckets: sums over the different SIDs.
-        segments: head, torso and tail; None without exposure.
-        totals: sums over the assigned items; None where SIDs come from elsewhere.
-        churn: changes against the published run; None where there is nothing to compare with.
+        rows_in: Rows of the input.
+        rows_quarantined: Those of them without a SID.
+        usage: Use of the codes of every level.
+        prefixes: Sums over the prefixes of every length.
+        buckets: Sums over the different SIDs.
+        segments: Head, torso and tail; None without exposure.
+        totals: Sums over the assigned items; None for external SIDs.
+        churn: Changes against the published run; None where there is nothing to compare with.
     """
 
     rows_in: int

@@ -48,13 +48,13 @@ class Known:
     """What is known of a subject before it is measured; see `figures.Aggregates`.
 
     Attributes:
-        rows_in: rows of the input.
-        rows_quarantined: those of them without a SID.
-        totals: sums over all items; None where SIDs come from elsewhere.
-        churn: changes against the run that readers follow; None where there is nothing to compare with.
-        fidelity: figures of the reconstruction, where there are no totals to make them of.
-        sample_mean_square: mean of ||x - mean||^2 over a sample of the items, where there are no totals; None where
-        embeddings are not known.
+        rows_in: Rows of the input.
+        rows_quarantined: Those of them without a SID.
+        totals: Sums over all items; None for external SIDs.
+        churn: Changes against the run that readers follow; None where there is nothing to compare with.
+        fidelity: Figures of the reconstruction, where there are no totals to make them of.
+        sample_mean_square: Mean of ||x - mean||^2 over a sample of the items, where there are no totals; None where
+            embeddings are not known.
     """
 
     rows_in: int
@@ -73,7 +73,7 @@ class Known:
 
 
 def measured(subject: Subject, known: Known, progress: Progress, keep: Keep) -> None:
-    """All figures into their tables; the table of the figures themselves comes last, so that what has them is whole.
+    """Write all figures into their tables; that of the figures themselves comes last, so that what has them is whole.
 
     `progress` is told of each of the parts when it is done. A part that the subject has nothing for is quick.
     """

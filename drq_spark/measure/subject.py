@@ -19,18 +19,18 @@ class Subject:
         sids: item_id, codes, sid, margin, exposure, embedding_hash and more, one row per item, see `schemas.SIDS`.
         codebook_sizes: K per level.
         id_type: Spark SQL type of the ids.
-        config: settings of the run.
-        staging: for what is needed only while it is measured.
-        tokenizer: what assigned the SIDs. Where they come from elsewhere it holds no more than codebooks and the unit
-        of sigma, and is None without codebooks; see `encodes` and `rebuilds`.
-        dim: length D of the embeddings, None without items.
+        config: Settings of the run.
+        staging: Folder for what is needed only while it is measured.
+        tokenizer: What assigned the SIDs. For external SIDs it holds no more than codebooks and the unit of sigma, and
+            is None without codebooks; see `encodes` and `rebuilds`.
+        dim: Length D of the embeddings, None without items.
         items: item_id, embedding (array<float> or little-endian float32 binary, as in `inputs.items.Catalogue`),
-        with the rows that have no usable embedding still in it; None where SIDs come without embeddings.
+            with the rows that have no usable embedding still in it; None where SIDs come without embeddings.
         pairs: item_id, next_item_id, pair_key, user_key, held_out of consecutive events, see `inputs.events.Events`;
-        None without events.
+            None without events.
         attributes: item_id and a_1, a_2, .. (text, NULL for unknown), one per name in `items.attributes`, see
-        `inputs.attributes.read_attributes`; None without.
-        after: item_id, embedding of the second version; None without.
+            `inputs.attributes.read_attributes`; None without attributes.
+        after: item_id, embedding of the second version; None without one.
     """
 
     sids: DataFrame

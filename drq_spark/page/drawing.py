@@ -100,7 +100,7 @@ def dot_rows(
         name: See `svg.inline`.
         label: See `svg.inline`.
         limits: Ends of the axis, widened where a bar would leave it.
-        text: Of its ticks.
+        text: Gives the text of a tick.
         reference: A place on the axis with its name.
         left: px for the labels.
     """

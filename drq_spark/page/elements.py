@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing with its words; `key` names the colours: (CSS variable, meaning), of dots also their sign."""
+    """A drawing with its words; `key` names the colours: (CSS variable, meaning), and for dots also their sign."""
 
     title: str
     caption: str

@@ -25,8 +25,8 @@ _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 def draw(plan: Plan) -> bytes:
     """PNG with a curve per number of levels; the targets are dashed lines, the proposal has a ring.
 
-    Left: excess duplicate rate of the whole catalogue with its interval against prod K, both logarithmic; what is
-    below half an item stands at the foot. Right: the smallest K_eff / K of the levels against K.
+    On the left is the excess duplicate rate of the whole catalogue with its interval against prod K, both logarithmic;
+    what is below half an item stands at the foot. On the right is the smallest K_eff / K of the levels against K.
     """
     with drawing():
         figure = Figure(figsize=_SIZE, dpi=_DPI, layout="constrained")
@@ -117,7 +117,7 @@ def _finish_capacity(axes: Axes, plan: Plan) -> None:
 
 
 def _powers_of_ten(axes: Axes, values: Sequence[float]) -> None:
-    """An x axis over positive values, in whole decades, not too many of them named."""
+    """Set the x axis over positive values, in whole decades, of which not too many are named."""
     powers = range(floor(log10(min(values) / 1.5)), ceil(log10(max(values) * 1.5)) + 1)
     axes.set_xlim(10.0 ** powers[0], 10.0 ** powers[-1])
     named = powers[:: 1 + len(powers) // _MOST_TICKS]
@@ -130,7 +130,7 @@ def _ring(axes: Axes, x: float, y: float) -> None:
 
 
 def _plain(axes: Axes) -> None:
-    """No box, faint lines across, quiet ticks."""
+    """Draw no box, faint lines across, and quiet ticks."""
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(_MUTED)

@@ -103,7 +103,7 @@ def extrapolate(seen: Occupancy, items: int, possible: float, seed: int) -> Extr
         seen: How often the SIDs of the sample occur.
         items: N.
         possible: SIDs that there can be, prod K.
-        seed: Of the draws of the interval.
+        seed: Seed of the draws of the interval.
 
     Raises:
         ValueError: fewer items than the sample has.
@@ -200,7 +200,7 @@ def _added(unique: F64, alone: F64, size: int, growth: float) -> tuple[F64, F64]
 def _drawn(seen: Occupancy, growth: float, seed: int) -> tuple[tuple[F64, F64], F64, F64]:
     """`_added` under drawn counts [B], a factor [B] on them for the items to come and the misfit, and one for a refit.
 
-    The last is on the odds of all duplicates.
+    The last factor is on the odds of all duplicates.
     """
     random, size = np.random.default_rng(seed), seen.items
     times, shape = np.append(seen.times, 2), np.append(seen.sids, _UNSEEN)

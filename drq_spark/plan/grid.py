@@ -63,7 +63,7 @@ class Fitted:
 
 
 def usable(codes: Sequence[int] | None, levels: Sequence[int], fit_rows: int) -> dict[int, list[int]]:
-    """The grid, K -> its L: enough items a code, and a SID that a key can number.
+    """The grid as K -> its L, with enough items a code and SIDs that a key can number.
 
     Args:
         codes: K to try, None for those of `CODES` that the sample can fit.
@@ -126,7 +126,7 @@ def fit_shapes(
         data: The sample, split.
         config: Settings of the run.
         codes: K.
-        levels: L, each of them.
+        levels: All numbers of levels L.
         items: N of the catalogue.
         progress: See `Progress`.
 

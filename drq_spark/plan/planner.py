@@ -1,4 +1,4 @@
-"""From an items table to a plan: draw the sample as a run does, fit the grid on it, extrapolate; publishes nothing."""
+"""Makes a plan for an items table: the sample drawn as a run does, the grid fitted on it, figures extrapolated."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def make_plan(
 ) -> Plan:
     """Fit every shape of the grid on the sample of a run, and propose one.
 
-    Three passes over the items table: profile, count of different embeddings (hashed in Java; their 64-bit hashes are
-    shuffled), sample.
+    It takes three passes over the items table: profile, count of different embeddings (hashed in Java; their 64-bit
+    hashes are shuffled), sample. Nothing is published.
 
     Args:
         spark: The session.
@@ -43,7 +43,7 @@ def make_plan(
         targets: What the catalogue must reach.
         codes: K to try, None for 64 .. 4096 as far as the sample allows.
         levels: L to try.
-        watcher: Told what happens.
+        watcher: Is told what happens.
 
     Raises:
         ConfigError: no items, a place that cannot be written, a grid without shapes, or too much memory.

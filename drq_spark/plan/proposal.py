@@ -45,10 +45,10 @@ class PlannedCatalogue:
 
     Attributes:
         items: N.
-        distinct_embeddings: Of all items.
+        distinct_embeddings: Number of different embeddings of all items.
         sample: Items of the sample.
-        sample_distinct: Different embeddings among them.
-        fingerprint: Of the sample.
+        sample_distinct: Number of different embeddings among them.
+        fingerprint: Fingerprint of the sample.
         dim: D.
         eta: Scale of the capacity figures.
     """
@@ -72,7 +72,7 @@ class Candidate:
     """A shape with its figures: of the sample as fitted, and of the whole catalogue as extrapolated.
 
     Attributes:
-        excess_duplicate_rate: the extrapolated duplicate rate less that of exact duplicates, 0 at least.
+        excess_duplicate_rate: The extrapolated duplicate rate less that of exact duplicates, 0 at least.
     """
 
     fitted: Fitted
@@ -127,7 +127,7 @@ def propose(candidates: Sequence[Candidate], catalogue: PlannedCatalogue, target
     """Take the shape with the fewest possible SIDs, of equals the shortest, among those that meet the targets.
 
     Args:
-        candidates: one at least, in any order.
+        candidates: At least one, in any order.
     """
     ordered = tuple(sorted(candidates, key=lambda one: (one.shape.possible, one.shape.levels)))
     meeting = [one for one in ordered if one.shortfall(targets) <= 1]

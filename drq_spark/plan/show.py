@@ -27,7 +27,7 @@ def write_plan(plan: Plan, folder: str) -> None:
 
 
 def show_plan(console: Console, plan: Plan) -> None:
-    """The shapes in a table, and the proposal with the options that give it."""
+    """Print the shapes in a table, and the proposal with the options that give it."""
     console.print(_table(plan))
     catalogue = plan.catalogue
     console.print(

@@ -52,13 +52,13 @@ def table_by_level(
     weighting: str,
     given: Sequence[tuple[str, list[str]]],
 ) -> Table | None:
-    """A row a level; figures that no level has leave no column, and without any there is no table.
+    """A table of one row per level; figures that no level has leave no column, and without any there is no table.
 
     Args:
         data: The run.
-        caption: Of the table.
-        columns: Heading, figure and eta of each.
-        weighting: Of all figures.
+        caption: Caption of the table.
+        columns: Heading, figure and eta of each column.
+        weighting: Weighting of all figures.
         given: Heading and cells of the columns that stand first and are no figures.
     """
     filled = []

@@ -57,7 +57,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Branch:
-    """A prefix and its items; `code` is the last code of it, None for all the smaller prefixes together."""
+    """A prefix and its items; `code` is its last code, None for all the smaller prefixes together."""
 
     code: int | None
     items: int
@@ -112,7 +112,7 @@ class ReportData:
         rows_out: Items with a SID.
         quarantine: Rows without a SID by reason.
         tokenizer_id: Content hash of the tokenizer, or of the external SIDs.
-        kind: Of the tokenizer; `schemas.EXTERNAL` for external SIDs.
+        kind: Kind of the tokenizer; `schemas.EXTERNAL` for external SIDs.
         dim: D, 0 where nothing is known of embeddings.
         latent_dim: d, 0 where nothing is known of latents.
         codebook_sizes: K per level.
@@ -126,7 +126,7 @@ class ReportData:
         buckets: The SIDs with the most items.
         examples: Some items with their neighbours in SID space.
         config: The settings, by section.
-        previous_run_id: Run that churn compares with, None at the first.
+        previous_run_id: The run that churn compares with, None at the first.
         notes: What to know before the figures are read.
         overlap: Per level, overlaps [m, m] of the most used codes at the headline eta, similar codes side by side.
         tree: The largest prefixes of one code and their children.

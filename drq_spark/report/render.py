@@ -1,4 +1,4 @@
-"""ReportData -> one HTML page that needs nothing else: no network, no scripts, no fonts."""
+"""The page about a run as one HTML file that needs nothing else: no network, no scripts, no fonts."""
 
 from __future__ import annotations
 

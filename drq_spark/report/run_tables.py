@@ -15,17 +15,17 @@ from drq_spark.store import Store
 
 
 class RunTables:
-    """The rows of a run, of tables that may not be there."""
+    """The rows of one run in tables that may not be there."""
 
     def __init__(self, store: Store, run_id: str) -> None:
         self.store, self.run_id = store, run_id
 
     def rows(self, table: Table) -> DataFrame | None:
-        """Those of a table, None where it was never written."""
+        """The rows of a table, None where it was never written."""
         return self.store.read(table, self.run_id) if self.store.exists(table) else None
 
     def first(self, table: Table, by: str, *then: str, most: int | None = None) -> list[Row]:
-        """The first of them; none where the table was never written."""
+        """The first rows of a table; none where it was never written."""
         rows = self.rows(table)
         if rows is None:
             return []

@@ -11,7 +11,7 @@ from drq_spark.runs import Run
 
 
 def write_report(run: Run) -> None:
-    """The page about a measured run.
+    """Write the page about a measured run.
 
     Raises:
         ConfigError: The run has no figures.

@@ -1,1 +1,1 @@
-"""Items table -> sample table -> matrix on the driver: the same rows for the same seed under any layout."""
+"""The sample of the items, as a table and as a matrix on the driver: one seed gives the same rows under any layout."""

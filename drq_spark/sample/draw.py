@@ -45,7 +45,10 @@ def draw_sample(catalogue: Catalogue, config: Config, staging: Staging) -> DataF
 
 
 def _check_more(limit: int, before: int | None) -> None:
-    """Another round looks further: bad rows alone make one necessary, and the more of them, the further it looks."""
+    """Check that another round looks further.
+
+    Bad rows alone make another round necessary, and the more of them there are, the further it looks.
+    """
     if limit == before:
         raise ConsistencyError(
             "items table: fewer rows than when it was first read; did the input change while the run went on?"

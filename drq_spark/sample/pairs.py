@@ -54,10 +54,10 @@ def draw_behaviour(catalogue: Catalogue, events: Events, config: Config, staging
     """Draw the pairs and their items; every shuffle is on ids and keys, embeddings are read for candidates only.
 
     Args:
-        catalogue: the items.
-        events: those of the run.
-        config: settings of the run.
-        staging: for thin rows and candidates.
+        catalogue: The items.
+        events: The events of the run.
+        config: Settings of the run.
+        staging: Folder for thin rows and candidates.
 
     Raises:
         InputRefused: no pair is left to train on.

@@ -26,7 +26,9 @@ class SampleDraw:
 
 
 def draw(run: Run, catalogue: Catalogue) -> SampleDraw:
-    """The sample, exposed as often as its items have events where nothing else is known; pairs where training asks.
+    """Draw the sample, and pairs where training asks for them.
+
+    Where nothing else is known, an item is exposed as often as it has events.
 
     Raises:
         InputRefused: too many bad rows, fewer valid ones than codes, or no pairs.

@@ -33,7 +33,7 @@ class Sample:
 
     Attributes:
         x: float32 [n, D], raw embeddings, all finite (and none zero where `items.normalize` is "l2").
-        fingerprint: of ids, embeddings and pairs, 16 hex digits.
+        fingerprint: Hash of ids, embeddings and pairs, 16 hex digits.
         split_key: int64 [n], a hash of the id and the seed: the items with the lowest keys only judge the fit. Without
         it the split is a seeded permutation of the rows.
         exposure: float64 [n], how often each item is shown; None where nothing is known.

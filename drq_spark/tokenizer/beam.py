@@ -173,7 +173,7 @@ def _cheapest(beam: _Beam, level: Level, wanted: int) -> tuple[Index, F64, int]:
 def _cheapest_among(
     beam: _Beam, level: Level, rows: Index, candidates: NDArray[np.bool_], wanted: int
 ) -> tuple[Index, F64]:
-    """As `_cheapest`, for some rows, among the candidates bool [len(rows), P * K]; at least `wanted` in each."""
+    """`_cheapest` for some rows, among the candidates bool [len(rows), P * K]; at least `wanted` in each."""
 
     def cost(place: Index, flat: Index) -> F64:
         return _cost(beam, level, rows[place], flat)

@@ -135,7 +135,7 @@ class Level:
     def score_error(self, row_norm: F64) -> F64:
         """Bound on |float32 score - exact score| of rows whose centred norm is given: float64, same shape.
 
-        And on |float64 cost - exact cost|, which is the larger one for rows very far from all codewords.
+        It also bounds |float64 cost - exact cost|, which is the larger one for rows very far from all codewords.
         """
         terms = self.codewords.shape[1] + 6
         gamma = terms * UNIT / (1 - terms * UNIT)

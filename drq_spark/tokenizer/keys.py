@@ -1,4 +1,4 @@
-"""Codes <-> key <-> tokens: the three spellings of one semantic ID (SID).
+"""Codes, key and tokens: the three spellings of one semantic ID (SID).
 
 codes   int array [n, L], 0-based, level 1 first;
 key     one int64 per item, the mixed-radix number of the codes with level 1 as the most significant digit, so that

@@ -62,7 +62,7 @@ class Tokenizer:
         tables: decode tables t, one float32 [K_l, d] per level, or None (the codebooks themselves).
         encoder, decoder: f and g, or None for the identity.
         latent_rms: per level, RMS of the latents per effective coordinate of W^l z: sqrt(tr S^2 / tr S) with S their
-            covariance over the training sample. The unit of sigma in every capacity figure.
+            covariance over the training sample. It is the unit of sigma in every capacity figure.
         training: settings, sample fingerprint, seed, library versions, metrics; plain JSON values.
     """
 

@@ -49,7 +49,7 @@ class ResidualMLP:
 
     @property
     def width_in(self) -> int:
-        """n_in."""
+        """Width of the input, n_in."""
         return len(self.shift)
 
     @property

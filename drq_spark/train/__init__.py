@@ -1,1 +1,1 @@
-"""Sample matrix -> frozen tokenizer, on the driver. One file a tokenizer, a registry by name."""
+"""Training, on the driver: one file for each tokenizer, and a registry by name."""

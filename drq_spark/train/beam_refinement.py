@@ -8,8 +8,8 @@ et al., ECCV 2018):
 
     c <- c + noise * sqrt(1 - round / rounds) * min(e, s) N(0, 1), round = 1 .. rounds
 
-with e, s the RMS of a coordinate over what the codes leave, and over the codewords of the level about their mean. Of
-few dimensions noise can also lead astray, so books of some rounds without it are made beside, and the better go on.
+with e, s the RMS of a coordinate over what the codes leave, and over the codewords of the level about their mean. With
+few dimensions noise can also lead astray, so some rounds without it make other books, and the better ones go on.
 
 There are as many rounds as the setting says, at most: fewer where a codeword has few rows, because more would teach
 the books what only those rows have, and fewer of very large books, because the work of a round grows with K^2.
@@ -61,16 +61,16 @@ def refine(
     generator: torch.Generator,
     step: Callable[[int, int], None],
 ) -> list[Layer]:
-    """Rounds of encoding, solving and pricing; see the module docstring.
+    """Refine books by rounds of encoding, solving and pricing; see the module docstring.
 
     Args:
         rows: float32 [n, d], latents about their mean.
-        layers: the books in the coordinates of `rows`.
-        width: of the beam.
+        layers: The books in the coordinates of `rows`.
+        width: Width of the beam.
         settings: `beam_rounds`, see `rounds_of`, and `beam_noise`.
-        balance: as the prices were learned.
-        generator: on the CPU.
-        step: called after each round with (done, total).
+        balance: The balance under which the prices were learned.
+        generator: Generator of random numbers, on the CPU.
+        step: Called after each round with (done, total).
     """
     words = sum(len(layer.codewords) for layer in layers)
     stride, rounds = max(1, len(rows) // (_ROWS * words)), rounds_of(len(rows), words, settings)
@@ -80,7 +80,7 @@ def refine(
 
 
 def rounds_of(rows: int, words: int, settings: KMeans) -> int:
-    """How many rounds refine `words` codewords of all levels on `rows`, those that end it aside; 0 leaves the books."""
+    """Number of rounds that refine `words` codewords of all levels on `rows`, without the last few; 0 leaves the books."""
     few, large = int(_ROUNDS_OF_ROWS * (rows / words) ** 2), _CODEWORDS // words
     return min(settings.beam_rounds, max(few, _PLAIN_SHARE), max(large, _PLAIN_SHARE))
 
@@ -100,7 +100,7 @@ class _Refinement:
     done: int = 0
 
     def run(self, start: list[Layer]) -> list[Layer]:
-        """With noise and without, then what ends the better of them."""
+        """Do the rounds with noise and those without, then the last rounds on the better books."""
         layers = start
         for left in reversed(range(self._plain_rounds)):
             layers = self._round(layers, self._part(self.stride, left), 0.0)
@@ -124,7 +124,7 @@ class _Refinement:
         return self._plain_rounds + noisy + self.stride.bit_length()
 
     def _part(self, stride: int, index: int) -> slice:
-        """Every stride-th row, others for another index."""
+        """A slice of every stride-th row; another index gives other rows."""
         return slice(index % stride, None, stride)
 
     def _round(self, layers: Sequence[Layer], part: slice, noise: float, width: int = _WIDTH) -> list[Layer]:
@@ -139,7 +139,7 @@ class _Refinement:
         return solved
 
     def _error(self, layers: Sequence[Layer]) -> float:
-        """Squared error of rows that the last round did not take, where rounds take a part: those it took flatter."""
+        """Squared error of rows; where rounds take a part, of rows that the last one did not take: those flatter."""
         rows = self.rows[self._part(self.stride, 1)]
         left = _left_rms(rows, [layer.codewords for layer in layers], beam_codes(rows, layers, min(_WIDTH, self.width)))
         return float(left.square().sum())

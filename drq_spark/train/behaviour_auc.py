@@ -17,13 +17,13 @@ def held_out_auc(vectors: Mapping[str, F32 | F64], behaviour: TrainingPairs, see
     """`behaviour_auc` of the held-out users for several kinds of vectors, plain JSON.
 
     Args:
-        vectors: name -> [m, d], a vector for each row of `behaviour.prepared`.
-        behaviour: the pairs.
-        seed: of the partners; the same ones for every kind.
+        vectors: Name -> [m, d], a vector for each row of `behaviour.prepared`.
+        behaviour: The pairs.
+        seed: Seed of the partners, which are the same for every kind.
 
     Returns:
-        By name; and by name + "_unseen_items" for the pairs with an item that training did not see. What has no pairs
-        is left out.
+        The AUC by name, and by name + "_unseen_items" for the pairs with an item that training did not see. What has
+        no pairs is left out.
     """
     pairs = behaviour.held_out_pairs
     parts = {"": pairs, "_unseen_items": pairs[behaviour.held_out_items[pairs].any(axis=1)]}
@@ -41,7 +41,7 @@ def behaviour_auc(vectors: F32 | F64, pairs: I64, seed: int) -> dict[str, float]
     Args:
         vectors: [m, d], one for each item, for example its embedding or the sum of its decode table rows.
         pairs: int64 [p, 2], rows of `vectors`, the ends different; at most 200,000 of them, by seed, are judged.
-        seed: of the partners. One that happens to be the left item itself is left out.
+        seed: Seed of the partners. One that happens to be the left item itself is left out.
 
     Returns:
         "uniform": partners uniform over the items. "popularity": partners drawn like the right ends of the pairs, so

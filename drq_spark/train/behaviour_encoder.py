@@ -41,7 +41,7 @@ class BehaviourModel:
 
     Attributes:
         network: u; divide by the norm to get g.
-        figures: plain JSON: steps, pairs, held_out_pairs, loss (mean of the last tenth of the steps), and by
+        figures: Plain JSON: steps, pairs, held_out_pairs, loss (mean of the last tenth of the steps), and by
             `held_out_auc`: auc of g and raw_auc of x.
     """
 
@@ -57,7 +57,7 @@ class BehaviourModel:
 
 
 def require_pairs(behaviour: TrainingPairs, name: str, instead: str) -> None:
-    """Refuse behaviour that a tokenizer `name` cannot learn from; `instead`: what to do without.
+    """Refuse behaviour that a tokenizer `name` cannot learn from; `instead` says what to do without.
 
     Raises:
         InputRefused: no pair.
@@ -110,7 +110,7 @@ class _Run:
         self.descent = Descent(optimizer, self.steps, "lower train.behaviour.learning_rate")
 
     def step(self) -> float:
-        """Descend on the next batch of pairs; its loss."""
+        """Descend on the next batch of pairs; returns its loss."""
         return self.descent.step(self.pairs.next(self._encode))
 
     def export(self) -> ResidualMLP:

@@ -63,7 +63,7 @@ class Bottleneck(nn.Module, ABC):
         """Quantize latents [n, d] of a batch."""
 
     def after_step(self, quantized: Quantized, generator: torch.Generator) -> None:
-        """Told of every batch once the optimizer has moved; `generator` is on the CPU."""
+        """Learn from a batch once the optimizer has moved; `generator` is on the CPU."""
         del quantized, generator  # books that are parameters have learned already
 
 
@@ -82,7 +82,7 @@ def quantize(z: Tensor, books: Sequence[Tensor]) -> Quantized:
 def commitment(z: Tensor, quantized: Quantized) -> Tensor:
     """sum_l ||r^l - sg[c^l_{s^l}]||^2 per row [n], the earlier levels held fast in r^l.
 
-    Equals sum_l ||z - sg[z_q^{<=l}]||^2, the commitment of Lee et al. 2022 (arXiv 2203.01941), equation 6.
+    It equals sum_l ||z - sg[z_q^{<=l}]||^2, the commitment of Lee et al. 2022 (arXiv 2203.01941), equation 6.
     """
     pairs = zip(quantized.residuals, quantized.chosen, strict=True)
     return torch.stack([(straight_through(z, r) - c).square().sum(dim=1) for r, c in pairs]).sum(dim=0)

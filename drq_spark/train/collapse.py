@@ -22,11 +22,11 @@ def collapse_warnings(
     """A sentence for every collapsed level.
 
     Args:
-        levels: figures on the rows that were fitted.
+        levels: Figures on the rows that were fitted.
         sizes: K of each level.
         rows: float32 [n, D], those rows in random order: as few different ones as there are codes in use are no
             collapse.
-        remedy: what to do, appended.
+        remedy: What to do, appended.
     """
     if all(level.used >= _LEAST_USED and level.perplexity >= _LEAST_EVEN for level in levels):
         return []

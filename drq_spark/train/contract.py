@@ -22,7 +22,7 @@ class TrainingPairs:
         prepared: float32 [m, D], the items of all pairs as `Tokenizer.prepare_input` gives them.
         held_out_items: bool [m], items that training may not see: the same ones as in `TrainingData.held_out`.
         pairs: int64 [p, 2], rows of `prepared`, neither end held out, of users that training may see.
-        held_out_pairs: int64 [q, 2], of the other users; their ends may be held out.
+        held_out_pairs: int64 [q, 2], those of the other users; their ends may be held out.
     """
 
     prepared: F32
@@ -37,8 +37,8 @@ class TrainingData:
 
     Attributes:
         prepared: float32 [n, D], all rows as `Tokenizer.prepare_input` gives them, in random order.
-        held_out_rows: how many of them, from the first, only judge the fit; 0 where `sample.holdout` is 0.
-        fingerprint: of the sample, see `drq_spark.sample`.
+        held_out_rows: How many of them, from the first, only judge the fit; 0 where `sample.holdout` is 0.
+        fingerprint: Fingerprint of the sample, see `drq_spark.sample`.
         exposure: float64 [n] in the order of `prepared`, or None.
         behaviour: None without events.
     """
@@ -61,13 +61,13 @@ class TrainingData:
 
 
 class Trainer(Protocol):
-    """Fits one kind of tokenizer. Same data, config, device and threads give the same bits."""
+    """Fits one kind of tokenizer. The same data, config, device and threads give the same bits."""
 
     def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
         """Peak bytes of driver memory for a sample of rows x dim, on top of it; its prepared copy is included."""
 
     def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
-        """Train; the returned tokenizer's `training` holds per-level figures on both parts (settings: the driver).
+        """Train; the returned tokenizer's `training` holds per-level figures on both parts; the driver adds settings.
 
         Raises:
             TrainingFailed: the fit diverged, or a VAE tells its items no longer apart.

@@ -43,14 +43,14 @@ class Pairs:
 
     Args:
         pairs: int64 [p, 2], p > 0.
-        items: m.
-        batch_size, steps: what is wanted of both.
+        items: Number of items, m.
+        batch_size, steps: What is wanted of both.
 
     Attributes:
         log_share: float32 [m], ln q of each item, q its share among the ends of the pairs; 0 for items without a pair.
-        batch_size: pairs a step. Few pairs make small batches, so that there are as many steps as wanted: with 3,000
-            pairs of packages_5k an AUC of .86 against .84.
-        steps: as many as wanted, within the most passes over the pairs that are of use.
+        batch_size: Pairs a step. Few pairs make small batches, so that there are as many steps as wanted: with 3,000
+            pairs of packages_5k they gave an AUC of .86 against .84.
+        steps: As many as wanted, within the most passes over the pairs that are of use.
     """
 
     def __init__(self, pairs: I64, items: int, batch_size: int, steps: int) -> None:
@@ -75,12 +75,12 @@ class PairLoss:
     Args:
         rows: [m, ..], what is known of each item, for instance its prepared embedding.
         pairs: int64 [p, 2], rows of it.
-        settings: batch size, steps, temperature, popularity correction.
-        generator: draws the batches.
-        device: of the encoder.
+        settings: Batch size, steps, temperature, popularity correction.
+        generator: Draws the batches.
+        device: Device of the encoder.
 
     Attributes:
-        steps: batches that are of use.
+        steps: Number of batches that are of use.
     """
 
     def __init__(
@@ -111,10 +111,10 @@ def info_nce(left: Tensor, right: Tensor, batch: PairBatch, log_share: Tensor, t
 
     Args:
         left: float32 [n, d], unit vectors of `batch.left`.
-        right: the same of `batch.right`.
-        batch: the rows of the items, on the device of the vectors.
+        right: The same of `batch.right`.
+        batch: The rows of the items, on the device of the vectors.
         log_share: float32 [m], c ln q of every item.
-        temperature: of the softmax.
+        temperature: Temperature of the softmax.
     """
     similarity = left @ right.T / temperature
     forward = _softmax_loss(similarity, batch.right, log_share)

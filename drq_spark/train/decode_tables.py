@@ -3,9 +3,9 @@
     min over T of sum_i ||z_i - sum_l t^l_{s^l_i}||^2 + ridge * sum ||t - prior||^2
 
 Codebooks are means of residuals under the codes of their own level only; items of one code share the codes of later
-levels unevenly, which the joint solution takes into account. The ridge pulls towards a prior. Solved by block Gauss-
-Seidel: given the other levels the rows of one level are weighted means. Needs the L*K x d right-hand side and sparse
-counts of code pairs only, whatever K.
+levels unevenly, which the joint solution takes into account. The ridge pulls towards a prior. The solution is by
+block Gauss-Seidel: given the other levels the rows of one level are weighted means. It needs only the L*K x d
+right-hand side and sparse counts of code pairs, whatever K.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def joint_least_squares(
     """Tables t, one float32 [K_l, d] per level, of latents float32 [n, d] with codes int32 [n, L].
 
     Args:
-        prior: what the ridge of each level, `ridges` or `RIDGE`, pulls to.
+        prior: What the ridge of each level, `ridges` or `RIDGE`, pulls to.
     """
     levels = range(len(prior))
     pull = [RIDGE] * len(prior) if ridges is None else ridges
@@ -64,7 +64,7 @@ def joint_least_squares(
 
 
 def level_ridges(latents: F32, codes: I32, codebooks: Sequence[F32]) -> list[float]:
-    """Of each level: mean squared residual of an item / mean squared distance of its codeword from the prior.
+    """Ridge of each level: mean squared residual of an item / mean squared distance of its codeword from the prior.
 
     The prior is the mean latent on the first level, 0 on the others. Arguments as in `decode_tables`.
     """

@@ -27,9 +27,9 @@ class Descent:
     """An optimizer with a one-cycle learning rate (Smith and Topin 2018) over a number of steps.
 
     Args:
-        optimizer: of all parameters, with one learning rate: the peak.
-        steps: that will be done, 1 or more.
-        remedy: what to do about a loss that is not finite, the end of a message.
+        optimizer: Optimizer of all parameters, with one learning rate, the peak.
+        steps: Number of steps that will be done, 1 or more.
+        remedy: What to do about a loss that is not finite, the end of a message.
     """
 
     def __init__(self, optimizer: Optimizer, steps: int, remedy: str) -> None:
@@ -40,7 +40,7 @@ class Descent:
         )
 
     def step(self, loss: Tensor) -> float:
-        """Follow the gradient of a scalar loss; its value.
+        """Follow the gradient of a scalar loss; returns its value.
 
         Raises:
             TrainingFailed: it is not finite.

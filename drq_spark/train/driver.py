@@ -1,4 +1,4 @@
-"""Sample matrix -> frozen tokenizer, on the driver. torch is loaded only inside the call."""
+"""Makes a frozen tokenizer of the sample matrix; torch is loaded only inside the call."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def train_tokenizer(sample: Sample, config: Config, progress: Progress = SILENT.
     tells when or where it was trained.
 
     Args:
-        sample: the items, and the behaviour where there is some.
-        config: all settings.
-        progress: told what happens.
+        sample: The items, and the behaviour where there is some.
+        config: All settings.
+        progress: Is told what happens.
 
     Raises:
         ConfigError: the name is unknown, or training needs more memory than `train.max_memory_gb`.
@@ -48,7 +48,7 @@ def train_tokenizer(sample: Sample, config: Config, progress: Progress = SILENT.
 
 
 def fit_tokenizer(data: TrainingData, config: Config, progress: Progress = SILENT.progress) -> Tokenizer:
-    """As `train_tokenizer`, for a sample that is split already, so that its raw rows need not stay in memory.
+    """Train as `train_tokenizer` does, on a sample that is split already: its raw rows need not stay in memory.
 
     Raises:
         ConfigError, SetupError, InputRefused, TrainingFailed: as `train_tokenizer`.

@@ -55,7 +55,7 @@ class DrqTrainer:
     """Trainer of `drq`; see `drq_spark.train.contract.Trainer`."""
 
     def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
-        """The prepared sample, its latents where there are events, and what the books need."""
+        """Bytes of the prepared sample, of its latents where there are events, and of what the books need."""
         if not config.trains_on_events:
             return prepared_bytes(rows, dim) + books_bytes(rows, dim, config)
         latent_dim = dim + config.train.behaviour.dim
@@ -113,7 +113,7 @@ class _Geometry:
     """What is frozen before any code is learned.
 
     Attributes:
-        encoder: content and direction.
+        encoder: Content and direction.
         z: float32 [n, d], its latents of some rows of the sample.
     """
 
@@ -131,12 +131,12 @@ class _Budget:
     """What behaviour may cost, and how it was found.
 
     Attributes:
-        code_weight: scale of the behaviour weights of the levels.
-        table_weight: of InfoNCE while tables are learned.
-        items: that were fitted and judged.
-        scales, unseen_relative_mse, line: relative error of unseen items at some scales, and the line (at 0, slope)
+        code_weight: Scale of the behaviour weights of the levels.
+        table_weight: Weight of InfoNCE while tables are learned.
+        items: Number of items that were fitted and judged.
+        scales, unseen_relative_mse, line: Relative error of unseen items at some scales, and the line (at 0, slope)
             through them.
-        tables: see `readout.chosen_weight`.
+        tables: See `readout.chosen_weight`.
     """
 
     code_weight: float

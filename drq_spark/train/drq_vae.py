@@ -20,7 +20,7 @@ class DrqVaeTrainer:
     """Trainer of `drq_vae`; see `drq_spark.train.contract.Trainer`."""
 
     def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
-        """See `training_bytes`."""
+        """Bytes as `training_bytes` counts them."""
         return training_bytes(rows, dim, config, vae_bytes(dim, config))
 
     def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
@@ -31,7 +31,7 @@ class DrqVaeTrainer:
 
 
 def training_bytes(rows: int, dim: int, config: Config, networks: int) -> int:
-    """The prepared sample, its latents, and the larger of what the networks (bytes) and the books need."""
+    """Bytes of the prepared sample, of its latents, and the larger of what the networks (bytes) and the books need."""
     latent_dim = min(config.train.drq_vae.latent_dim, dim)
     books = prepared_bytes(rows, latent_dim) + books_bytes(rows, latent_dim, config)
     return prepared_bytes(rows, dim) + max(books, networks)

@@ -1,6 +1,6 @@
 """DRQ-VAE with a contrastive stage on behaviour (DRQ, arXiv 2606.01844): the latents themselves carry what users do.
 
-First the VAE of `drq_vae`. Then encoder and decoder go on together with
+First the VAE of `drq_vae` is trained. Then encoder and decoder go on together with
 
     loss = VAE loss + weight * InfoNCE of the directions of mu over the pairs
 
@@ -38,7 +38,7 @@ class DrqVaeClTrainer:
     """Trainer of `drq_vae_cl`; see `drq_spark.train.contract.Trainer`."""
 
     def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
-        """As `drq_vae`, with a batch of pairs beside that of the VAE."""
+        """Bytes as for `drq_vae`, with a batch of pairs beside that of the VAE."""
         return training_bytes(rows, dim, config, vae_bytes(dim, config) + pair_batch_bytes(dim, config))
 
     def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
@@ -68,7 +68,7 @@ def _trained(
 
 
 def bring_together(run: VaeRun, behaviour: TrainingPairs, config: Config, progress: Progress) -> dict[str, Any]:
-    """The contrastive stage on a trained VAE; its figures as plain JSON.
+    """Run the contrastive stage on a trained VAE; returns its figures as plain JSON.
 
     Raises:
         TrainingFailed: the loss is not finite, or the decoder lost the items.

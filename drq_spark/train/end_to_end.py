@@ -45,15 +45,15 @@ class EndToEndTrainer(ABC):
     """A trainer, see `drq_spark.train.contract.Trainer`; what makes it this one are its settings and its bottleneck.
 
     Attributes:
-        name: in the registry.
-        stream: purpose of its random numbers, see `random_stream`.
+        name: Name in the registry.
+        stream: Purpose of its random numbers, see `random_stream`.
     """
 
     name: ClassVar[str]
     stream: ClassVar[int]
 
     def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
-        """Peak bytes, see `Trainer`."""
+        """Peak bytes as `Trainer.memory_bytes` has them."""
         return end_to_end_bytes(rows, dim, config.tokenizer.codebook_sizes, self.settings(config))
 
     def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
@@ -62,7 +62,7 @@ class EndToEndTrainer(ABC):
 
     @abstractmethod
     def settings(self, config: Config) -> EndToEnd:
-        """Its section of the settings."""
+        """The trainer's section of the settings."""
 
     @abstractmethod
     def remedy(self, config: Config) -> str:
@@ -70,7 +70,10 @@ class EndToEndTrainer(ABC):
 
     @abstractmethod
     def bottleneck(self, latents: Tensor, config: Config, generator: torch.Generator, progress: Progress) -> Bottleneck:
-        """Started for the latents float32 [n, d] that the untrained encoder gives the first fit rows, n >= every K."""
+        """A bottleneck that starts from latents float32 [n, d], n >= every K.
+
+        They are those that the untrained encoder gives the first fit rows.
+        """
 
 
 @dataclass
@@ -78,9 +81,9 @@ class Curve:
     """How training went, a point each time the state was judged; plain JSON values.
 
     Attributes:
-        steps: optimizer steps until then, 0 at the start.
-        relative_mse: of the held-out rows (fit rows where none).
-        used: share of the codes of each level in the batches since the point before; none at the start.
+        steps: Optimizer steps until then, 0 at the start.
+        relative_mse: Relative error of the held-out rows (of fit rows where there are none).
+        used: Share of the codes of each level in the batches since the point before; none at the start.
     """
 
     steps: list[int] = field(default_factory=list)
@@ -130,7 +133,7 @@ class _Model(nn.Module):
         self.decoder = SkipNetwork(np.ascontiguousarray(axes.T), hidden, generator)
 
     def loss(self, u: Tensor) -> tuple[Tensor, Quantized]:
-        """Of a batch u [n, D]; and what the bottleneck saw."""
+        """The loss of a batch u [n, D], and what the bottleneck saw."""
         passed = self.bottleneck(self.encoder(u))
         error = (self.decoder(passed.latents) - u).square().sum(dim=1)
         return (error + passed.loss).mean() / u.shape[1], passed.quantized
@@ -153,7 +156,7 @@ class _Run:
         self.descent = Descent(adam, self.steps, f"lower train.{trainer.name}.learning_rate")
 
     def train(self) -> Curve:
-        """All steps; the model ends in the state that was judged best, the start included."""
+        """Do all steps; the model ends in the state that was judged best, the start included."""
         best = self.judge()
         curve, kept = Curve([0], [best]), deepcopy(self.model.state_dict())
         batches = random_batches(len(self.fit), self.batch, self.generator)
@@ -171,7 +174,7 @@ class _Run:
         return curve
 
     def step(self, rows: Tensor) -> Tensor:
-        """One optimizer step on these fit rows int64 [n]; their codes int64 [n, L]."""
+        """Do one optimizer step on these fit rows int64 [n]; returns their codes int64 [n, L]."""
         loss, quantized = self.model.loss(self._moved(self.fit[rows]))
         self.descent.step(loss)
         self.model.bottleneck.after_step(quantized, self.generator)
@@ -199,7 +202,7 @@ class _Run:
 
     @torch.no_grad()
     def _started(self, config: Config) -> _Model:
-        """At PCA, with the books that the trainer starts from."""
+        """The model at PCA, with the books that the trainer starts from."""
         latent_dim = min(self.settings.latent_dim, self.fit.shape[1])
         model = _Model(self.coordinates.axes[:latent_dim], self.settings.hidden, self.generator).to(self.device)
         rows = self.fit[: START_ROWS_PER_CODE * max(self.sizes)]

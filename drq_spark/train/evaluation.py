@@ -23,7 +23,7 @@ class LevelFigures:
         relative_mse: sum ||W r^{l+1}||^2 / sum ||W (z - mean)||^2, mean of the fit rows, W the metric of
             `Encoding.residual_square`.
         perplexity: exp(H) / K of the code usage.
-        used: share of the K codes that at least one row has.
+        used: Share of the K codes that at least one row has.
     """
 
     relative_mse: float
@@ -63,8 +63,7 @@ def sample_figures(tokenizer: Tokenizer, latents: F32, held_out_rows: int) -> Sa
 def level_figures(tokenizer: Tokenizer, latents: F32, mean: F64) -> tuple[tuple[LevelFigures, ...], NDArray[np.int32]]:
     """One entry per level for latents float32 [n, d] about `mean` float64 [d], and the codes int32 [n, L].
 
-    No entries where n is 0.
-    A relative error is 0 where the latents do not vary.
+    There are no entries where n is 0. A relative error is 0 where the latents do not vary.
     """
     codes = np.empty((len(latents), tokenizer.levels), np.int32)
     if not len(latents):

@@ -66,10 +66,10 @@ def fit_codebook(
         rows: float32 [n >= K, d], scratch: centred and scaled in place, because float32 scores of rows far from the
             origin would lose the differences between them.
         size: K.
-        settings: iterations and restarts.
-        generator: on the CPU; the only source of randomness.
-        step: called after each iteration with (done, total).
-        balance: prices that stay.
+        settings: Iterations and restarts.
+        generator: The only source of randomness, on the CPU.
+        step: Called after each iteration with (done, total).
+        balance: Prices that stay.
 
     Returns:
         The codebook in the coordinates that the rows had.
@@ -96,7 +96,7 @@ class _Fit:
         self.total = settings.start_iterations + settings.balance_iterations + settings.final_iterations
 
     def run(self, codewords: Tensor) -> Codebook:
-        """Start, balance, settle: from float32 [K, d]."""
+        """Do all iterations from codewords float32 [K, d]: balance them, then settle them."""
         for done in range(self.settings.start_iterations):
             codewords, _ = self._lloyd(codewords, assign(self.rows, codewords), self.settings.restart_share)
             self.step(done + 1, self.total)

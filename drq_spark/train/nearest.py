@@ -34,12 +34,12 @@ def sum_by_code(rows: Tensor, codes: Tensor, size: int) -> tuple[Tensor, Tensor]
 
 
 def _add_in_order(sums: Tensor, codes: Tensor, rows: Tensor) -> None:
-    """Row after row, as the CPU does it."""
+    """Add row after row, as the CPU does."""
     sums.index_add_(0, codes, rows)
 
 
 def _add_by_product(sums: Tensor, codes: Tensor, rows: Tensor) -> None:
-    """As a product with the one-hot codes: on a GPU the order of index_add_ changes from run to run."""
+    """Add by a product with the one-hot codes: on a GPU the order of index_add_ changes from run to run."""
     one_hot = torch.zeros(len(rows), len(sums), dtype=rows.dtype, device=rows.device)
     sums.addmm_(one_hot.scatter_(1, codes[:, None], 1.0).T, rows)
 

@@ -8,9 +8,9 @@ whose fixed point is b = w ln s.
 What the dial p of a codebook keeps is w = u (1 + 8 / m) p / (1 - p) with u the unit of price and m the rows a code: 0
 is no price, 1 is w = infinity, prices that make the use uniform.
 
-u = exp(gamma + mean ln gap), gap that between the best and the second best cost and gamma Euler's constant: the mean of
-gaps that are exponential. Of rows whose lengths differ by orders of magnitude the longest would make the plain mean,
-and prices of that size drive the many short ones in one flock from code to code.
+u = exp(gamma + mean ln gap), with gap the distance from the best to the second best cost, gamma Euler's constant: the
+mean of gaps that are exponential. Of rows whose lengths differ by orders of magnitude the longest would make the plain
+mean, and prices of that size drive the many short ones in one flock from code to code.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Prices:
     """Learns the prices of codewords from evenly spread rows: more than 64 a code do not change them."""
 
     def __init__(self, rows: Tensor, size: int, use: Tensor | None, generator: torch.Generator) -> None:
-        """Of K = `size` codewords and rows float32 [n, d]; `use`: as in `Balance`."""
+        """Prices of K = `size` codewords from rows float32 [n, d]; `use` is as in `Balance`."""
         stride = max(1, len(rows) // (SOFT_ROWS_PER_CODE * size))
         self.rows, self.use = rows[::stride], None if use is None else use[::stride]
         self.generator = generator

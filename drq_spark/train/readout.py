@@ -1,7 +1,7 @@
 """Decode tables that also say what goes together: the codes stay, what they are read out as is learned.
 
-Tables solved for fidelity alone spend nothing on behaviour, although the codes know of it. Here all rows are
-descended on
+Tables solved for fidelity alone spend nothing on behaviour, although the codes know of it. Here all rows go down
+the gradient of
 
     (||x - x_hat||^2 + ridge) / variance of x + weight * InfoNCE(x_hat) + weight' * InfoNCE(e)
 
@@ -48,7 +48,7 @@ class Readout:
     """What the tables are learned from.
 
     Attributes:
-        tokenizer: with tables solved by least squares.
+        tokenizer: A tokenizer with tables solved by least squares.
         x: float32 [n, D], prepared rows that were fitted.
         codes: int32 [n, L], their SIDs.
         pair_codes: int32 [m, L], SIDs of the items of the pairs.
@@ -88,7 +88,7 @@ def chosen_weight(part: Readout, unseen: F32, slack: float, config: Config) -> t
     straight line.
 
     Args:
-        part: items that were fitted.
+        part: Items that were fitted.
         unseen: float32 [m, D], prepared rows that were not.
 
     Returns:
@@ -141,7 +141,7 @@ class _Run:
         self.descent.step(error / len(chosen) + pull + self.weight * near + _FREE_WEIGHT * free)
 
     def tables(self) -> tuple[F32, ...]:
-        """As the tokenizer holds them."""
+        """The tables as the tokenizer holds them."""
         return tuple((table.detach().double() * self.unit).float().cpu().numpy() for table in self.parameters)
 
     def _on_device(self, array: NDArray[np.floating]) -> Tensor:
@@ -158,6 +158,6 @@ class _Run:
         return self._sum(codes)[:, : self.content] + self.shift
 
     def _embed(self, codes: Tensor) -> Tensor:
-        """e, its content part held fast."""
+        """e, without gradient for its content part."""
         whole = self._sum(codes)
         return torch.cat([whole[:, : self.content].detach(), whole[:, self.content :]], dim=1)

@@ -1,4 +1,4 @@
-"""Trainers by name. Loads torch only when a trainer is asked for."""
+"""Trainers by name; torch is loaded only when one is asked for."""
 
 from __future__ import annotations
 

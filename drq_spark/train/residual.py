@@ -61,10 +61,10 @@ def quantized(data: TrainingData, latents: Latents, config: Config, progress: Pr
     """The tokenizer whose books are fitted to frozen latents.
 
     Args:
-        data: the sample.
-        latents: of `data.prepared`.
-        config: name, codebook sizes, balance, beam, seed, device, k-means settings.
-        progress: told of every iteration, and of the figures of every level.
+        data: The sample.
+        latents: Latents of `data.prepared`.
+        config: Name, codebook sizes, balance, beam, seed, device, k-means settings.
+        progress: Is told of every iteration, and of the figures of every level.
 
     Raises:
         InputRefused: fewer rows than codes.
@@ -120,7 +120,7 @@ def fit_books(
     """Fit one codebook per level to latents float32 [n, d]; arguments as in `quantized`.
 
     Args:
-        weights: as in `Latents`.
+        weights: As in `Latents`.
         use: float64 [n], what each row counts for in the use of codes, None for 1.
 
     Raises:

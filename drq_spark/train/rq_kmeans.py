@@ -15,7 +15,7 @@ class RqKMeans:
     """Trainer of `rq_kmeans`; see `drq_spark.train.contract.Trainer`."""
 
     def memory_bytes(self, rows: int, dim: int, config: Config) -> int:
-        """The prepared sample and what the books need."""
+        """Bytes of the prepared sample and of what the books need."""
         return prepared_bytes(rows, dim) + books_bytes(rows, dim, config)
 
     def fit(self, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:

@@ -35,7 +35,7 @@ class RqVaeTrainer(EndToEndTrainer):
     name, stream = "rq_vae", 3
 
     def settings(self, config: Config) -> RqVae:
-        """`train.rq_vae`."""
+        """The section `train.rq_vae`."""
         return config.train.rq_vae
 
     def remedy(self, config: Config) -> str:
@@ -44,7 +44,7 @@ class RqVaeTrainer(EndToEndTrainer):
         return "set train.rq_vae.start=kmeans, or use rqp_vae or drq" if random else "use rqp_vae or drq"
 
     def bottleneck(self, latents: Tensor, config: Config, generator: torch.Generator, progress: Progress) -> Bottleneck:
-        """Books by k-means, or the naive random ones."""
+        """A bottleneck with books by k-means, or with the naive random ones."""
         settings = config.train.rq_vae
         if settings.start == "kmeans":
             return LearnedBooks(kmeans_start(latents, config, generator, progress), settings)
@@ -61,11 +61,11 @@ class LearnedBooks(Bottleneck):
         self.settings = settings
 
     def books(self) -> list[Tensor]:
-        """The codebooks, float32 [K_l, d] each, without gradient."""
+        """The parameters, without gradient."""
         return [book.detach() for book in self.parts]
 
     def forward(self, z: Tensor) -> Passed:
-        """Quantize latents [n, d] of a batch."""
+        """Quantize latents [n, d]; the loss moves codewords and encoder."""
         quantized = quantize(z, self.books())
         loss = codebook_loss(quantized, list(self.parts)) + self.settings.commitment * commitment(z, quantized)
         if self.settings.estimator == "rotation":

@@ -37,7 +37,7 @@ class RqpVaeTrainer(EndToEndTrainer):
     name, stream = "rqp_vae", 4
 
     def settings(self, config: Config) -> RqpVae:
-        """`train.rqp_vae`."""
+        """The section `train.rqp_vae`."""
         return config.train.rqp_vae
 
     def remedy(self, config: Config) -> str:
@@ -46,12 +46,12 @@ class RqpVaeTrainer(EndToEndTrainer):
         return "raise train.rqp_vae.steps or revive_below, or use drq"
 
     def bottleneck(self, latents: Tensor, config: Config, generator: torch.Generator, progress: Progress) -> Bottleneck:
-        """Books by k-means."""
+        """A bottleneck with books by k-means."""
         return AveragedBooks(kmeans_start(latents, config, generator, progress), config.train.rqp_vae)
 
 
 class AveragedBooks(Bottleneck):
-    """Codebooks that are means of the residuals of late."""
+    """Codebooks that are moving averages of residuals."""
 
     def __init__(self, books: Sequence[Tensor], settings: RqpVae) -> None:
         super().__init__()
@@ -61,11 +61,11 @@ class AveragedBooks(Bottleneck):
             self.register_buffer(f"count_{level}", torch.ones(len(book)))
 
     def books(self) -> list[Tensor]:
-        """The codebooks, float32 [K_l, d] each, without gradient."""
+        """The moving averages."""
         return [self.get_buffer(f"book_{level}") for level in range(self.levels)]
 
     def forward(self, z: Tensor) -> Passed:
-        """Quantize latents [n, d] of a batch."""
+        """Quantize latents [n, d]; the loss is the commitment."""
         quantized = quantize(z, self.books())
         loss = self.settings.commitment * commitment(z, quantized)
         return Passed(straight_through(z, quantized.total), loss, quantized)

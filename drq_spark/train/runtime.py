@@ -29,7 +29,7 @@ def choose_device(config: Config) -> torch.device:
 
 @contextmanager
 def torch_threads(count: int | None) -> Iterator[None]:
-    """Run with this many torch threads (None: as many as torch has), then as before."""
+    """Run with this many torch threads (None: as many as torch has), then go back to the number before."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

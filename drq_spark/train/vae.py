@@ -56,7 +56,7 @@ class Vae(nn.Module):
         nn.init.constant_(self.spread.bias, _START_LOG_VARIANCE)
 
     def loss(self, u: Tensor, noise: Tensor, beta: float) -> Tensor:
-        """Of a batch u [n, D] with standard normal noise [n, d]."""
+        """The loss of a batch u [n, D] with standard normal noise [n, d]."""
         features = self.encoder.features(u)
         mu, log_v = self.encoder(u, features), self.spread(features)
         error = (self.decoder(mu + (0.5 * log_v).exp() * noise) - u).square().sum(dim=1)
@@ -80,9 +80,9 @@ class VaeRun:
     """One training: model, rows and random numbers.
 
     Attributes:
-        model: in training coordinates.
-        device: where it is.
-        figures: what is known so far, plain JSON.
+        model: The networks, in training coordinates.
+        device: Where it is.
+        figures: What is known so far, plain JSON.
     """
 
     def __init__(self, data: TrainingData, config: Config) -> None:

@@ -59,9 +59,10 @@ def normalization(subject: Subject) -> Normalize:
 def choose(subject: Subject) -> Judged:
     """Choose items and pairs; one scan of the embeddings picks theirs out.
 
-    A pair is two events of one user that follow one another, see `inputs.consecutive`, of two items with a SID; where
-    users are held out (`events.holdout`), theirs only, so that a tokenizer is judged on users that it did not see.
-    Items without a SID, or where there are embeddings without a usable one, are chosen for nothing.
+    A pair is two events of one user that follow one another, see `inputs.consecutive`, of two items with a SID. Where
+    users are held out (`events.holdout`) only their pairs are chosen, so that a tokenizer is judged on users that it
+    did not see. Items without a SID are never chosen; where there are embeddings, items without a usable one are not
+    chosen either.
     """
     pairs, all_pairs = _pairs(subject, subject.pairs)
     items = _items(subject, max(subject.config.measure.neighbour_queries, len(pairs)))
@@ -131,7 +132,7 @@ def _items(subject: Subject, most: int) -> pa.Array:
 
 
 def _vectors(subject: Subject, ids: pa.Array) -> tuple[pa.Array, F32]:
-    """Those of the items that have a usable embedding, and float32 [m, D], prepared."""
+    """The ids of the items that have a usable embedding, and their prepared embeddings, float32 [m, D]."""
     assert subject.items is not None
     assert subject.dim is not None
     dim, normalize = subject.dim, normalization(subject)

@@ -32,11 +32,11 @@ def neighbour_recall(
     others.
 
     Args:
-        subject: what is measured.
-        judged: items and pairs.
+        subject: What is measured.
+        judged: Items and pairs.
         queries: int64 [Q], rows of the judged items.
-        by_item: the answers for them by x.
-        by_sid: the answers for them by x_hat.
+        by_item: The answers for them by x.
+        by_sid: The answers for them by x_hat.
 
     Raises:
         ConsistencyError: an item with an embedding has no SID.

@@ -21,8 +21,8 @@ def retention(users: I64, by_item: ItemAnswers, by_sid: SidAnswers) -> dict[Metr
 
     Args:
         users: int64 [P], a key of each ranked pair's user.
-        by_item: the answers for these pairs by x.
-        by_sid: the answers for these pairs by x_hat.
+        by_item: The answers for these pairs by x.
+        by_sid: The answers for these pairs by x_hat.
     """
     figures: dict[Metric, Estimate] = {}
     for k, (raw_rate, rate, ratio) in _RANKED.items():

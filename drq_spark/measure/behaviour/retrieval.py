@@ -26,9 +26,9 @@ from drq_spark.vectors import unit_rows
 def retrieval(subject: Subject) -> list[MetricRow]:
     """Neighbour recall, hit rates and retention, and the AUC of embeddings and SIDs, with standard errors.
 
-    Two scans of the embeddings: one picks the judged ones out, one compares every item with them. One scan of the
-    distinct SIDs. Without a tokenizer there is no x_hat: the AUC of embeddings and of shared prefixes is left. Without
-    items the AUC of SIDs is, without events the neighbours are.
+    The embeddings are scanned twice: one scan picks the judged ones out, the other compares every item with them. The
+    distinct SIDs are scanned once. Without a tokenizer there is no x_hat, and the AUC of embeddings and of shared
+    prefixes is left. Without items the AUC of SIDs is left, without events the neighbours are.
 
     Raises:
         ConsistencyError: a tokenizer gave the SIDs, and the items with a usable embedding are not those with a SID.
@@ -68,7 +68,7 @@ def _ask_sids(subject: Subject, judged: Judged, pairs: I64, queries: I64) -> Sid
 
 
 def _questions(vectors: Callable[[I64], NDArray[np.floating]], pairs: I64, queries: I64) -> Questions:
-    """Of pairs [P, 2] and queries [Q], rows of the judged items, whose vectors a function gives."""
+    """Questions about pairs [P, 2] and queries [Q], rows of the judged items whose vectors a function gives."""
     left, right = unit_rows(vectors(pairs[:, 0])), unit_rows(vectors(pairs[:, 1]))
     return Questions(left, (left * right).sum(axis=1), unit_rows(vectors(queries)))
 

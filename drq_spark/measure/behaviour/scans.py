@@ -40,14 +40,14 @@ _SIDS_A_TASK = 20_000  # some seconds of work
 
 @dataclass(frozen=True)
 class ItemAnswers:
-    """By the embeddings x.
+    """The answers by the embeddings x.
 
     Attributes:
-        items: rows with a usable embedding.
+        items: Rows with a usable embedding.
         total: float64 [D], sum of their prepared embeddings.
         better: float64 [P], items with a higher cosine to the query of the pair than its target.
         ties: float64 [P], items with the same one, target included and query left out.
-        nearest: per query the ids of the 201 best items, the best first, itself among them where it is one of them.
+        nearest: Per query the ids of the 201 best items, the best first, itself among them where it is one of them.
     """
 
     items: int
@@ -59,13 +59,12 @@ class ItemAnswers:
 
 @dataclass(frozen=True)
 class SidAnswers:
-    """By the reconstructions x_hat.
+    """The answers by the reconstructions x_hat.
 
     Attributes:
-        usage: items float64 [K] of every code, per level.
-        better: as in `ItemAnswers`.
-        ties: as in `ItemAnswers`.
-        tied: per query the scores and the numbers of items of the best ties, the best first, at least 200 items where
+        usage: Items float64 [K] of every code, per level.
+        better, ties: As in `ItemAnswers`.
+        tied: Per query the scores and the numbers of items of the best ties, the best first, at least 200 items where
             there are so many; the query itself left out.
     """
 
@@ -118,7 +117,7 @@ def _merged(parts: DataFrame, schema: StructType, queries: int, *, items: bool) 
 
 
 def _sums(found: pa.Table, questions: Questions, more: int) -> tuple[F64, F64, F64]:
-    """Better, ties (both without the query itself) and further sums."""
+    """The counts better and ties, both without the query itself, and the further sums."""
     pairs = len(questions.left)
     place = np.flatnonzero(found["query"].to_numpy() == SUMS)
     sums = np.zeros(2 * pairs + more)

@@ -1,4 +1,4 @@
-"""Arrow batches of items or SIDs in, counts and the best candidates of every query out. For executors: numpy, pyarrow.
+"""Turns Arrow batches of items or SIDs into counts and the best candidates of every query.
 
 A scan answers all questions in one pass: every row is compared with all queries by one product of matrices a block.
 Each task leaves one row of sums and one row of candidates a query; rows of several tasks are merged by the same code.
@@ -63,7 +63,7 @@ class Candidates:
 
     Args:
         queries: Q.
-        shorten: leaves of a table of candidates what can still be among the best, query after query.
+        shorten: Cuts a table of candidates down to what can still be among the best, query after query.
     """
 
     def __init__(self, queries: int, shorten: Callable[[pa.Table], pa.Table]) -> None:
@@ -117,9 +117,9 @@ class Scan:
     """The answers that one task has so far.
 
     Args:
-        questions: what is asked.
-        more: number of further sums.
-        candidates: of the questions' queries.
+        questions: What is asked.
+        more: Number of further sums.
+        candidates: Candidates of the questions' queries.
     """
 
     def __init__(self, questions: Questions, more: int, candidates: Candidates) -> None:
@@ -227,7 +227,7 @@ def merger(queries: int, *, items: bool) -> Callable[[Batches], Batches]:
 
 
 def _flat(batch: pa.RecordBatch) -> pa.Table:
-    """A row a candidate, of a row a query."""
+    """One row per candidate, from one row per query."""
     lengths = pc.list_value_length(batch.column("score")).to_numpy()
     columns = {"query": pa.array(np.repeat(batch.column("query").to_numpy().astype(np.int64), lengths))}
     names = [name for name in batch.schema.names if name not in ("query", "sums")]
@@ -235,7 +235,7 @@ def _flat(batch: pa.RecordBatch) -> pa.Table:
 
 
 def _leave(sums: F64 | None, candidates: Candidates, schema: pa.Schema) -> Batches:
-    """The rows of a task: of sums, where there are any, and of candidates."""
+    """The rows of a task: one of sums, where there are any, and those of candidates."""
     if sums is not None:
         row = {"query": pa.array([SUMS], pa.int32()), "sums": pa.array([sums.tolist()], schema.field("sums").type)}
         yield _filled(row, schema)

@@ -23,11 +23,11 @@ def separation(judged: Judged, pairs: int, scores: Mapping[str, Score], seed: in
     """AUC of several scores: pairs against the same left items with other partners.
 
     Args:
-        judged: items and pairs.
-        pairs: at most so many of the pairs are scored, those with the lowest keys.
-        scores: name in the metric -> score [n] of left rows [n] and right rows [n].
-        seed: of the permutation. Partners are uniform over the items, or the right items of the pairs permuted, so that
-            popularity alone is worth .5. One that is the left item itself is left out.
+        judged: Items and pairs.
+        pairs: How many of the pairs are scored at most, those with the lowest keys.
+        scores: Name in the metric -> score [n] of left rows [n] and right rows [n].
+        seed: Seed of the permutation. Partners are uniform over the items, or the right items of the pairs permuted,
+            so that popularity alone is worth .5. One that is the left item itself is left out.
     """
     left, right = judged.pairs[:pairs].T
     users = judged.users[:pairs]
@@ -79,5 +79,5 @@ def embedding_scores(judged: Judged, tokenizer: Tokenizer, by_sid: SidAnswers) -
 
 
 def _rows_of(table: F64, code: NDArray[np.int32]) -> Callable[[I64], F64]:
-    """Rows of items -> their rows of the decode table of one level."""
+    """A function from rows of items to their rows of the decode table of one level."""
     return lambda rows: table[code[rows]]

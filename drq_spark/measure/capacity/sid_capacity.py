@@ -43,12 +43,12 @@ def whole_sid_capacity(
     last level (its weights, its sigma) at the positions of `sid_overlap.positions`.
 
     Args:
-        subject: what is measured.
-        per_sid: rows of `sid_counts`, best from a table: they are read up to three times.
-        buckets: their sums.
-        scales: as `sigma.scales` gives them.
+        subject: What is measured.
+        per_sid: Rows of `sid_counts`, best from a table: they are read up to three times.
+        buckets: Their sums.
+        scales: As `sigma.scales` gives them.
 
-    No rows without a tokenizer: SIDs from elsewhere have no codewords.
+    Without a tokenizer there are no rows, for such external SIDs have no codewords.
     """
     if subject.tokenizer is None:
         return []
@@ -73,7 +73,7 @@ class _Sids:
 
     @property
     def weight(self) -> NDArray[np.float32] | None:
-        """Of the last level."""
+        """The weight of the last level."""
         return self.tokenizer.weights[-1] if self.tokenizer.weights else None
 
     def points(self, sid: NDArray[np.int64]) -> F64:
@@ -81,14 +81,14 @@ class _Sids:
         return codeword_sum(self.tokenizer.codebooks, keys_to_codes(sid, self.tokenizer.codebook_sizes))
 
     def exact(self, sids: DataFrame, weightings: Iterable[str]) -> dict[str, _Overlap]:
-        """From all pairs of these SIDs, for several weightings in one pass."""
+        """Overlaps from all pairs of these SIDs, for several weightings in one pass."""
         rows, names = sids.toArrow().sort_by("sid"), list(weightings)
         counts = [rows[name].to_numpy() for name in names]
         values = expected_overlaps(counts, self.points(rows["sid"].to_numpy()), self.sigmas, self.weight)
         return {name: _Overlap(value, None) for name, value in zip(names, values, strict=True)}
 
     def estimated(self, sids: DataFrame, weighting: str, total: float, mass: float) -> dict[str, _Overlap]:
-        """From draws, the collision mass apart."""
+        """The overlap estimated from draws, to which the exact collision mass is added."""
         config = self.subject.config
         drawn = draw_sids(sids, weighting, total, config.measure.overlap_items, config.seed)
         rest, error = estimated_overlaps(self.points(drawn.sid), drawn.times, self.sigmas, self.weight)

@@ -35,13 +35,13 @@ class SidDraws:
 
 
 def draw_sids(masses: DataFrame, weighting: str, total: float, draws: int, seed: int) -> SidDraws:
-    """About `draws` draws with replacement.
+    """Draw about `draws` SIDs with replacement.
 
     Args:
         masses: sid and a column named as the weighting says: the weight w_s, from 0.
         total: W, sum of the weights.
 
-    One pass over the rows of `masses`, no shuffle.
+    It takes one pass over the rows of `masses` and no shuffle.
     """
     key = F.xxhash64(F.lit("draw"), "sid", F.lit(seed))
     near = masses.select("sid", key.alias("key"), (F.col(weighting) * F.lit(draws / total)).alias("rate"))

@@ -36,13 +36,14 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def scales(subject: Subject) -> list[Scale]:
-    """All sigmas of a subject: of each of `measure.etas`, and with items of each of `measure.rhos`, and of `after`.
+    """All sigmas of a subject: for each of `measure.etas` and, with items, for each of `measure.rhos` and for `after`.
 
-    Estimates come from at most 10,000 items with the lowest hash of the id, whose embeddings reach the driver. Per
-    ruler one thin pass over the ids and one over the embeddings, which stay where they are: drawn ids are broadcast.
+    Estimates come from at most 10,000 items with the lowest hash of the id, whose embeddings reach the driver.
+    Each ruler takes one thin pass over the ids and one over the embeddings, which stay where they are: drawn ids are
+    broadcast.
 
-    No scales without a tokenizer: SIDs from elsewhere have no latents. Where its latents are not known to be made of
-    the embeddings, those of the latents alone.
+    Without a tokenizer there are no scales, for such external SIDs have no latents. Where the latents are not known
+    to be made of the embeddings, there are only those for noise on the latents.
 
     Raises:
         InputRefused: no item has a usable embedding in the second version.
@@ -97,7 +98,7 @@ def _after_scale(subject: Subject, items: DataFrame, after: DataFrame, tokenizer
 
 
 def _movement(tokenizer: Tokenizer, x: F32, moved: Callable[[slice], F32]) -> Movement:
-    """Of the latents of raw rows x [n, D], given x' of any part of the rows."""
+    """Movement of the latents of raw rows x [n, D], given x' of any part of the rows."""
 
     def displacements() -> Iterator[NDArray[np.float64]]:
         for part in _parts(len(x)):

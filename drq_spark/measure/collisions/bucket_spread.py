@@ -58,7 +58,7 @@ def _moments(found: pa.Table, sids: pa.Table, chosen: ChosenSids) -> Moments:
     place = order[np.searchsorted(sid, found["sid"].to_numpy(), sorter=order)]
 
     def column(name: str) -> NDArray[np.float64]:
-        """In the order of `sids`; 0 where no embedding of a SID is usable."""
+        """A column in the order of `sids`; 0 where no embedding of a SID is usable."""
         values = np.zeros(len(sid))
         values[place] = found[name].to_numpy()
         return values

@@ -1,4 +1,4 @@
-"""Embeddings of the items of some SIDs in, their moments out. Runs on executors: numpy and pyarrow only."""
+"""Turns the embeddings of the items of some SIDs into their moments."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def _segment(row: Row, part: str) -> SegmentSums:
 def _distinct_embeddings(subject: Subject, pairs: int) -> int:
     """Different embeddings among all items; `pairs` counts those of each SID.
 
-    One tokenizer gives equal embeddings equal SIDs, so no embedding is counted with two of them. SIDs from elsewhere
+    One tokenizer gives equal embeddings equal SIDs, so no embedding is counted with two of them. External SIDs
     promise nothing of the kind: their embeddings are counted.
     """
     if subject.encodes:

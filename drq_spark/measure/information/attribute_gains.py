@@ -4,10 +4,11 @@ At level l the step j from attributes a_1..a_{j-1} to a_1..a_j lowers the entrop
 
     gain(j, l) = H(s^l | s^<l, a_1..a_{j-1}) - H(s^l | s^<l, a_1..a_j) = I(s^l; a_j | s^<l, a_1..a_{j-1}),
 
-each term the difference of two entropies of cells: H(s^l | s^<l, a) = H(s^<=l, a) - H(s^<l, a). Counted entropies make
-a gain of any attribute, even of one drawn by lot. What chance alone makes is the gain of a_j after it is permuted among
-the items with the same (s^<l, a_1..a_{j-1}): each of them keeps its code and its known attributes, and the new a_j has
-nothing to do with the code. Where that holds for a_j itself, gain and permuted gain have the same distribution.
+where each term is the difference of two entropies of cells: H(s^l | s^<l, a) = H(s^<=l, a) - H(s^<l, a). Counted
+entropies make a gain of any attribute, even of one drawn by lot. What chance alone makes is the gain of a_j after it is
+permuted among the items with the same (s^<l, a_1..a_{j-1}): each of them keeps its code and its known attributes, and
+the new a_j has nothing to do with the code. Where that holds for a_j itself, gain and permuted gain have the same
+distribution.
 
 Groups above `_PART_ITEMS` items are cut by hash into random parts, of 5,000 to 10,000 items on average, and a_j is
 permuted within each part, so that no task gets all items at level 1. The null stays exact. Where a_j does tell of the

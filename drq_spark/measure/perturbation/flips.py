@@ -31,9 +31,9 @@ class Perturbed:
     """Outcome of the perturbation test.
 
     Attributes:
-        figures: flip_rate per level, sid_survival at level 0, per ruler, eta and weighting.
+        figures: flip_rate per level and sid_survival at level 0, per ruler, eta and weighting.
         confusion: level, ruler, eta, code, other, items: the most frequent flips, see `schemas.CODE_CONFUSION`; read
-        from the staging folder.
+            from the staging folder.
     """
 
     figures: list[MetricRow]
@@ -51,9 +51,10 @@ def perturbation(subject: Subject) -> Perturbed:
     flip_rate is the share of the items whose code of a level differs, whatever earlier levels did; sid_survival is the
     share of the items none of whose codes differs.
 
-    Standard errors, see `ratios.ratio_standard_error`: with noise, over other items like these and other noise. For
-    these very items it is an upper bound, since each keeps its own chance to flip. With a second version only the
-    drawing of items is random: times sqrt(1 - share drawn), and None where all were drawn.
+    Standard errors are those of `ratios.ratio_standard_error`. With noise they are over other items like these and
+    other noise; for these very items each is an upper bound, since every item keeps its own chance to flip. With a
+    second version only the drawing of items is random: the error is multiplied by sqrt(1 - share drawn), and None where
+    all were drawn.
 
     Raises:
         ValueError: the subject has no tokenizer or no embeddings.

@@ -1,4 +1,4 @@
-"""Arrow batches of items in, counts of flipped codes out. Runs on executors: numpy and pyarrow only.
+"""Turns Arrow batches of items into counts of flipped codes.
 
 A batch has columns noise_key (bigint: the item's noise depends on it alone), codes (array<int>: of the item as it is),
 exposure (double, not NULL) and embedding. No row about an item leaves the worker.
@@ -50,10 +50,10 @@ class PerturbedCodes:
     """What one perturbation makes of n rows.
 
     Attributes:
-        ruler: value of `metrics.Ruler`.
-        eta: scale of the perturbation, None for a second version.
+        ruler: Value of `metrics.Ruler`.
+        eta: Scale of the perturbation, None for a second version.
         kept: bool [n], m of them true: rows that are still usable.
-        codes: int32 [m, L], of those rows.
+        codes: int32 [m, L], the codes of those rows.
     """
 
     ruler: str
@@ -77,7 +77,7 @@ def noise_counter(shipped: Shipped[Tokenizer], etas: Sequence[float], rhos: Sequ
 
 
 def version_counter(shipped: Shipped[Tokenizer]) -> Work:
-    """For mapInArrow: items -> `COUNTS`, where the embedding is a second version, and codes those of the first."""
+    """For mapInArrow: items -> `COUNTS`, where embeddings are of a second version, and codes are those of the first."""
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         tokenizer = shipped.value()
@@ -177,7 +177,7 @@ def _batch(perturbed: PerturbedCodes, **columns: NDArray[np.integer] | F64) -> p
 
 
 def _blocks(batch: pa.RecordBatch, tokenizer: Tokenizer) -> Iterator[pa.RecordBatch]:
-    """Parts of a batch that keep arrays small, whatever its rows are wide."""
+    """Parts of a batch that keep arrays small, however wide its rows are."""
     step = max(64, _BLOCK_ELEMENTS // max(tokenizer.dim, tokenizer.latent_dim))
     return (batch.slice(start, step) for start in range(0, batch.num_rows, step))
 

@@ -9,8 +9,8 @@ from pyspark.sql import functions as F
 def items_at_risk(sids: DataFrame, most: int = 50) -> DataFrame:
     """The items with the smallest margins over all levels: rank, item_id, codes, at_level, smallest_margin, exposure.
 
-    Margins that are NULL or NaN do not count; an item that has no other is left out. Equal margins: the first level of
-    an item, then items by id. Every partition sends its first `most` thin rows.
+    Margins that are NULL or NaN do not count; an item that has no other is left out. Where margins are equal, the first
+    level of an item counts, and items are in the order of their ids. Every partition sends its first `most` thin rows.
     """
     placed = F.transform("margin", lambda margin, index: F.struct(margin.alias("margin"), (index + 1).alias("level")))
     usable = F.filter(placed, lambda entry: entry["margin"].isNotNull() & ~F.isnan(entry["margin"]))

@@ -1,1 +1,1 @@
-"""From figures to what is wrong and what to do about it."""
+"""What the figures say is wrong with a run, and what to do about it."""

@@ -1,6 +1,6 @@
-"""From figures to what is wrong and what to do about it: every such rule, once, in the order in which they speak.
+"""All rules of advice, each once, in the order in which they speak.
 
-One that explains a fault silences those that only see its consequences.
+A rule that explains a fault silences those that only see its consequences.
 """
 
 from __future__ import annotations

@@ -32,17 +32,17 @@ class Evidence:
 
     @property
     def distinct(self) -> float | None:
-        """Different embeddings."""
+        """Number of different embeddings."""
         items = self.figures.value(Metric.ITEMS)
         return None if items is None else items * (1 - (self.figures.value(Metric.EXACT_DUPLICATE_RATE) or 0.0))
 
     def usable(self, level: int) -> float:
-        """Codes that the items could use: equal embeddings cannot have different codes."""
+        """Number of codes that the items could use: equal embeddings cannot have different codes."""
         size = self.sizes[level - 1]
         return size if self.distinct is None else max(1.0, min(size, self.distinct))
 
     def used(self, level: int) -> float | None:
-        """Codes in use."""
+        """Number of codes in use."""
         rate = self.figures.value(Metric.UTILIZATION, level)
         return None if rate is None else rate * self.sizes[level - 1]
 

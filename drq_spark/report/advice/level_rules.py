@@ -28,7 +28,7 @@ _EXPOSURE_GAP = 0.5
 
 
 def collapsed(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
-    """Almost all items on a few first codes."""
+    """Almost all items have one of a few first codes."""
     used, even = seen.used(1), seen.figures.value(Metric.PERPLEXITY, 1)
     if used is None or even is None:
         return None
@@ -51,7 +51,7 @@ def collapsed(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
 
 
 def dead(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
-    """Codes that nothing uses, though there are items enough."""
+    """Nothing uses some codes, though there are items enough."""
     unused = {
         level: used
         for level in seen.levels

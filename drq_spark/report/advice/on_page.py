@@ -43,7 +43,7 @@ def parts(data: ReportData) -> dict[str, Any]:
 
 
 def _remedy(entry: Advice, *, ours: bool) -> Remedy:
-    """Names of our settings are of use only where we make the SIDs."""
+    """One advice as text; it names our settings only where we make the SIDs."""
     place = f" ({where(entry.levels)})" if entry.levels and entry.rule is not Rule.COLLAPSED else ""
     return Remedy(
         f"advice-{entry.rule.name.lower().replace('_', '-')}",

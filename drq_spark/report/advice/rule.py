@@ -31,9 +31,9 @@ class Advice:
     Attributes:
         rule: The rule that speaks.
         levels: Where, from 1; empty for whole SIDs.
-        weighting: By items or by exposure.
+        weighting: Whether it is by items or by exposure.
         cause: A sentence that holds for SIDs of any system.
-        remedy: The same.
+        remedy: Another such sentence, on what helps.
         settings: Which settings here bring the remedy about.
         numbers: (name, value) of the figures that triggered the rule.
     """

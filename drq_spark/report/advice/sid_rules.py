@@ -29,7 +29,7 @@ _AUC_LOST = 0.05
 
 
 def duplicates(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
-    """Equal embeddings."""
+    """Items have equal embeddings."""
     rate = seen.figures.value(Metric.EXACT_DUPLICATE_RATE)
     if rate is None or rate <= _EXACT_DUPLICATES:
         return None
@@ -43,7 +43,7 @@ def duplicates(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
 
 
 def too_small(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
-    """Even use, and still fewer SIDs than the items need."""
+    """SIDs are used evenly, and still there are fewer than the items need."""
     excess, distinct = seen.figures.value(Metric.EXCESS_DUPLICATE_RATE), seen.distinct
     if excess is None or distinct is None or excess <= _EXCESS_DUPLICATES or prod(seen.sizes) >= _ROOM * distinct:
         return None
@@ -64,7 +64,7 @@ def too_small(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
 
 
 def clumped(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
-    """Many different items on one SID, with room for them."""
+    """Many different items have one SID, although there is room for them."""
     items, unique = seen.figures.value(Metric.ITEMS), seen.figures.value(Metric.UNIQUE_SIDS)
     largest, excess = seen.figures.value(Metric.LARGEST_BUCKET), seen.figures.value(Metric.EXCESS_DUPLICATE_RATE)
     if not items or not unique or largest is None or excess is None:

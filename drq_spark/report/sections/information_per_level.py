@@ -141,7 +141,7 @@ def _block(drawn: Axes, row: int, start: float, width: float, branch: Branch) ->
 
 
 def _gains(data: ReportData, step: int) -> Chart | None:
-    """Of one attribute: plug-in, corrected and permuted gain per level."""
+    """Plug-in, corrected and permuted gain of one attribute, per level."""
     here = [gain for gain in data.gains if gain.step == step]
     rows = []
     for level in data.levels:

@@ -19,7 +19,7 @@ def parts(data: ReportData) -> dict[str, Any]:
 
 
 def _cards(data: ReportData) -> list[Fact]:
-    """From rows that have a SID to rows that have none; what the run has no figure of is left out."""
+    """The cards, from rows that have a SID to rows that have none; figures that the run lacks are left out."""
     facts = [Fact("Items with a SID", number(data.rows_out), f"of {number(data.rows_in)} input rows")]
     duplicates = data.figures.value(Metric.DUPLICATE_RATE)
     if duplicates is not None:

@@ -1,4 +1,4 @@
-"""How good a run is, in plain words; what to do about it is said by `drq_spark.report.advice.rules`."""
+"""How good a run is, in plain words; what to do about it is said by `drq_spark.report.advice`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOVED = (0.05, 0.25)
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence and how good that is."""
+    """One sentence, and how good its news is."""
 
     grade: Grade
     text: str
@@ -87,7 +87,7 @@ def _level(data: ReportData, level: int) -> Finding | None:
 
 
 def _level_by_use(data: ReportData, level: int) -> Finding | None:
-    """Where the codewords are not known."""
+    """The finding about a level where the codewords are not known."""
     d = data.figures.value(Metric.DISTRIBUTION, level)
     if d is None:
         return None
@@ -119,7 +119,7 @@ def _collisions(data: ReportData) -> Finding | None:
 
 
 def _surplus(data: ReportData) -> Finding | None:
-    """Where the embeddings are not known, and so neither which items are exact duplicates."""
+    """The finding about surplus items where embeddings, and so exact duplicates, are not known."""
     surplus = data.figures.value(Metric.DUPLICATE_RATE)
     if surplus is None:
         return None
