@@ -18,10 +18,10 @@ class Kind:
     Attributes:
         trainer: "module:Class" of what fits it; imported when something is trained, because it loads torch.
         sections: The sections of `train` that it reads, so that an artifact names these and no others.
-        events: whether it learns from pairs of consecutive items: never, where events are given, or not without them.
+        events: Whether it learns from pairs of consecutive items: never, where events are given, or not without them.
         balance: `tokenizer.balance` where nothing is set.
         beam: `tokenizer.beam` where nothing is set.
-        dataset_books: whether its books are fitted to the whole sample once the encoder is frozen; only such books can
+        dataset_books: Whether its books are fitted to the whole sample once the encoder is frozen; only such books can
             have prices and a beam.
     """
 

@@ -68,7 +68,7 @@ class Run:
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:
-        """K per level of a measured run; that of SIDs from elsewhere stands in its figures."""
+        """K per level of a measured run; that of external SIDs stands in its figures."""
         if not self.config.external:
             return self.config.tokenizer.codebook_sizes
         counted = self.store.read(CODE_USAGE, self.state.run_id).groupBy("level").count().orderBy("level")
@@ -168,7 +168,7 @@ class Run:
         )
 
     def judged(self, figures: Sequence[MetricRow]) -> tuple[GateResult, ...]:
-        """What the gate says; readers never follow SIDs from elsewhere, so that there is nothing to judge."""
+        """What the gate says; readers never follow external SIDs, so that there is nothing to judge."""
         if self.config.external:
             return ()
         has_previous = self.state.previous_run_id is not None

@@ -24,7 +24,7 @@ class Assignment:
     Attributes:
         rows: item_id, codes, sid, margin, residual_norm, exposure, embedding_hash of every item with a SID.
         quarantined: item_id, reason of every other row.
-        totals: one row, the sums of `schemas.ASSIGNMENT_TOTALS`.
+        totals: One row, the sums of `schemas.ASSIGNMENT_TOTALS`.
     """
 
     rows: DataFrame

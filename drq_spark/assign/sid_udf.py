@@ -33,7 +33,7 @@ def sid_udf(tokenizer: Tokenizer, form: Form = "codes") -> Any:
     >>> spark.udf.register("sid", sid); spark.sql("SELECT sid(embedding) FROM items")  # doctest: +SKIP
 
     Args:
-        tokenizer: as trained or loaded.
+        tokenizer: As trained or loaded.
         form: "codes" gives array<int>, "key" bigint, "tokens" strings `<a_12><b_3><c_7>`.
 
     Takes array<float>, array<double> or little-endian float32 binary; a row without a usable embedding gives NULL.

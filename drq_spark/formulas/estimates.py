@@ -132,7 +132,7 @@ def centred_cosines(parts: Sequence[tuple[Vectors, F64]], left: I64, right: I64)
     """Cosine [p] of the centred vectors of each pair, to 6 digits; 0 where one is zero. Memory is a few blocks.
 
     Args:
-        parts: what a vector is concatenated of: a function from rows [n] to vectors [n, d_i], and the mean [d_i] that
+        parts: What a vector is concatenated of: a function from rows [n] to vectors [n, d_i], and the mean [d_i] that
             is taken off.
         left, right: [p], rows.
 

@@ -29,7 +29,7 @@ def movement(displacements: Iterable[F64], weights: Sequence[NDArray[np.floating
     method) and is a little high where all items move alike.
 
     Args:
-        displacements: blocks of rows, float64 [n_b, d], of about equal length.
+        displacements: Blocks of rows, float64 [n_b, d], of about equal length.
         weights: [d] each, None for ones.
 
     Raises:

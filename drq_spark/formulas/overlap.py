@@ -37,7 +37,7 @@ def codeword_overlap(distance: ArrayLike, sigma: float) -> F64:
 
     Args:
         distance: Euclidean distances, any shape, not negative.
-        sigma: scale of the perturbation per coordinate, not negative.
+        sigma: Scale of the perturbation per coordinate, not negative.
 
     >>> codeword_overlap([0.0, 2.0], 1.0).round(4).tolist()  # 2 Phi(-1)
     [1.0, 0.3173]
@@ -64,7 +64,7 @@ def expected_overlap(counts: Counts, codebook: NDArray[np.floating], sigma: floa
     Args:
         counts: [K].
         codebook: [K, d].
-        sigma: see `codeword_overlap`.
+        sigma: See `codeword_overlap`.
 
     >>> book = np.array([[0.0], [2.0]])
     >>> round(expected_overlap(np.array([1, 1]), book, 1.0), 4)  # (2 * 1 + 2 * 0.3173) / 4
@@ -121,7 +121,7 @@ def pair_distances(
 
     Args:
         codebook: [K, d].
-        codewords: rows of it, int [M].
+        codewords: Rows of it, int [M].
         weight: [d], None for ones.
 
     Yields:

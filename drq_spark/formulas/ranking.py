@@ -106,7 +106,7 @@ def chance_in_top(score: F64, tied_score: F64, tied_weight: F64, k: int) -> F64:
 
     Args:
         score: [n].
-        tied_score, tied_weight: as from `tied_weights`, of weight k or more.
+        tied_score, tied_weight: As from `tied_weights`, of weight k or more.
 
     >>> chance_in_top(np.array([0.9, 0.5, 0.1]), np.array([0.9, 0.5]), np.array([1.0, 4.0]), 3).tolist()
     [1.0, 0.5, 0.0]

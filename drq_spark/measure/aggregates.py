@@ -17,7 +17,7 @@ class Scale:
         ruler: What is perturbed.
         eta: Its scale, see `schemas.METRICS`; None for a second version of the embeddings.
         sigma: RMS displacement per effective coordinate of W^l z, one number a level.
-        standard_error: of sigma, one number a level; None where sigma is no estimate.
+        standard_error: Standard error of sigma, one number a level; None where sigma is no estimate.
     """
 
     ruler: Ruler
@@ -88,7 +88,7 @@ class BucketSums:
         harmful: Items in those of these buckets that hold different embeddings.
         duplicates: Items in those of these buckets that hold equal embeddings.
         distinct_embeddings: Number of different embeddings among all items.
-        segments: name -> sums over its items.
+        segments: Name -> sums over its items.
 
     What needs embeddings is None where those of some items are not known; exposure sums are None without exposure.
     """

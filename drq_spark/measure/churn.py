@@ -36,9 +36,9 @@ def changes(before: DataFrame, after: DataFrame, codebook_sizes: tuple[int, ...]
 
     Args:
         before: SIDs of the run that readers follow, see `schemas.SIDS`.
-        after: those of this run.
+        after: Those of this run.
         codebook_sizes: K of the levels that are compared code by code; none where the shapes differ.
-        staging: keeps the counts, so that those of one level at a time reach the driver.
+        staging: Keeps the counts, so that those of one level at a time reach the driver.
     """
     matched = [level for level, size in enumerate(codebook_sizes) if size <= _MOST_MATCHED_CODES]
     counts = staging.keep(_counted(before, after, matched), "changes")

@@ -17,7 +17,7 @@ def tree(prefixes: DataFrame, codebook_sizes: tuple[int, ...]) -> tuple[Branch, 
     """The largest prefixes of one code, each with its largest children and at the end the others together.
 
     Args:
-        prefixes: rows of prefix_usage; at most 12 + 12 * 8 of them reach the driver.
+        prefixes: Rows of prefix_usage; at most 12 + 12 * 8 of them reach the driver.
     """
     if len(codebook_sizes) < 3:  # prefix_usage has prefixes shorter than a SID
         return ()

@@ -27,7 +27,7 @@ def lowest_columns(scores: F32, error: F64, wanted: int) -> tuple[Index, F64]:
 
     Args:
         scores: [n, K], the same again afterwards.
-        error: bound on the error of the scores of each row, [n].
+        error: Bound on the error of the scores of each row, [n].
     """
     row = np.arange(len(scores))
     columns = np.empty((len(scores), wanted), np.intp)
@@ -59,7 +59,7 @@ def cheapest_candidates(
 
     Args:
         candidates: [n, K], at least `wanted` in each row.
-        width: numbers that the cost of one candidate takes.
+        width: Numbers that the cost of one candidate takes.
         cost: float64 costs of candidates by row and column, [m], [m] -> [m].
     """
     row, column = np.nonzero(candidates)

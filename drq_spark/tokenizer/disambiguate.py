@@ -21,7 +21,7 @@ def spread(paths: Paths, keys: I64) -> I32:
     """Codes int32 [n, L] in which as few items share a SID as their paths allow.
 
     Args:
-        paths: the cheapest paths of n items, see `Tokenizer.paths`.
+        paths: The cheapest paths of n items, see `Tokenizer.paths`.
         keys: int64 [n, m], the key of each path, see `Tokenizer.keys`.
 
     An item whose paths are all held by others stays on its cheapest one.

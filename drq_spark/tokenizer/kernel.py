@@ -44,7 +44,7 @@ class Nearest:
         margin: float32 [n], (second cost - best cost) / squared weighted distance to the second best; in [0, 1] without
             prices, 0 on a boundary and where that distance is 0.
         residual: float64 [n, d], r - c.
-        uncertain: rows that float32 alone could not decide.
+        uncertain: Rows that float32 alone could not decide.
     """
 
     code: I32

@@ -34,7 +34,7 @@ class Encoding:
         codes: int32 [n, L].
         margin: float32 [n, L], see `kernel.Nearest` and `beam.Paths`.
         residual_square: float64 [n, L], ||W^L r^{l+1}||^2, what is left of the latent after each level.
-        uncertain: rows per level, int64 [L], that were decided in float64.
+        uncertain: Rows per level, int64 [L], that were decided in float64.
     """
 
     codes: NDArray[np.int32]
@@ -52,18 +52,18 @@ class Tokenizer:
     x_hat = g(z_q).
 
     Attributes:
-        kind: name of the trainer.
+        kind: Name of the trainer.
         dim: D.
-        normalize: what happens to x first ("l2": x / ||x||).
-        codebooks: one float32 [K_l, d] per level.
-        prices: one float32 [K_l] per level, or None (b = 0).
+        normalize: What happens to x first ("l2": x / ||x||).
+        codebooks: One float32 [K_l, d] per level.
+        prices: One float32 [K_l] per level, or None (b = 0).
         weights: diagonal of W, one float32 [d] per level, or None (ones).
-        beam: paths kept while encoding, 1 = greedy.
-        tables: decode tables t, one float32 [K_l, d] per level, or None (the codebooks themselves).
+        beam: Paths kept while encoding, 1 = greedy.
+        tables: Decode tables t, one float32 [K_l, d] per level, or None (the codebooks themselves).
         encoder, decoder: f and g, or None for the identity.
-        latent_rms: per level, RMS of the latents per effective coordinate of W^l z: sqrt(tr S^2 / tr S) with S their
+        latent_rms: Per level, RMS of the latents per effective coordinate of W^l z: sqrt(tr S^2 / tr S) with S their
             covariance over the training sample. It is the unit of sigma in every capacity figure.
-        training: settings, sample fingerprint, seed, library versions, metrics; plain JSON values.
+        training: Settings, sample fingerprint, seed, library versions, metrics; plain JSON values.
     """
 
     kind: str

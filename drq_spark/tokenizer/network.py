@@ -54,7 +54,7 @@ class ResidualMLP:
 
     @property
     def width_out(self) -> int:
-        """n_out."""
+        """Width of the output, n_out."""
         return len(self.bias)
 
     def __call__(self, x: NDArray[np.floating]) -> F64:
@@ -97,12 +97,12 @@ class BehaviourEncoder:
 
     @property
     def width_in(self) -> int:
-        """n_in."""
+        """Width of the input, n_in."""
         return self.network.width_in
 
     @property
     def width_out(self) -> int:
-        """n_in + n_behaviour."""
+        """Width of the output, n_in + n_behaviour."""
         return self.network.width_in + self.network.width_out
 
     def __call__(self, x: NDArray[np.floating]) -> F64:
@@ -122,7 +122,7 @@ class ContentDecoder:
 
     Attributes:
         shift: m, float32 [n_out].
-        width_in: how many coordinates z has.
+        width_in: How many coordinates z has.
     """
 
     shift: F32
@@ -136,7 +136,7 @@ class ContentDecoder:
 
     @property
     def width_out(self) -> int:
-        """n_out."""
+        """Width of the output, n_out."""
         return len(self.shift)
 
     def __call__(self, z: NDArray[np.floating]) -> F64:

@@ -80,7 +80,7 @@ def refine(
 
 
 def rounds_of(rows: int, words: int, settings: KMeans) -> int:
-    """Number of rounds that refine `words` codewords of all levels on `rows`, without the last few; 0 leaves the books."""
+    """How many rounds refine `words` codewords of all levels on `rows`, but for the last few; 0 leaves the books."""
     few, large = int(_ROUNDS_OF_ROWS * (rows / words) ** 2), _CODEWORDS // words
     return min(settings.beam_rounds, max(few, _PLAIN_SHARE), max(large, _PLAIN_SHARE))
 
@@ -219,7 +219,7 @@ def _priced(
     """The layers after a price step on what the codes of the levels before leave of some of the rows.
 
     Args:
-        items: how many rows the fit has, of which `rows` are a part.
+        items: How many rows the fit has, of which `rows` are a part.
     """
     stride = max(1, len(rows) // (SOFT_ROWS_PER_CODE * max(len(layer.codewords) for layer in layers)))
     priced, residual = [], rows[::stride]

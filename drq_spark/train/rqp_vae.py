@@ -87,7 +87,7 @@ def average(book: Tensor, count: Tensor, residual: Tensor, codes: Tensor, decay:
         count: n in batches of K rows, so that the mean is 1, float32 [K].
         residual: float32 [b, d].
         codes: int64 [b].
-        decay: below 1.
+        decay: Below 1.
     """
     share = len(book) / len(codes)
     sums, counts = sum_by_code(residual, codes, len(book))

@@ -39,7 +39,7 @@ class Judged:
         items: int64 [n], rows of items chosen uniformly, in the order of their keys.
         pairs: int64 [p, 2], rows of item and next item, in the order of the pairs' keys.
         users: int64 [p], a key of each pair's user.
-        all_pairs: how many pairs of items with a SID there are to choose from.
+        all_pairs: How many pairs of items with a SID there are to choose from.
     """
 
     ids: pa.Array

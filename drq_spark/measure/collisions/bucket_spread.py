@@ -27,9 +27,9 @@ def bucket_spread(subject: Subject, per_sid: DataFrame, mean_centred_square: flo
     table; their embeddings alone are shuffled, and a row per chosen SID reaches the driver.
 
     Args:
-        subject: what is measured.
-        per_sid: rows of `sid_counts`.
-        mean_centred_square: mean of ||x - mean||^2 over all items.
+        subject: What is measured.
+        per_sid: Rows of `sid_counts`.
+        mean_centred_square: Mean of ||x - mean||^2 over all items.
     """
     if subject.items is None or subject.dim is None or not mean_centred_square:
         return []
