@@ -16,7 +16,7 @@ class Kind:
     """One kind of tokenizer.
 
     Attributes:
-        trainer: "module:Class" of what fits it; imported when something is trained, because it loads torch.
+        trainer: "module:Class" of what fits it, imported when something is trained, because it loads torch.
         sections: The sections of `train` that it reads, so that an artifact names these and no others.
         events: Whether it learns from pairs of consecutive items: never, where events are given, or not without them.
         balance: `tokenizer.balance` where nothing is set.

@@ -36,7 +36,7 @@ def sid_udf(tokenizer: Tokenizer, form: Form = "codes") -> Any:
         tokenizer: As trained or loaded.
         form: "codes" gives array<int>, "key" bigint, "tokens" strings `<a_12><b_3><c_7>`.
 
-    Takes array<float>, array<double> or little-endian float32 binary; a row without a usable embedding gives NULL.
+    It takes array<float>, array<double> or little-endian float32 binary; a row without a usable embedding gives NULL.
 
     Raises:
         SetupError: there is no running Spark session.

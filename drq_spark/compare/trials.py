@@ -1,4 +1,4 @@
-"""Run every tokenizer with every seed on one catalogue; what has been measured before is not done again."""
+"""Run every tokenizer with every seed on one catalogue; what has been measured before is not measured again."""
 
 from __future__ import annotations
 

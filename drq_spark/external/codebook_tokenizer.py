@@ -23,10 +23,10 @@ class CodebookTokenizer:
     Attributes:
         tokenizer: The codebooks; the unit is the same on every level.
         unit: sigma at eta = 1.
-        items: Items that the unit is taken from.
+        items: How many items the unit is taken from.
         agreement: Share of the first items whose nearest codewords are their codes; None where latents are not known
             and the sums of the codewords stand for them.
-        checked: Items that this share is of, 0 where there is none.
+        checked: How many items this share is of, 0 where there is none.
     """
 
     tokenizer: Tokenizer
@@ -63,7 +63,7 @@ def rebuilt(codes: NDArray[np.int32], books: Sequence[F32]) -> F32:
 
 
 def agreement(codes: NDArray[np.int32], z: F32, tokenizer: Tokenizer, most: int = 2000) -> tuple[float, int]:
-    """Share of the first latents z [n, d] whose nearest codewords are their codes [n, L]; and of how many it is.
+    """Share of the first latents z [n, d] whose nearest codewords are their codes [n, L], and how many it is of.
 
     1 where SIDs are greedy residual quantization of z; far below where z is another space, where a beam chose the
     codes, or where codes were moved apart.

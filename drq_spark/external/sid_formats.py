@@ -33,7 +33,7 @@ _NUMBERS = r"^\s*[\[(]?\s*[0-9]{1,18}(\s*[-,;:_|/\s]\s*[0-9]{1,18})*\s*[\])]?\s*
 
 
 def open_sids(spark: SparkSession, settings: Sids, path: str) -> DataFrame:
-    """Rows item_id (of its own type; text where the form has no types), codes array<bigint>, unreadable.
+    """Rows item_id (of its own type; text where the form has no types), codes array<bigint> and unreadable.
 
     codes are as they stand, of any length, NULL where there are none; `unreadable` is the text that holds no codes,
     NULL in all other rows.

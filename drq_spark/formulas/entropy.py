@@ -48,7 +48,7 @@ class CellSizes:
 
 
 def plug_in_entropy(counted: CellSizes) -> float:
-    """H = ln N - (sum_i n_i ln n_i) / N in nats: the entropy of the shares n_i / N. nan without items.
+    """H = ln N - (sum_i n_i ln n_i) / N in nats: the entropy of the shares n_i / N; nan without items.
 
     It is too low by about (cells - 1) / 2N where cells hold many items, by more where they hold few.
 
@@ -60,7 +60,7 @@ def plug_in_entropy(counted: CellSizes) -> float:
 
 
 def grassberger_entropy(counted: CellSizes) -> float:
-    """H = ln N - (sum_i n_i G(n_i)) / N in nats, corrected for the bias of small counts. nan without items.
+    """H = ln N - (sum_i n_i G(n_i)) / N in nats, corrected for the bias of small counts; nan without items.
 
     G(n) = psi(n) + (-1)^n / 2 [psi((n + 1) / 2) - psi(n / 2)], psi the digamma function (Grassberger 2003). It may lie
     above ln N: items that are each alone tell of many more cells than were seen.

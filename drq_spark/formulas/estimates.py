@@ -89,7 +89,7 @@ def user_mean(values: F64, users: I64) -> Estimate:
 
 
 def user_ratio(part: F64, whole: F64, users: I64) -> Estimate:
-    """Ratio R = sum a / sum b over the same pairs; deviations (a - R b) / sum b. nan where sum b is 0.
+    """Ratio R = sum a / sum b over the same pairs; deviations (a - R b) / sum b; nan where sum b is 0.
 
     Args:
         part, whole: [n], a and b of every pair.

@@ -31,8 +31,8 @@ def ratio(part: float, whole: float) -> float:
 def ratio_standard_error(items: int, weight: float, hit: float, weight_square: float, hit_square: float) -> float:
     """Standard error of the weighted share R = sum w y / sum w of the items with y = 1 among n drawn alike.
 
-    sqrt(n / (n - 1) sum w^2 (y - R)^2) / sum w. With equal weights it is sqrt(R (1 - R) / (n - 1)). nan for one item,
-    or where nothing weighs.
+    sqrt(n / (n - 1) sum w^2 (y - R)^2) / sum w. With equal weights it is sqrt(R (1 - R) / (n - 1)). It is nan for
+    one item, or where nothing weighs.
 
     Args:
         items: n.

@@ -12,7 +12,7 @@ from drq_spark.formulas.ratios import ratio
 def relative_mse(squared_error: float, centred_square: float) -> float:
     """sum ||x - x_hat||^2 / sum ||x - m||^2: 0 is perfect, 1 no better than the mean m for every item.
 
-    nan where the items do not vary: there is nothing to explain, and any error would be infinite.
+    It is nan where the items do not vary: there is nothing to explain, and any error would be infinite.
 
     >>> relative_mse(1.0, 4.0)
     0.25

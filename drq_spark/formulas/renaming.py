@@ -10,7 +10,7 @@ from drq_spark.formulas.ratios import ratio
 
 
 def churn(confusion: NDArray[np.integer]) -> float:
-    """Share of the items whose code changed: 1 - sum_k n_kk / N. nan where no item is in both runs.
+    """Share of the items whose code changed: 1 - sum_k n_kk / N; nan where no item is in both runs.
 
     Args:
         confusion: [K_before, K_after], n_ij items with code i before and j after.

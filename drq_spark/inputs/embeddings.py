@@ -39,8 +39,8 @@ class Embeddings:
 def read_embeddings(column: pa.Array, dim: int, normalize: Normalize) -> Embeddings:
     """Rows of an array<float> or little-endian float32 binary column as a matrix, with a reason for each row left out.
 
-    Checked in the order of `schemas.Reason`: null, wrong_dimension, not_finite (NULL elements count as NaN), too_large
-    (a number beyond `MAX_NUMBER`, unless rows are divided by their norm), zero_norm (only where they are).
+    The checks are in the order of `schemas.Reason`: null, wrong_dimension, not_finite (NULL elements count as NaN),
+    too_large (a number beyond `MAX_NUMBER`, unless rows are divided by their norm), zero_norm (only where they are).
     """
     fault = np.full(len(column), -1, np.int8)
     length = _lengths(column)

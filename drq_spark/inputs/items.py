@@ -239,7 +239,7 @@ def _most_frequent_length(df: DataFrame, lengths: set[int]) -> int:
 def one_row_per_id(df: DataFrame, *, duplicates: bool) -> tuple[DataFrame, DataFrame]:
     """Rows to assign, and (item_id, reason) of the others; `duplicates` says whether some id has more than one row.
 
-    Among the rows with one id that have an embedding, the one with the lowest embedding hash stays.
+    Of several rows with one id one stays, that with the lowest embedding hash among those that have an embedding.
     """
     without_id = df.where(F.col("item_id").isNull())
     null_ids = without_id.select("item_id", F.lit(Reason.NULL_ID.value).alias("reason"))

@@ -97,11 +97,11 @@ class _Work:
         self.figures: list[MetricRow] = []
 
     def sigma(self) -> None:
-        """What every later part takes for noise."""
+        """Measure what every later part takes for noise."""
         self.scales = scales(self.subject)
 
     def use_and_collisions(self) -> None:
-        """Everything that is counted of the sids table; what is behind every SID serves two later parts."""
+        """Count everything that the sids table tells; what is behind every SID serves two later parts."""
         subject, sizes = self.subject, self.subject.codebook_sizes
         thresholds = segment_thresholds(subject.sids)
         self.per_sid = subject.staging.keep(sid_counts(subject.sids, thresholds), "per_sid")
@@ -122,15 +122,15 @@ class _Work:
         self.figures += [*all_figures(self.counted, subject.tokenizer, self.scales), *self.known.fidelity]
 
     def capacity(self) -> None:
-        """Capacity of whole SIDs."""
+        """Measure the capacity of whole SIDs."""
         self.figures += whole_sid_capacity(self.subject, self.per_sid, self.counted.buckets, self.scales)
 
     def spread(self) -> None:
-        """How far apart the items of a SID lie."""
+        """Measure how far apart the items of a SID lie."""
         self.figures += bucket_spread(self.subject, self.per_sid, self.known.mean_centred_square)
 
     def perturbation(self) -> None:
-        """Which codes flip under noise, and which items are the likeliest to."""
+        """Count which codes flip under noise, and find the items that are the likeliest to."""
         if not self.subject.encodes or self.subject.items is None:
             return
         found = perturbation(self.subject)
@@ -139,11 +139,11 @@ class _Work:
         self.keep(ITEMS_AT_RISK, items_at_risk(self.subject.sids))
 
     def ranks(self) -> None:
-        """Neighbours, and what users do."""
+        """Measure neighbours, and what users do."""
         self.figures += retrieval(self.subject)
 
     def attributes(self) -> None:
-        """What attributes tell of the codes."""
+        """Measure what attributes tell of the codes."""
         gains = attribute_gains(self.subject)
         if gains is not None:
             self.keep(ATTRIBUTE_GAINS, gains)

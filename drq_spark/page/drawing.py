@@ -145,7 +145,7 @@ def _shifts(dots: int) -> list[float]:
 
 
 def _write(drawn: Axes, x: float, row: float, text: str, align: str, name: str) -> None:
-    """Text `x` px from the left edge of the axes, at the height of a row."""
+    """Write text `x` px from the left edge of the axes, at the height of a row."""
     drawn.annotate(
         text,
         (0, row),

@@ -24,7 +24,7 @@ def number(value: float) -> str:
 
 
 def three_digits(value: float) -> str:
-    """To three significant digits, those of integers included: for what was estimated.
+    """A number to three significant digits, those of integers included: for what was estimated.
 
     >>> three_digits(1234567), three_digits(0.04567)
     ('1,230,000', '0.0457')

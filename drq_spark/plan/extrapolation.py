@@ -56,12 +56,12 @@ class Occupancy:
 
     @property
     def unique(self) -> int:
-        """Different SIDs, sum_j f_j."""
+        """Number of different SIDs, sum_j f_j."""
         return int(self.sids.sum())
 
     @property
     def alone(self) -> int:
-        """Items whose SID nobody else has, f_1."""
+        """Number of items whose SID no other item has, f_1."""
         return int(self.sids[self.times == 1].sum())
 
 

@@ -1,4 +1,4 @@
-"""Makes a plan for an items table: the sample drawn as a run does, the grid fitted on it, figures extrapolated."""
+"""Makes a plan for an items table: it draws the sample as a run does, fits the grid on it and extrapolates."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _candidates(
 
 
 def _embeddings(df: DataFrame) -> tuple[int, int]:
-    """Items with an embedding, and different embeddings among them, by their hashes."""
+    """Numbers of items with an embedding, and of different embeddings among them, by their hashes."""
     hashed = df.where(F.col("embedding").isNotNull()).groupBy("embedding_hash").agg(F.count(F.lit(1)).alias("items"))
     row = one_row(hashed.agg(F.sum("items").alias("items"), F.count(F.lit(1)).alias("distinct")))
     return int(row["items"]), int(row["distinct"])
@@ -122,5 +122,5 @@ def _staging(config: Config) -> Iterator[Staging]:
 
 
 def _distinct(data: TrainingData) -> int:
-    """Different rows of the sample."""
+    """Number of different rows of the sample."""
     return len(different_rows(data.prepared)[0])

@@ -48,7 +48,7 @@ def gather(
 
     Args:
         store: Where the tables lie.
-        run: Its row of the runs table.
+        run: The run's row of the runs table.
         config: The settings that it was measured with.
         tokenizer: None for external SIDs.
         codebook_sizes: K per level.

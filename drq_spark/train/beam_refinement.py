@@ -139,7 +139,10 @@ class _Refinement:
         return solved
 
     def _error(self, layers: Sequence[Layer]) -> float:
-        """Squared error of rows; where rounds take a part, of rows that the last one did not take: those flatter."""
+        """Squared error of some of the rows.
+
+        Where rounds take a part of the rows, these are others than the last round took, for those it took flatter.
+        """
         rows = self.rows[self._part(self.stride, 1)]
         left = _left_rms(rows, [layer.codewords for layer in layers], beam_codes(rows, layers, min(_WIDTH, self.width)))
         return float(left.square().sum())

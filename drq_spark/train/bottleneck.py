@@ -89,7 +89,7 @@ def commitment(z: Tensor, quantized: Quantized) -> Tensor:
 
 
 def straight_through(z: Tensor, target: Tensor) -> Tensor:
-    """`target` forwards, the identity backwards: d/dz = I (Bengio et al. 2013, van den Oord et al. 2017)."""
+    """Gives `target` forwards and the identity backwards: d/dz = I (Bengio et al. 2013, van den Oord et al. 2017)."""
     return z + (target - z).detach()
 
 

@@ -94,7 +94,7 @@ class PairLoss:
         self._temperature, self._device = settings.temperature, device
 
     def next(self, encode: Callable[[Tensor], Tensor]) -> Tensor:
-        """The loss of the next batch, of directions of what `encode` makes of some of the rows (on the CPU)."""
+        """The loss of the next batch, for directions of what `encode` makes of some of the rows (on the CPU)."""
         batch = next(self._batches)
         rows = torch.cat([batch.left, batch.right])
         left, right = functional.normalize(encode(self._rows[rows]), dim=1, eps=_SHORTEST).chunk(2)

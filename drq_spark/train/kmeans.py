@@ -126,7 +126,7 @@ class _Fit:
         return codewords, price
 
     def _settle(self, codewords: Tensor) -> Tensor:
-        """Plain iterations."""
+        """Do plain iterations."""
         for done in range(self.total - self.settings.final_iterations, self.total):
             share = 0.0 if done < self.total - 1 else None  # an empty code is a loss to the very end
             codewords, _ = self._lloyd(codewords, assign(self.rows, codewords), share)

@@ -54,7 +54,7 @@ class SkipNetwork(nn.Module):
         return nn.functional.silu(u @ self.hidden.T + self.hidden_bias)
 
     def forward(self, u: Tensor, features: Tensor | None = None) -> Tensor:
-        """[n, n_in] -> [n, n_out]; takes the hidden layer where it is known already."""
+        """Apply to rows: [n, n_in] -> [n, n_out]; takes the hidden layer where it is known already."""
         features = self.features(u) if features is None else features
         return u @ self.linear.T + features @ self.out.T + self.bias
 

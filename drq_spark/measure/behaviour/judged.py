@@ -52,7 +52,7 @@ class Judged:
 
 
 def normalization(subject: Subject) -> Normalize:
-    """What happens to embeddings first."""
+    """What is done to embeddings first."""
     return subject.config.items.normalize if subject.tokenizer is None else subject.tokenizer.normalize
 
 
@@ -113,7 +113,7 @@ def _pairs(subject: Subject, every: DataFrame | None) -> tuple[pa.Table, int]:
 
 
 def _most_pairs(subject: Subject) -> int:
-    """Pairs that the settings want, or that there is memory for."""
+    """How many pairs the settings want, or there is memory for."""
     settings = subject.config.measure
     wanted = max(settings.ranked_pairs, settings.scored_pairs)
     if subject.items is None or subject.dim is None:

@@ -75,7 +75,7 @@ class SidAnswers:
 
     @property
     def items(self) -> int:
-        """Items with a SID."""
+        """Number of items with a SID."""
         return int(self.usage[0].sum())
 
 

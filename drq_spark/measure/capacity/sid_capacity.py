@@ -65,7 +65,7 @@ def whole_sid_capacity(
 
 @dataclass(frozen=True)
 class _Sids:
-    """How far SIDs are apart, and at which sigmas that is looked at."""
+    """How far SIDs are apart, and the sigmas at which that is looked at."""
 
     subject: Subject
     tokenizer: Tokenizer

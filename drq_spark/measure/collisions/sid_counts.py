@@ -17,8 +17,8 @@ _OF_SEGMENTS = ("all", "shared", "harmful")
 def sid_counts(sids: DataFrame, thresholds: Thresholds | None) -> DataFrame:
     """What is behind every SID: sid, items, exposure, distinct_embeddings, head_items, torso_items.
 
-    Embeddings are told apart by their 64-bit hashes; distinct_embeddings is NULL where the hash of an item is. One pass
-    over the sids table: items by (sid, hash), then by sid, so that a crowded SID is counted in many tasks.
+    Embeddings are told apart by their 64-bit hashes; distinct_embeddings is NULL where the hash of an item is. It takes
+    one pass over the sids table: items by (sid, hash), then by sid, so that a crowded SID is counted in many tasks.
     """
     segment, hashed = segment_of(thresholds), F.col("embedding_hash")
     return sids.groupBy("sid").agg(

@@ -43,8 +43,8 @@ def attribute_gains(subject: Subject) -> DataFrame | None:
     """Columns of `schemas.ATTRIBUTE_GAINS` but run_id and tokenizer_id; None without attributes.
 
     Items without a row of attributes have unknown ones. Every number is the same for any partitioning of the tables,
-    but for the rounding of sums. Work for L levels and J attributes: one join of ids with attributes, one group-by of
-    (J + 1)(L + 1) rows an item into cells, one of J L rows an item to permute and one more into cells. Rows are keys
+    but for the rounding of sums. The work for L levels and J attributes is a join of ids with attributes, one group-by
+    of (J + 1)(L + 1) rows an item into cells, one of J L rows an item to permute and one more into cells. Rows are keys
     and hashes, 24 to 44 bytes each. The driver gets at most 1,000 rows for each of the (J + 1)(L + 1) + J L entropies.
     """
     if subject.attributes is None:

@@ -12,7 +12,7 @@ from drq_spark.tokenizer.keys import place_values
 def shorter_prefixes(per_sid: DataFrame, codebook_sizes: tuple[int, ...]) -> DataFrame:
     """Items and exposure of every occupied prefix shorter than a SID: level, prefix (key), items, exposure.
 
-    One group-by on bigints, from the rows of `sid_counts`.
+    It takes one group-by on bigints, from the rows of `sid_counts`.
     """
     prefixes = F.array(
         *[

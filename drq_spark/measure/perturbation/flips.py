@@ -1,7 +1,7 @@
 """The perturbation test: items are perturbed and encoded anew, and the codes that flip are counted.
 
-One pass over the embeddings, and one over their second version where there is one; embeddings are not shuffled, and of
-the items only counts come back.
+It takes one pass over the embeddings, and one over their second version where there is one; embeddings are not
+shuffled, and of the items only counts come back.
 """
 
 from __future__ import annotations

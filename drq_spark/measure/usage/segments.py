@@ -25,7 +25,7 @@ _BUCKETS_PER_OCTAVE = 64
 def segment_thresholds(sids: DataFrame) -> Thresholds | None:
     """Where head and torso begin, see `formulas.usage.segment_thresholds`; None without exposure.
 
-    One pass over the exposure; a logarithmic histogram of at most 64 rows an octave reaches the driver.
+    It takes one pass over the exposure; a logarithmic histogram of at most 64 rows an octave reaches the driver.
     """
     exposed = sids.select("exposure").where(F.col("exposure") > 0)
     bucket = F.floor(F.log2("exposure") * _BUCKETS_PER_OCTAVE)
@@ -49,7 +49,7 @@ def usage_by_segment(
 ) -> tuple[tuple[LevelUsage, ...], Mapping[str, tuple[LevelUsage, ...]]]:
     """Use of every code of every level by all items, and by those of each segment.
 
-    One group-by for both: 3 x L x K numbers reach the driver.
+    It takes one group-by for both: 3 x L x K numbers reach the driver.
     """
     exploded = sids.select(F.posexplode("codes").alias("level", "code"), "exposure", segment_of(thresholds).alias("by"))
     rows = exploded.groupBy("level", "code", "by").agg(*use()).toArrow()

@@ -51,7 +51,7 @@ def collapsed(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
 
 
 def dead(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
-    """Nothing uses some codes, though there are items enough."""
+    """Some codes are used by no item, though there are items enough."""
     unused = {
         level: used
         for level in seen.levels

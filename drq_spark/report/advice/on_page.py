@@ -37,7 +37,7 @@ class Remedy:
 
 
 def parts(data: ReportData) -> dict[str, Any]:
-    """Template values."""
+    """What the template shows, by the names in it."""
     found = advice(data.metrics, data.codebook_sizes, data.headline_eta)
     return {"remedies": [_remedy(entry, ours=not data.external) for entry in found]}
 

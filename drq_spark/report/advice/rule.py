@@ -30,7 +30,7 @@ class Advice:
 
     Attributes:
         rule: The rule that speaks.
-        levels: Where, from 1; empty for whole SIDs.
+        levels: The levels that it is about, from 1; empty for whole SIDs.
         weighting: Whether it is by items or by exposure.
         cause: A sentence that holds for SIDs of any system.
         remedy: Another such sentence, on what helps.
