@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.integrate import quad
@@ -95,15 +95,15 @@ def test_the_sample_that_is_the_catalogue_is_counted_and_the_interval_is_that_of
 )
 @pytest.mark.parametrize("growth", [4, 16])
 def test_intervals_hold_the_truth(name: str, shares: NDArray[np.float64], growth: int) -> None:
-    """Nineteen of twenty catalogues, as claimed; counted over 40 samples each."""
+    """Nineteen of twenty catalogues, as claimed; counted over 20 samples each."""
     held = np.zeros(3)
-    for seed in range(40):
+    for seed in range(20):
         sample, boxes = drawn(shares, (2000, 2000 * growth), seed)
         found = extrapolate(occupancy(sample), len(boxes), len(shares), seed)
         estimates = (found.duplicate_rate, found.shared_rate, found.unique_sids)
         held += [one.low <= truth <= one.high for one, truth in zip(estimates, counted(boxes), strict=True)]
-    assert (held[[0, 2]] >= 34).all(), name
-    assert held[1] >= (34 if name != "near copies of 4 %" else 25)
+    assert (held[[0, 2]] >= 16).all(), name
+    assert held[1] >= (16 if name != "near copies of 4 %" else 11)
 
 
 def test_the_part_of_chance_alone_is_right_where_the_curve_fits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,13 +111,13 @@ def test_the_part_of_chance_alone_is_right_where_the_curve_fits(monkeypatch: pyt
     monkeypatch.setattr(extrapolation, "MISFIT", 0.0)
     monkeypatch.setattr(extrapolation, "REFIT", 0.0)
     held, widths, errors = 0, [], []
-    for seed in range(120):
+    for seed in range(60):
         sample, boxes = drawn(np.ones(100_000), (3000, 9000), seed)
         rate, truth = extrapolate(occupancy(sample), 9000, 100_000, seed).duplicate_rate, counted(boxes)[0]
         held += rate.low <= truth <= rate.high
         widths.append(rate.high - rate.low)
         errors.append(rate.value - truth)
-    assert held >= 106  # 114 expected, 4 standard deviations less
+    assert held >= 50  # 57 expected, 4 standard deviations less
     assert np.mean(widths) < 6 * np.std(errors)  # not wider than need be: 3.9 would be exact
 
 
@@ -129,6 +129,7 @@ def test_a_sample_without_duplicates_bounds_them() -> None:
     assert found.unique_sids.value == 20_000
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=60), st.floats(1, 1000), st.floats(0, 1))
 def test_estimates_stay_within_what_is_possible(counts: list[int], growth: float, room: float) -> None:
     """Values between the SIDs seen and the possible ones, the sample's duplicates among them; intervals in order."""

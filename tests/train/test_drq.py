@@ -28,7 +28,7 @@ DIM, GROUPS, SLACK = 12, 8, 0.2
 def config(**options: Any) -> Config:
     small: dict[str, Any] = {
         "tokenizer.codes": 32, "train.threads": 1, "train.device": "cpu", "train.behaviour.steps": 200,
-        "train.kmeans.start_iterations": 3, "train.kmeans.balance_iterations": 5, "train.kmeans.beam_rounds": 4,
+        "train.kmeans.start_iterations": 3, "train.kmeans.balance_iterations": 5, "train.kmeans.beam_rounds": 2,
         "train.drq.fidelity_slack": SLACK,
         "train.behaviour.batch_size": 128, "train.behaviour.dim": 6, "train.behaviour.hidden": 16,
     }  # fmt: skip
