@@ -36,7 +36,7 @@ from drq_spark.sample.values import Sample
 from drq_spark.train.bottleneck import Bottleneck, Passed, kmeans_start, quantize
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import split
-from drq_spark.train.end_to_end import Recipe, fit_end_to_end
+from drq_spark.train.end_to_end import EndToEndTrainer, fit_end_to_end
 from drq_spark.train.evaluation import reconstruction_error
 from drq_spark.train.rq_vae import RqVaeTrainer
 from drq_spark.train.rqp_vae import RqpVaeTrainer
@@ -106,7 +106,7 @@ class PeerBooks(Bottleneck):
         return Passed(latents[0], losses.sum() * self.dims, quantized)
 
 
-def recipes(dim: int, config: Config) -> dict[str, Recipe]:
+def recipes(dim: int, config: Config) -> dict[str, EndToEndTrainer]:
     """By the name in the first column, for embeddings of `dim` numbers."""
     ours, codes = config.train.rqp_vae, config.tokenizer.codebook_sizes[0]
     dead = ours.revive_below * ours.batch_size / codes
@@ -116,12 +116,12 @@ def recipes(dim: int, config: Config) -> dict[str, Recipe]:
         peers.append(Peer(f"VQ, {estimator}", {"rotation_trick": rotation}, dim))
         peers.append(Peer(f"VQ tuned, {estimator}", {**tuned, "rotation_trick": rotation}))
         peers.append(Peer(f"VQ tuned, our start, {estimator}", {**tuned, "rotation_trick": rotation}, our_start=True))
-    ours_too: dict[str, Recipe] = {"rq_vae": RqVaeTrainer(), "rqp_vae": RqpVaeTrainer()}
+    ours_too: dict[str, EndToEndTrainer] = {"rq_vae": RqVaeTrainer(), "rqp_vae": RqpVaeTrainer()}
     ours_too.update({peer.name: peer for peer in peers})
     return ours_too
 
 
-def figures(recipe: Recipe, data: TrainingData, config: Config) -> list[float]:
+def figures(recipe: EndToEndTrainer, data: TrainingData, config: Config) -> list[float]:
     """Relative error fitted and unseen, perplexity / K and used codes a level, seconds."""
     began = time.perf_counter()
     tokenizer = fit_end_to_end(recipe, replace(data, prepared=data.fit, held_out_rows=0), config, SILENT.progress)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +86,27 @@ def test_the_bare_machine_lacks_what_is_not_named():
 )
 def test_import_needs_no_other_package(module, installed):
     assert import_on_bare_machine(module, *installed) == ""
+
+
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = sorted(ROOT.glob("bench/*.py"))
+
+
+@pytest.mark.parametrize("bench", BENCHMARKS, ids=lambda path: path.name)
+def test_a_benchmark_imports_what_there_is(bench):
+    """No test runs the benchmarks, so that a name that has moved would be missed."""
+    for node in ast.walk(ast.parse(bench.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("drq_spark"):
+            module = ROOT.joinpath(*str(node.module).split("."))
+            file = module.with_suffix(".py") if module.with_suffix(".py").exists() else module / "__init__.py"
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            words = {name.id for name in ast.walk(tree) if isinstance(name, ast.Name)}
+            words |= {part.name for part in ast.walk(tree) if isinstance(part, ast.FunctionDef | ast.ClassDef)}
+            words |= {
+                alias.asname or alias.name
+                for part in ast.walk(tree)
+                if isinstance(part, ast.ImportFrom)
+                for alias in part.names
+            }
+            missing = [a.name for a in node.names if a.name not in words and not (module / f"{a.name}.py").exists()]
+            assert not missing, f"{node.module} has no {missing}"
