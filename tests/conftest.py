@@ -19,7 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # half the processor time for queries as short as these
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # a quarter less processor time for queries as short as these
 OF_SPARK = {"spark", "run_connect"}
 NO_JAVA = "/a test that is not marked spark"
 
