@@ -78,12 +78,8 @@ class Config(Section):
             )
 
     def fingerprint(self) -> str:
-        """sha256 (16 hex digits) of everything that can change a result; places are left out."""
-        settings = self.model_dump(mode="json")
-        for section, names in self.place_names().items():
-            kept = {name: value for name, value in settings.pop(section).items() if name not in names}
-            settings |= {section: kept} if kept else {}
-        return hashlib.sha256(canonical_json(settings).encode()).hexdigest()[:16]
+        """sha256 (16 hex digits) of everything that can change a result."""
+        return hashlib.sha256(canonical_json(self.deciding()).encode()).hexdigest()[:16]
 
 
 def canonical_json(value: Any) -> str:

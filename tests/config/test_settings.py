@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import yaml
@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from drq_spark.config import Config, canonical_json, load_config
+from drq_spark.config import Config, Section, canonical_json, load_config
+from drq_spark.config.section import LATER
 from drq_spark.errors import ConfigError
 from drq_spark.metrics import Metric
 
@@ -329,6 +330,18 @@ def test_places_are_marked_once():
 def test_runs_of_earlier_versions_are_known_by_their_fingerprint(options, fingerprint):
     """Written down from the version before places were marked: another value would take up no earlier run."""
     assert load_config(options=options).fingerprint() == fingerprint
+
+
+def test_a_later_setting_counts_once_it_is_used():
+    class Before(Section):
+        size: int = 3
+
+    class Now(Before):
+        shift: Annotated[int, LATER] = 0
+        inner: Before = Before()
+
+    assert Now().deciding() == {"size": 3, "inner": {"size": 3}}
+    assert Now(shift=1, size=4).deciding() == {"size": 4, "shift": 1, "inner": {"size": 3}}
 
 
 def test_the_fingerprint_is_of_values_not_of_how_they_are_given(tmp_path):
