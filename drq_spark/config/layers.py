@@ -16,8 +16,11 @@ import yaml
 from pydantic import ValidationError
 
 from drq_spark.config.measure import GateRule
+from drq_spark.config.plain_yaml import UnfitYaml, parse_yaml
 from drq_spark.config.settings import Config
 from drq_spark.errors import ConfigError, did_you_mean
+
+_SHOWN = 100  # characters of a value that messages show
 
 
 def load_config(
@@ -57,12 +60,16 @@ def _setting(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set takes section.key=value, not {text!r}")
-    return _nested(key.strip(), _parse_yaml(value, f"--set {text}"))
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}.."
+    return _nested(key.strip(), _parse_yaml(value, f"--set {shown}"))
 
 
 def _parse_yaml(text: str, where: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return parse_yaml(text)
+    except UnfitYaml as error:
+        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark and error.problem_mark.line else ""
+        raise ConfigError(f"{where} holds no settings: {error.problem}{line}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no such date, for one
         raise ConfigError(f"{where} is not YAML: {' '.join(str(error).split())}") from None
 
@@ -81,7 +88,7 @@ def _merged(below: Mapping[Any, Any], above: Mapping[Any, Any]) -> dict[Any, Any
 def _repr(value: Any) -> str:
     """`repr`, cut where a message would become a page."""
     short = Repr()
-    short.maxstring = short.maxother = 100
+    short.maxstring = short.maxother = _SHOWN
     short.maxlevel = 2
     return short.repr(value)
 
