@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from drq_spark.addresses import without_secrets
 from drq_spark.compare.comparison_page import rows
 from drq_spark.compare.standing import Comparison
 from drq_spark.config import Config
@@ -124,8 +125,8 @@ def show_comparison(console: Console, comparison: Comparison, page: str) -> None
 
 
 def show_error(console: Console, message: str) -> None:
-    """Print one line on the error console."""
-    console.print(f"[red]error:[/] {_plain(message)}", highlight=False, soft_wrap=True)
+    """Print one line on the error console, whatever address of whomever it quotes."""
+    console.print(f"[red]error:[/] {_plain(without_secrets(message))}", highlight=False, soft_wrap=True)
 
 
 def _verdict(outcome: Outcome) -> str:

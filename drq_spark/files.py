@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
+from uuid import uuid4
 
 from pyarrow import fs
 
 from drq_spark.errors import ConfigError
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_WHOLE_OBJECTS = ("s3", "gcs", "abfs")  # an object is there when its stream is closed, and a move would copy it
 _HADOOP_S3 = re.compile(r"^s3[an]:")  # Hadoop's names for what pyarrow calls s3
 
 
@@ -49,15 +52,27 @@ def read_bytes(path: str) -> bytes:
 
 
 def write_bytes(path: str, content: bytes) -> None:
-    """Write a file and the folders above it.
+    """Write a file and the folders above it; who reads it finds the whole of what was there before or of this.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written; what was there before stays.
     """
     filesystem, inner = resolve(path)
     filesystem.create_dir(inner.rsplit("/", 1)[0], recursive=True)
-    with filesystem.open_output_stream(inner) as stream:
-        stream.write(content)
+    if filesystem.type_name in _WHOLE_OBJECTS:
+        with filesystem.open_output_stream(inner) as stream:
+            stream.write(content)
+        return
+    folder, _, name = inner.rpartition("/")
+    beside = f"{folder}/.{name}.{uuid4().hex}"
+    try:
+        with filesystem.open_output_stream(beside) as stream:
+            stream.write(content)
+        filesystem.move(beside, inner)
+    except BaseException:
+        with suppress(OSError):
+            filesystem.delete_file(beside)
+        raise
 
 
 def exists(path: str) -> bool:

@@ -103,8 +103,10 @@ def sample(run: Run, catalogue: Catalogue) -> None:
     """Draw the sample into its table, and the pairs of the events into theirs where training uses them.
 
     Raises:
+        ConfigError: readers follow the run.
         InputRefused: too many bad rows, fewer valid ones than codes, or no pairs; nothing is written then.
     """
+    run.refuse_followed()
     with run.step("sample"):
         drawn = draw(run, catalogue)
         run.save()  # killed from here on, the run is taken up again on any date

@@ -29,11 +29,12 @@ def counted(spark, tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("step", ["train", "assign", "measure"])
+@pytest.mark.parametrize("step", ["sample", "train", "assign", "measure"])
 def test_a_step_alone_leaves_a_published_run_as_it_is(followed, step):
     out = Path(followed.store.out)
     before = listing(out)
     steps = {
+        "sample": lambda: pipeline.sample(followed, None),
         "train": lambda: pipeline.train(followed),
         "assign": lambda: pipeline.assign(followed, None),
         "measure": lambda: pipeline.measure(followed, None),

@@ -4,5 +4,6 @@ Exit codes: 0 done; 2 bad arguments or config; 3 input refused; 4 gate failed; 1
 """
 
 from drq_spark.cli.application import app, entry_point, main
+from drq_spark.cli.study_commands import compare, inspect, plan
 
-__all__ = ["app", "entry_point", "main"]
+__all__ = ["app", "compare", "entry_point", "inspect", "main", "plan"]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from drq_spark.addresses import short_path
 from drq_spark.cli.options import (
     Codes,
     ConfigFiles,
@@ -48,7 +49,7 @@ def compare(
     store = open_store(session(), resolved)
     compared = compare_runs(session(), resolved, chosen, numbers, day(run_date), now(), watcher())
     page = f"{store.out}/compare.html"
-    write_bytes(page, render(compared, str(resolved.items.path)).encode())
+    write_bytes(page, render(compared, short_path(str(resolved.items.path))).encode())
     show_comparison(out_console, compared, page)
 
 

@@ -54,10 +54,16 @@ def _active_session() -> SparkSession | None:
 
 
 def store_of(out: str, schema: str | None) -> Store:
-    """The store in a folder, with its tables there or in a schema of the catalog."""
+    """The store in a folder, with its tables there or in a schema of the catalog.
+
+    Raises:
+        ConfigError: the address carries what opens it.
+    """
+    from drq_spark.config import load_config
     from drq_spark.store import Store
 
-    return Store(session(), absolute(out), schema)
+    named = load_config(options={"store.out": absolute(out), "store.schema_name": schema}).store
+    return Store(session(), str(named.out), named.schema_name)
 
 
 def watcher() -> ConsoleWatcher:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from drq_spark.addresses import has_secret, without_secrets
 
 Positive = Annotated[int, Field(ge=1)]
 AtLeast2 = Annotated[int, Field(ge=2)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
+
+def _without_secret(address: str | None) -> str | None:
+    """Refuse what would open a place for whoever reads the settings, which every run keeps in a table."""
+    if address is not None and has_secret(address):
+        raise ValueError(
+            f"{without_secrets(address)!r} comes with a password, token or query, and settings are kept in tables: "
+            "leave it out and give it to Spark (fs.s3a.access.key ..) or to the environment"
+        )
+    return address
+
+
 _PLACE = "place"
-Place = Annotated[str | None, _PLACE]
+Place = Annotated[str | None, _PLACE, AfterValidator(_without_secret)]
 """Says where something is. It changes no result, and it may name a machine: pages show its end only."""
 
 
@@ -26,7 +39,7 @@ again.
 class Section(BaseModel):
     """Base of all sections: frozen, and unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
     @classmethod
     def places(cls) -> set[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pyspark.sql import Row
 
+from drq_spark.addresses import short_path
 from drq_spark.config import Config
 from drq_spark.gate import GateResult
 from drq_spark.metrics import MetricRow
@@ -144,15 +145,6 @@ def _confusions(
         Confusion(row.level, row.code, row.other, row["items"], named(row.level, row.code), named(row.level, row.other))
         for row in pairs
     )
-
-
-def short_path(path: str) -> str:
-    """The last two parts of a path: enough to know a table by, and nothing of the machine that it lies on.
-
-    >>> short_path("/data/shop/items.parquet"), short_path("s3://bucket/night/items"), short_path("shop.items")
-    ('shop/items.parquet', 'night/items', 'shop.items')
-    """
-    return "/".join([part for part in path.split("/") if part][-2:])
 
 
 def _settings(config: Config, sections: set[str] | None) -> dict[str, Any]:

@@ -36,9 +36,9 @@ def tokenizer_id(tokenizer: Tokenizer) -> str:
 
 
 def save_tokenizer(tokenizer: Tokenizer, root: str) -> str:
-    """Write the artifact to `root`/<tokenizer_id> and return that folder; a complete one that is there already stays.
+    """Write the artifact to `root`/<tokenizer_id> and return that folder; a whole one that is there already stays.
 
-    The header is written last: a folder without the whole header is an unfinished write and is written again.
+    A file that is missing or damaged is written again, the header last: it says that the weights are there.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -47,10 +47,10 @@ def save_tokenizer(tokenizer: Tokenizer, root: str) -> str:
     identity = _hash(header, weights)
     folder = f"{root.rstrip('/')}/{identity}"
     try:
-        text = _pretty({**header, "tokenizer_id": identity})
-        if not exists(f"{folder}/{HEADER_FILE}") or read_bytes(f"{folder}/{HEADER_FILE}") != text:
-            write_bytes(f"{folder}/{WEIGHTS_FILE}", weights)
-            write_bytes(f"{folder}/{HEADER_FILE}", text)
+        for name, content in ((WEIGHTS_FILE, weights), (HEADER_FILE, _pretty({**header, "tokenizer_id": identity}))):
+            path = f"{folder}/{name}"
+            if not exists(path) or read_bytes(path) != content:
+                write_bytes(path, content)
     except OSError as error:
         raise ConfigError(f"tokenizer folder {folder} cannot be written: {one_line(error)}") from None
     return folder

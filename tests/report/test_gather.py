@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from drq_spark.config import load_config
-from drq_spark.report.gather import gather, short_path
+from drq_spark.report.gather import gather
 from drq_spark.report.lookups import confused_pairs, items_of_codes, usage_of_codes
 from drq_spark.report.render import render
 from drq_spark.report.tree import tree
@@ -206,17 +206,3 @@ def test_sids_from_elsewhere_without_the_other_tables(spark):
     assert (data.quarantine, data.dim, data.codebook_sizes) == ({}, STATE["dim"], SIZES)
     assert [use.items.sum() for use in data.usage] == [ITEMS] * 3
     assert render(data).startswith("<!doctype html>")
-
-
-@pytest.mark.parametrize(
-    ("path", "short"),
-    [
-        ("/data/shop/items.parquet", "shop/items.parquet"),
-        ("items.parquet", "items.parquet"),
-        ("s3://bucket/a/b/", "a/b"),
-        ("catalog.schema.items", "catalog.schema.items"),
-        ("", ""),
-    ],
-)
-def test_a_path_shows_its_end_only(path, short):
-    assert short_path(path) == short

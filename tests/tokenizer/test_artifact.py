@@ -115,6 +115,19 @@ def test_an_interrupted_write_is_completed_by_the_next(tmp_path, torn):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
 
 
+@pytest.mark.parametrize("name", ["weights.safetensors", "tokenizer.json"])
+@pytest.mark.parametrize("damage", [lambda content: content[:64], lambda content: content[:-1] + b"x", None])
+def test_a_damaged_file_is_written_again(tmp_path, name, damage):
+    folder = Path(save_tokenizer(full(), str(tmp_path)))
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    if damage is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(damage(whole[name]))
+    save_tokenizer(full(), str(tmp_path))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+
+
 def test_the_header_is_written_last(tmp_path, monkeypatch):
     written = []
     monkeypatch.setattr(artifact, "write_bytes", lambda path, content: written.append(Path(path).name))

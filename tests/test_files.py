@@ -1,0 +1,44 @@
+"""Files are there as a whole or as they were."""
+
+from __future__ import annotations
+
+import pytest
+from pyarrow import fs
+
+from drq_spark import files
+from drq_spark.files import write_bytes
+
+
+class Full:
+    """A file system whose disk is full after a few bytes."""
+
+    type_name = "local"
+
+    def __init__(self):
+        self.local = fs.LocalFileSystem()
+
+    def __getattr__(self, name):
+        return getattr(self.local, name)
+
+    def open_output_stream(self, path):
+        with self.local.open_output_stream(path) as stream:
+            stream.write(b"half")
+        raise OSError(28, "No space left on device")
+
+
+def test_a_file_is_written_over_with_the_folders_above_it(tmp_path):
+    path = tmp_path / "new" / "folder" / "report.html"
+    for content in (b"first", b"2nd"):
+        write_bytes(str(path), content)
+        assert path.read_bytes() == content
+    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+
+
+def test_a_full_disk_leaves_what_was_there_and_nothing_beside_it(tmp_path, monkeypatch):
+    path = tmp_path / "report.html"
+    write_bytes(str(path), b"as it was")
+    monkeypatch.setattr(files, "resolve", lambda path: (Full(), path))
+    with pytest.raises(OSError, match="No space left"):
+        write_bytes(str(path), b"as it will be")
+    assert path.read_bytes() == b"as it was"
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
