@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from drq_spark.config import Config
 from drq_spark.inputs.items import read_catalogue
-from drq_spark.train.driver import check_memory, memory_needed
+from drq_spark.train.driver import check_memory, memory_allowed, memory_needed
 from drq_spark.train.registry import trainer
 
 
@@ -32,6 +32,6 @@ def preview(spark: SparkSession, config: Config) -> dict[str, str]:
         "embedding": f"{profile.dim} numbers",
         "sample": f"{rows:,} items",
         "SIDs": f"{prod(sizes):.3g} possible, {sizes} codes a level",
-        "driver memory for training": f"{needed:.2f} GB of {config.train.max_memory_gb:g}",
+        "driver memory for training": f"{needed:.2f} GB of {memory_allowed(config):.3g}",
         "steps": "sample, train, assign, measure, publish",
     }

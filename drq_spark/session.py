@@ -9,6 +9,7 @@ Delta's two jars, and keeps Spark's own messages in a file.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,9 +29,22 @@ CLUSTER_VARIABLES = (
 )
 
 
-def session_for_run(progress: Callable[[str], None] | None = None, *, small_data: bool = False) -> SparkSession:
+def session_for_run(
+    progress: Callable[[str], None] | None = None, *, small_data: bool = False, memory: str | None = None
+) -> SparkSession:
     """The cluster's session where there is one, else a new local one; what the command line and the jobs use."""
-    return running_session() or local_session(progress=progress, small_data=small_data)
+    return running_session() or local_session(progress=progress, small_data=small_data, memory=memory)
+
+
+def has_cluster() -> bool:
+    """Whether `running_session` would find one."""
+    if any(os.environ.get(name) for name in CLUSTER_VARIABLES):
+        return True
+    if "pyspark.sql" not in sys.modules:
+        return False
+    from pyspark.sql import SparkSession
+
+    return SparkSession.getActiveSession() is not None
 
 
 def running_session() -> SparkSession | None:
@@ -66,7 +80,8 @@ def local_session(
     Args:
         app_name: Name of the application.
         master: `local[2]`, `local[*]` or `local-cluster[workers,cores,MiB]`.
-        memory: Java heap, such as "4g"; a quarter of the machine's memory between 1 and 8 GiB without it.
+        memory: Java heap, such as "4g"; a quarter of the memory of the machine or container between 1 and 8 GiB
+            without it.
         shuffle_partitions: Upper bound of the tasks after a shuffle; small, because every task costs some milliseconds.
         small_data: Spark interprets queries instead of compiling each to Java: a third less time for the hundreds of
             queries of a run on thousands of rows (the tests, the demo), slower over millions.

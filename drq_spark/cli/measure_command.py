@@ -11,6 +11,7 @@ from drq_spark.cli.options import (
     After,
     Codes,
     ConfigFiles,
+    DriverMemory,
     Events,
     Items,
     OutOfRun,
@@ -46,6 +47,7 @@ def measure(
     settings: Settings = None,
     run_date: RunDate = None,
     embeddings_after: After = None,
+    driver_memory: DriverMemory = None,
 ) -> None:
     """Compute the figures of a run; with --sids those of SIDs that another system made."""
     if sids is None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from drq_spark.cli.surroundings import take_driver_memory
 from drq_spark.config import TOKENIZERS
 from drq_spark.files import absolute
 
@@ -26,6 +27,15 @@ ConfigFiles = Annotated[list[Path] | None, typer.Option("--config", help="YAML f
 Settings = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; repeatable, wins over files.")]
 RunDate = Annotated[
     datetime | None, typer.Option("--run-date", formats=["%Y-%m-%d"], help="Logical date; today without it.")
+]
+# its callback tells the session that the command starts: the command itself has no use for the value
+DriverMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--driver-memory",
+        callback=take_driver_memory,
+        help="Java heap of the local Spark, such as 4g; a quarter of the machine or container without it.",
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print settings, plan and memory estimate; write nothing.")]
 RunId = Annotated[str | None, typer.Option("--run", help="Run id; the latest run without it.")]

@@ -15,6 +15,7 @@ from drq_spark.cli.options import (
     After,
     Codes,
     ConfigFiles,
+    DriverMemory,
     DryRun,
     Events,
     Items,
@@ -47,6 +48,7 @@ def run(
     run_date: RunDate = None,
     dry_run: DryRun = False,
     embeddings_after: After = None,
+    driver_memory: DriverMemory = None,
 ) -> None:
     """All steps, from an items table to published SIDs, figures and a report."""
     options = as_settings(items, events, out, tokenizer, levels, codes, seed)
@@ -58,6 +60,7 @@ def run(
 def demo(
     out: Annotated[str, typer.Option("--out", help="Folder for the results.")] = "build/demo",
     settings: Settings = None,
+    driver_memory: DriverMemory = None,
 ) -> None:
     """`drq run` on the bundled catalogue: the 5,000 most depended-on packages of a Linux distribution."""
     folder = files("drq_spark") / "data" / "packages_5k"
@@ -83,6 +86,7 @@ def sample(
     config: ConfigFiles = None,
     settings: Settings = None,
     run_date: RunDate = None,
+    driver_memory: DriverMemory = None,
 ) -> None:
     """Begin a run and draw its sample; train, assign, measure and publish take it up."""
     from drq_spark import pipeline
@@ -96,7 +100,7 @@ def sample(
     out_console.print(f"run {begun.state.run_id}")
 
 
-def train(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
+def train(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None, driver_memory: DriverMemory = None) -> None:
     """Train the tokenizer on the sample of a run."""
     from drq_spark import pipeline, runs
 
@@ -105,7 +109,7 @@ def train(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> No
         pipeline.train(resumed)
 
 
-def assign(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
+def assign(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None, driver_memory: DriverMemory = None) -> None:
     """Give every item of a run its SID."""
     from drq_spark import pipeline, runs
 
@@ -114,7 +118,9 @@ def assign(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> N
         pipeline.assign(resumed, pipeline.catalogue_of(resumed))
 
 
-def publish(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
+def publish(
+    out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None, driver_memory: DriverMemory = None
+) -> None:
     """Judge the figures of a run, write its report, and move the published pointer if the gate is passed."""
     from drq_spark import pipeline, runs
 
@@ -124,7 +130,7 @@ def publish(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> 
     finish(resumed.outcome(repeated=False), resumed.config, resumed.store)
 
 
-def report(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None) -> None:
+def report(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None, driver_memory: DriverMemory = None) -> None:
     """Write the report of a run again."""
     from drq_spark.report.step import write_report
     from drq_spark.runs import open_run

@@ -10,6 +10,7 @@ from drq_spark.addresses import short_path
 from drq_spark.cli.options import (
     Codes,
     ConfigFiles,
+    DriverMemory,
     Events,
     Items,
     Levels,
@@ -36,6 +37,7 @@ def compare(
     config: ConfigFiles = None,
     settings: Settings = None,
     run_date: RunDate = None,
+    driver_memory: DriverMemory = None,
 ) -> None:
     """Measure several tokenizers on the same samples: one table, the Pareto front, winners beyond the noise."""
     from drq_spark.compare.comparison_page import render
@@ -71,6 +73,7 @@ def plan(
     seed: Seed = None,
     config: ConfigFiles = None,
     settings: Settings = None,
+    driver_memory: DriverMemory = None,
 ) -> None:
     """Propose codes and levels: cheap fits on the sample, extrapolated to the catalogue; starts no run."""
     from drq_spark.plan.grid import LEVELS

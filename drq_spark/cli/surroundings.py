@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from drq_spark.errors import GateFailed
+from drq_spark.errors import ConfigError, GateFailed
 from drq_spark.files import absolute
 
 if TYPE_CHECKING:  # Spark is loaded by the command that needs it, so that `drq --help` is quick
@@ -23,13 +25,46 @@ if TYPE_CHECKING:  # Spark is loaded by the command that needs it, so that `drq 
 
 out_console = Console()
 error_console = Console(stderr=True)
+_heap: ContextVar[str | None] = ContextVar("heap", default=None)
+_UNITS = {"m": 2**20, "g": 2**30}
 
 
 def session(*, small_data: bool = False) -> SparkSession:
     """The cluster's session, or a local one that is started now."""
     from drq_spark.session import session_for_run
 
-    return session_for_run(watcher().loading, small_data=small_data)
+    return session_for_run(watcher().loading, small_data=small_data, memory=_heap.get())
+
+
+def take_driver_memory(value: str | None) -> None:
+    """Let the session that this command starts have a heap of that size; None for the default.
+
+    Raises:
+        ConfigError: it is no size, more than there is, or Spark runs already.
+    """
+    _heap.set(None)
+    if value is not None:
+        _check_heap(value)
+        _heap.set(value)
+
+
+def _check_heap(value: str) -> None:
+    from drq_spark.machine_memory import memory_limit
+    from drq_spark.session import has_cluster
+
+    size = re.fullmatch(r"([1-9][0-9]*)([mg])", value.lower())
+    if size is None:
+        raise ConfigError(f"--driver-memory is {value!r}; it takes a whole number of MiB or GiB, such as 900m or 4g")
+    needed, there = int(size[1]) * _UNITS[size[2]], memory_limit()
+    if needed > there:
+        raise ConfigError(
+            f"--driver-memory is {value}, and this machine or container has {there / _UNITS['g']:.1f} GiB: give less"
+        )
+    if has_cluster():
+        raise ConfigError(
+            "--driver-memory is for a Spark that this command starts, and one runs already: its memory is set where it "
+            "is started (spark-submit --driver-memory)"
+        )
 
 
 @contextmanager

@@ -131,7 +131,8 @@ class Train(Section):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the first GPU where there is one")
     threads: Positive | None = Field(None, description="CPU threads; all cores without it")
     max_memory_gb: Annotated[float, Field(gt=0.0)] = Field(
-        4.0, description="Training that needs more than this on the driver is refused before the first job"
+        4.0,
+        description="Training that needs more than this on the driver, or than three quarters of the memory of its machine or container, is refused before the first job",
     )
     kmeans: KMeans = KMeans()
     drq: Drq = Drq()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from drq_spark.local.java import delta_jars, find_java
+from drq_spark.machine_memory import memory_limit
 
 logger = logging.getLogger(__name__)
 
@@ -39,17 +39,18 @@ def local_settings(
         **_quiet_settings(scratch),
         **(_INTERPRETED if small_data else {}),
         "spark.driver.extraJavaOptions": _java_options(scratch),
-        "spark.driver.memory": memory or _default_memory(),
+        "spark.driver.memory": memory or default_heap(),
         "spark.sql.shuffle.partitions": str(shuffle_partitions),
     }
 
 
-def _default_memory() -> str:
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return "2g"
-    return f"{min(max(total // 4 // 2**20, 1024), 8192)}m"
+def default_heap() -> str:
+    """Java's heap, such as "2048m": a quarter of what the machine or the container has, between 1 and 8 GiB.
+
+    Where a GiB is more than half of it, half of it.
+    """
+    total = memory_limit() // 2**20
+    return f"{min(max(total // 4, min(1024, total // 2)), 8192)}m"
 
 
 def _delta_settings(jars: list[Path]) -> dict[str, str]:

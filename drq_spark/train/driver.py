@@ -12,6 +12,7 @@ from drq_spark.arrays import F32
 from drq_spark.blocks import row_blocks
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused
+from drq_spark.machine_memory import memory_limit
 from drq_spark.progress import SILENT, Progress
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
@@ -22,6 +23,7 @@ from drq_spark.train.memorising import refuse_memorising_decoder
 from drq_spark.train.memory import behaviour_bytes
 from drq_spark.train.registry import trainer
 
+_FOR_TRAINING = 0.75  # of the memory there is; the rest is for Java and Python themselves
 _SPLIT_STREAM = 0  # purpose of the permutation that splits the sample
 
 
@@ -37,7 +39,7 @@ def train_tokenizer(sample: Sample, config: Config, progress: Progress = SILENT.
         progress: Is told what happens.
 
     Raises:
-        ConfigError: the name is unknown, or training needs more memory than `train.max_memory_gb`.
+        ConfigError: the name is unknown, or training needs more memory than `memory_allowed`.
         SetupError: torch is missing, or `train.device` asks for a GPU that is not there.
         InputRefused: fewer items than codes, or embeddings that are not finite or whose squares are no float32 numbers.
         TrainingFailed: the fit diverged, or its decoder memorises.
@@ -78,14 +80,23 @@ def check_memory(chosen: Trainer, rows: int, dim: int, config: Config) -> None:
     """Refuse a sample that would not fit, before anything is done.
 
     Raises:
-        ConfigError: the estimate is above `train.max_memory_gb`.
+        ConfigError: the estimate is above `memory_allowed`.
     """
-    needed, limit = memory_needed(chosen, rows, dim, config) / 1e9, config.train.max_memory_gb
-    if needed > limit:
-        raise ConfigError(
-            f"training {config.tokenizer.name} on {rows} x {dim} needs {needed:.2f} GB on the driver, "
-            f"train.max_memory_gb is {limit:g}: lower sample.size or raise the limit"
-        )
+    needed, allowed = memory_needed(chosen, rows, dim, config) / 1e9, memory_allowed(config)
+    if needed <= allowed:
+        return
+    task = f"training {config.tokenizer.name} on {rows} x {dim} needs {needed:.2f} GB on the driver"
+    if allowed == config.train.max_memory_gb:
+        raise ConfigError(f"{task}, train.max_memory_gb is {allowed:g}: lower sample.size or raise the limit")
+    raise ConfigError(
+        f"{task}, and {allowed:.2f} GB is three quarters of what this machine or container has: lower sample.size or "
+        "give it more memory"
+    )
+
+
+def memory_allowed(config: Config) -> float:
+    """GB that training may take: `train.max_memory_gb`, and never more than the machine or container has to give."""
+    return min(config.train.max_memory_gb, _FOR_TRAINING * memory_limit() / 1e9)
 
 
 def memory_needed(chosen: Trainer, rows: int, dim: int, config: Config) -> int:

@@ -13,6 +13,7 @@ from drq_spark.config import load_config
 from drq_spark.errors import ConfigError, InputRefused, SetupError
 from drq_spark.kinds import KINDS
 from drq_spark.sample.values import Sample
+from drq_spark.train import driver
 from drq_spark.train.driver import split, train_tokenizer
 from drq_spark.train.registry import trainer
 from drq_spark.train.runtime import choose_device, random_stream, torch_threads
@@ -56,6 +57,15 @@ def test_auto_takes_the_gpu_and_cpu_does_not(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device(load_config()).type == "cuda"
     assert choose_device(load_config(options={"train.device": "cpu"})).type == "cpu"
+
+
+def test_memory_is_bounded_by_the_container_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config(settings=["train.max_memory_gb=3"])
+    for has, allowed in ((16 * 10**9, 3.0), (2 * 10**9, 1.5)):
+        monkeypatch.setattr(driver, "memory_limit", lambda has=has: has)
+        assert driver.memory_allowed(config) == allowed
+    with pytest.raises(ConfigError, match=r"needs 2\.\d+ GB .* 1.50 GB is three quarters of what this machine or"):
+        driver.check_memory(trainer("rq_kmeans"), 1_000_000, 256, config)
 
 
 def test_threads_are_set_for_training_only() -> None:

@@ -1,0 +1,18 @@
+"""Java's heap follows what the machine or the container has."""
+
+from __future__ import annotations
+
+import pytest
+
+from drq_spark.local import spark_settings
+
+MIB, GIB = 2**20, 2**30
+
+
+@pytest.mark.parametrize(
+    ("has", "heap"),
+    [(64 * GIB, "8192m"), (24 * GIB, "6144m"), (2 * GIB, "1024m"), (1536 * MIB, "768m"), (GIB, "512m")],
+)
+def test_the_heap_is_a_quarter_within_bounds(monkeypatch, has, heap):
+    monkeypatch.setattr(spark_settings, "memory_limit", lambda: has)
+    assert spark_settings.default_heap() == heap
