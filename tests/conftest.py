@@ -73,9 +73,13 @@ def coverage_lines(count: int = 10) -> list[str]:
     data.load()
     counted = []
     for file in data.get_data().measured_files():
+        if not file.endswith(".py"):  # compiled templates bear the templates' names
+            continue
         _, lines, _, missed, _ = data.analysis2(file)
         if lines:
             counted.append((1 - len(missed) / len(lines), len(missed), len(lines), os.path.relpath(file)))
+    if not counted:
+        return ["coverage: no line of the package was run"]
     missed, lines = (sum(row[column] for row in counted) for column in (1, 2))
     least = [f"{share:7.1%}  {file}" for share, _, _, file in sorted(counted)[:count]]
     return [f"coverage {1 - missed / lines:.1%} of {lines:,} lines; the files least covered:", *least]

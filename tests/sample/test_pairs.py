@@ -14,10 +14,11 @@ from pipeline.direct import config
 from pyspark.sql import functions as F
 
 from drq_spark.errors import ConsistencyError, InputRefused
+from drq_spark.inputs import consecutive
 from drq_spark.inputs.events import events_of
 from drq_spark.inputs.items import read_catalogue
 from drq_spark.sample import load
-from drq_spark.sample import pairs as behaviour
+from drq_spark.sample import pairs as draw_of_pairs
 from drq_spark.sample.load import load_behaviour, with_behaviour
 from drq_spark.sample.pairs import draw_behaviour
 from drq_spark.sample.values import Sample
@@ -187,8 +188,8 @@ class TestPairs:
     def test_few_items_and_most_of_them_bad_cost_more_rounds_and_no_pair(
         self, spark, items, events, usable, tmp_path, monkeypatch, size
     ):
-        rounds, look = [], behaviour._candidates
-        monkeypatch.setattr(behaviour, "_candidates", lambda *given: rounds.append(given[-1]) or look(*given))
+        rounds, look = [], draw_of_pairs._candidates
+        monkeypatch.setattr(draw_of_pairs, "_candidates", lambda *given: rounds.append(given[-1]) or look(*given))
         spoiled = [e if n % 3 == 0 and n < 60 else BAD for n, e in enumerate(items.embeddings)]
         few = {item for n, item in enumerate(items.ids) if n % 3 == 0 and n < 60}
         sets = ("items.max_bad_share=1", f"sample.size={size}", "events.max_pairs=1000")
@@ -216,7 +217,7 @@ class TestPairs:
         ("events", "held_out"), [([("u", "A", 1), ("v", "B", 2)], 0), ([("u", "A", 1), ("u", "B", 2)], 1)]
     )
     def test_no_pair_to_train_on_is_refused_in_one_line(self, spark, tmp_path, monkeypatch, events, held_out):
-        monkeypatch.setattr(behaviour, "held_out_user", lambda seed, share: F.lit(True))
+        monkeypatch.setattr(consecutive, "held_out_user", lambda seed, share: F.lit(True))
         with pytest.raises(
             InputRefused, match=rf"no two events of a user .*\({held_out} such pairs of held-out users\)"
         ):
