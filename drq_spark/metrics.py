@@ -33,6 +33,7 @@ class Metric(str, Enum):
     INVERSE_SIMPSON = "inverse_simpson"
     GINI = "gini"
     EXPECTED_OVERLAP = "expected_overlap"
+    PRICED_OVERLAP = "priced_overlap"
     EFFECTIVE_CAPACITY = "effective_capacity"
     DISTRIBUTION = "distribution"
     GEOMETRY = "geometry"

@@ -178,8 +178,7 @@ def assign_rows(x: NDArray[np.float32], tokenizer: Tokenizer) -> Assigned:
 
 def _assign_block(raw: NDArray[np.float32], tokenizer: Tokenizer, anchor: tuple[F64, F64]) -> Assigned:
     x = tokenizer.prepare_input(raw)
-    z = tokenizer.latent(x)
-    encoding = tokenizer.encode_latent(z)
+    z, encoding = tokenizer.encode_prepared(x)
     decoded = tokenizer.decode(encoding.codes)
     offset, latent_offset = x - anchor[0], tokenizer.weighed(z - anchor[1])
     totals = Totals(

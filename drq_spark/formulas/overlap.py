@@ -29,24 +29,43 @@ _TILE_ELEMENTS = 2**21  # float64 numbers of one block of codewords or of distan
 _CANCELLED = 2.0**-20  # squared distances this small beside the norms have lost too many digits to subtraction
 
 
-def codeword_overlap(distance: ArrayLike, sigma: float) -> F64:
+def codeword_overlap(distance: ArrayLike, sigma: float, price_gap: ArrayLike = 0.0) -> F64:
     """Overlap of two codewords blurred by N(0, sigma^2 I): OVL = 2 Phi(-d / (2 sigma)) = erfc(d / (2 sqrt2 sigma)).
 
     Source: DRQ. It is the area that the two bells share, twice the chance that one blurred codeword ends up nearer to
     the other. It is 1 at distance 0, whatever sigma; at sigma = 0 it is 0 elsewhere, as it is beyond `REACH`.
 
+    Prices move the boundary along D to (d^2 + b_j - b_i) / (2 d) from codeword i, so that the two chances differ:
+
+        OVL = Phi(-(d^2 + g) / (2 d sigma)) + Phi(-(d^2 - g) / (2 d sigma)), g = b_i - b_j.
+
+    That is never less than without prices, and half of it is the mean chance that one is taken for the other.
+
     Args:
-        distance: Euclidean distances, any shape, not negative.
-        sigma: Scale of the perturbation per coordinate, not negative.
+        distance: Distances in the metric that codes are chosen by, any shape, not negative.
+        sigma: Scale of the perturbation per coordinate in that metric, not negative.
+        price_gap: g, of the shape of the distances, or 0.
 
     >>> codeword_overlap([0.0, 2.0], 1.0).round(4).tolist()  # 2 Phi(-1)
     [1.0, 0.3173]
+    >>> codeword_overlap([2.0], 1.0, [2.0]).round(4).tolist()  # Phi(-1.5) + Phi(-0.5)
+    [0.3753]
     """
     if not sigma >= 0:
         raise ValueError(f"sigma must be 0 or more, not {sigma}")
-    apart = np.asarray(distance, np.float64)
+    apart, gap = np.asarray(distance, np.float64), np.asarray(price_gap, np.float64)
+    if not gap.any():
+        return _twice_tail(apart, sigma)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moved = np.where(apart > 0, gap / apart, 0.0)
+    both = _twice_tail(apart + moved, sigma) + _twice_tail(apart - moved, sigma)
+    return np.where(apart > 0, both / 2, 1.0)
+
+
+def _twice_tail(distance: F64, sigma: float) -> F64:
+    """2 Phi(-d / (2 sigma)): 0 from `REACH` on, 1 at d = 0 whatever sigma, up to 2 below 0."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        scaled = np.where(apart > 0, apart / (sigma * np.sqrt(8.0)), 0.0)
+        scaled = np.where(distance != 0, distance / (sigma * np.sqrt(8.0)), 0.0)
     near = scaled < REACH / np.sqrt(8.0)
     if near.mean() > 0.5:  # picking them out would cost more than the rest of erfc
         return np.where(near, erfc(scaled), 0.0)
@@ -78,37 +97,49 @@ def expected_overlaps(
     codebook: NDArray[np.floating],
     sigmas: Sequence[float],
     weight: NDArray[np.floating] | None = None,
+    price: NDArray[np.floating] | None = None,
 ) -> F64:
     """`expected_overlap` [V, S] for V weightings of the same codes and S sigmas, with one pass over the pairs.
 
-    Where codes are chosen by ||W (r - c)|| with W = diag(weight), the boundary between two codewords has the normal
-    W^2 (c_i - c_j), so ||W D||^2 / ||W^2 D|| stands for the distance ||D||, D = c_i - c_j.
+    Where codes are chosen by ||W (r - c)||, W = diag(weight), everything is in the metric of W: the distance of two
+    codewords is ||W (c_i - c_j)|| and sigma is the scale of the perturbation of W r. Multiplying W by a number (and
+    prices by its square) changes nothing.
 
     Blocks of pairs keep memory at about 100 MB beside the codebook, whatever K; distances are float64.
+
+    Args:
+        weightings: Counts [K] each.
+        codebook: [K, d].
+        sigmas: Scales of the perturbation of W r.
+        weight: [d], None for ones.
+        price: b [K], what is added to the squared distance when a code is chosen; None for none.
     """
     shares = np.stack([shares_of(counts) for counts in weightings])
     if codebook.ndim != 2 or len(codebook) != shares.shape[1]:
         raise ValueError(f"the codebook must be [{shares.shape[1]}, d], not of shape {codebook.shape}")
-    shares, codewords = _merged(shares, codebook)
+    told_apart_by = codebook if price is None else np.column_stack([codebook, price])
+    shares, codewords = _merged(shares, told_apart_by)
+    prices = np.zeros(len(codewords)) if price is None else price[codewords].astype(np.float64)
     between = np.zeros((len(shares), len(sigmas)))
     for rows, columns, distance in pair_distances(codebook, codewords, weight):
         if rows == columns:
             np.fill_diagonal(distance, np.inf)
+        gap = 0.0 if price is None else prices[rows][:, None] - prices[columns]
         nearest = distance.min()
         for index, sigma in enumerate(sigmas):
-            if nearest > REACH * sigma:
+            if price is None and nearest > REACH * sigma:
                 continue
-            overlap = codeword_overlap(distance, sigma)
+            overlap = codeword_overlap(distance, sigma, gap)
             pairs = ((shares[:, rows] @ overlap) * shares[:, columns]).sum(axis=1)
             between[:, index] += pairs if rows == columns else 2 * pairs
     # the diagonal apart, without rounding of distances: K_eff = 1 / sum pi^2 exactly where no codewords overlap
     return np.asarray(np.minimum(np.square(shares).sum(axis=1, keepdims=True) + between, 1.0))
 
 
-def _merged(shares: F64, codebook: NDArray[np.floating]) -> tuple[F64, NDArray[np.intp]]:
-    """Shares [W, M] and rows [M] of the different codewords in use: copies of a codeword (overlap 1) count as one."""
+def _merged(shares: F64, rows: NDArray[np.floating]) -> tuple[F64, NDArray[np.intp]]:
+    """Shares [W, M] and places [M] of the different rows in use: copies of a codeword (overlap 1) count as one."""
     used = np.flatnonzero((shares != 0).any(axis=0))  # nan counts as used: it must come out as nan
-    first, group = different_rows(codebook[used])
+    first, group = different_rows(rows[used])
     merged = np.zeros((len(first), len(shares)))
     np.add.at(merged, group, shares[:, used].T)
     return merged.T, used[first]
@@ -117,7 +148,7 @@ def _merged(shares: F64, codebook: NDArray[np.floating]) -> tuple[F64, NDArray[n
 def pair_distances(
     codebook: NDArray[np.floating], codewords: NDArray[np.intp], weight: NDArray[np.floating] | None
 ) -> Iterator[tuple[slice, slice, F64]]:
-    """Distances across the boundary of all pairs of some codewords, see `expected_overlaps`.
+    """Distances ||W (c_i - c_j)|| of all pairs of some codewords.
 
     Args:
         codebook: [K, d].
@@ -129,38 +160,32 @@ def pair_distances(
         1024 wide. Where rows == columns the block is symmetric.
     """
     centre = codebook[codewords].mean(axis=0, dtype=np.float64)
+    scale = _scale(codebook, weight)
     widest = max(codebook.shape[1], _TILE_ELEMENTS // 1024)
     blocks = list(row_blocks(len(codewords), widest, _TILE_ELEMENTS))
     for number, rows in enumerate(blocks):
-        left = codebook[codewords[rows]] - centre
+        left = (codebook[codewords[rows]] - centre) * scale
         for columns in blocks[number:]:
-            right = left if columns == rows else codebook[codewords[columns]] - centre
-            yield rows, columns, _boundary_distances(left, right, weight)
+            right = left if columns == rows else (codebook[codewords[columns]] - centre) * scale
+            yield rows, columns, np.sqrt(_squared_distances(left, right))
 
 
 def overlap_matrix(
     codebook: NDArray[np.floating], sigma: float, weight: NDArray[np.floating] | None = None
 ) -> tuple[F64, F64]:
-    """Boundary distances and overlaps [K, K] of all pairs of codewords, see `expected_overlaps`; for few codes.
+    """Distances and overlaps [K, K] of all pairs of codewords, see `expected_overlaps`; for few codes.
 
     >>> distance, overlap = overlap_matrix(np.array([[0.0], [2.0]]), 1.0)
     >>> distance.tolist(), overlap.round(4).tolist()
     ([[0.0, 2.0], [2.0, 0.0]], [[1.0, 0.3173], [0.3173, 1.0]])
     """
-    centred = codebook - codebook.mean(axis=0, dtype=np.float64)
-    distance = _boundary_distances(centred, centred, weight)
+    centred = (codebook - codebook.mean(axis=0, dtype=np.float64)) * _scale(codebook, weight)
+    distance = np.sqrt(_squared_distances(centred, centred))
     return distance, codeword_overlap(distance, sigma)
 
 
-def _boundary_distances(left: F64, right: F64, weight: NDArray[np.floating] | None) -> F64:
-    """||D||, or ||W D||^2 / ||W^2 D|| with W = diag(weight), of all pairs D = a - b; 0 where W D is 0."""
-    if weight is None:
-        return np.sqrt(_squared_distances(left, right))
-    once_weighed = weight.astype(np.float64)  # the square of a float32 number needs more digits
-    twice_weighed = np.square(once_weighed)
-    once = _squared_distances(left * once_weighed, right * once_weighed)
-    twice = np.sqrt(_squared_distances(left * twice_weighed, right * twice_weighed))
-    return np.divide(once, twice, out=np.zeros_like(once), where=twice > 0)
+def _scale(codebook: NDArray[np.floating], weight: NDArray[np.floating] | None) -> F64:
+    return np.ones(codebook.shape[1]) if weight is None else weight.astype(np.float64)
 
 
 def _squared_distances(left: F64, right: F64) -> F64:

@@ -147,8 +147,9 @@ def _capacity(
 
 def _curve(levels: Sequence[LevelUsage], tokenizer: Tokenizer, scales: Sequence[Scale]) -> Iterator[MetricRow]:
     weights = tokenizer.weights or (None,) * tokenizer.levels
-    parts = zip(levels, tokenizer.codebooks, weights, strict=True)
-    for level, (usage, book, weight) in enumerate(parts, start=1):
+    prices = tokenizer.prices or (None,) * tokenizer.levels
+    parts = zip(levels, tokenizer.codebooks, weights, prices, strict=True)
+    for level, (usage, book, weight, price) in enumerate(parts, start=1):
         weightings = _weightings(usage)
         sigmas = [scale.sigma[level - 1] for scale in scales]
         overlaps = expected_overlaps(list(weightings.values()), book, sigmas, weight)
@@ -157,6 +158,11 @@ def _curve(levels: Sequence[LevelUsage], tokenizer: Tokenizer, scales: Sequence[
                 yield _row(Metric.EXPECTED_OVERLAP, overlap, level, weighting, scale)
                 yield _row(Metric.EFFECTIVE_CAPACITY, effective_capacity(overlap), level, weighting, scale)
                 yield _row(Metric.GEOMETRY, geometry(counts, overlap), level, weighting, scale)
+        if price is not None:
+            overlaps = expected_overlaps(list(weightings.values()), book, sigmas, weight, price)
+            for weighting, curve in zip(weightings, overlaps, strict=True):
+                for scale, overlap in zip(scales, curve.tolist(), strict=True):
+                    yield _row(Metric.PRICED_OVERLAP, overlap, level, weighting, scale)
 
 
 def _collisions(buckets: BucketSums) -> Iterator[MetricRow]:

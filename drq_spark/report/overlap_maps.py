@@ -28,7 +28,7 @@ def overlap_map(
 ) -> NDArray[np.float32]:
     """Overlaps float32 [m, m] of the m <= 96 most used codes, ties by lowest code, see `formulas.codeword_overlap`.
 
-    Their order is that of the leaves of average linkage on the boundary distances, neighbours turned to each other
+    Their order is that of the leaves of average linkage on their distances, neighbours turned to each other
     (Bar-Joseph, Gifford, Jaakkola 2001).
     """
     chosen = np.argsort(-counts, kind="stable")[: min(MOST, int(np.count_nonzero(counts)))]

@@ -29,7 +29,7 @@ from drq_spark.tokenizer.candidates import (
     undecided_rows,
     within,
 )
-from drq_spark.tokenizer.kernel import Level
+from drq_spark.tokenizer.kernel import Level, reach
 
 _Number = TypeVar("_Number", np.int32, np.float64)
 
@@ -48,6 +48,7 @@ class Paths:
             distance to the runner-up; before, the same against the cheapest extension that was dropped: how far the
             winner was from being dropped itself (1 where nothing was dropped).
         residual_square: float64 [n, L], ||W^L r^{l+1}||^2 of the winner.
+        reach: float64 [n], how far the latent may move in the metrics of all levels without other codes of the winner.
         uncertain: int64 [L], rows decided in float64.
     """
 
@@ -55,6 +56,7 @@ class Paths:
     cost: F64
     margin: F32
     residual_square: F64
+    reach: F64
     uncertain: NDArray[np.int64]
 
 
@@ -69,6 +71,8 @@ class _Beam:
         margin: float64 [n, P, l], see `Paths`.
         left: float64 [n, P, l], the squares of the residual on each level, see `Paths`.
         total: float64 [n, P], the cost so far.
+        reach: float64 [n], how far the rows may move without other paths being kept.
+        least_paid: What every path has paid at least.
     """
 
     residual: F64
@@ -77,6 +81,8 @@ class _Beam:
     margin: F64
     left: F64
     total: F64
+    reach: F64
+    least_paid: float
 
 
 def search(latents: F64, levels: Sequence[Level], width: int, keep: int = 1) -> Paths:
@@ -93,6 +99,7 @@ def search(latents: F64, levels: Sequence[Level], width: int, keep: int = 1) -> 
         cost=np.concatenate([tile.cost for tile in tiles]),
         margin=np.concatenate([tile.margin for tile in tiles]),
         residual_square=np.concatenate([tile.residual_square for tile in tiles]),
+        reach=np.concatenate([tile.reach for tile in tiles]),
         uncertain=np.sum([tile.uncertain for tile in tiles], axis=0),
     )
 
@@ -100,12 +107,14 @@ def search(latents: F64, levels: Sequence[Level], width: int, keep: int = 1) -> 
 def _search_tile(rows: F64, levels: Sequence[Level], width: int, keep: int) -> Paths:
     count = len(rows)
     none = np.empty((count, 1, 0))
-    beam = _Beam(rows[:, None], np.zeros((count, 1)), none.astype(np.int32), none, none, np.zeros((count, 1)))
+    zero, no_codes = np.zeros((count, 1)), none.astype(np.int32)
+    beam = _Beam(rows[:, None], zero, no_codes, none, none, zero, np.full(count, np.inf), 0.0)
     uncertain = np.zeros(len(levels), np.int64)
     for index, level in enumerate(levels):
         last = index == len(levels) - 1
         beam, uncertain[index] = _extend(beam, level, levels[-1].weight, keep if last else width, by_cost=last)
-    return Paths(beam.codes, beam.total, beam.margin[:, 0].astype(np.float32), beam.left[:, 0], uncertain)
+    margin = beam.margin[:, 0].astype(np.float32)
+    return Paths(beam.codes, beam.total, margin, beam.left[:, 0], beam.reach, uncertain)
 
 
 def _extend(beam: _Beam, level: Level, metric: F32 | None, keep: int, *, by_cost: bool) -> tuple[_Beam, int]:
@@ -123,6 +132,8 @@ def _extend(beam: _Beam, level: Level, metric: F32 | None, keep: int, *, by_cost
     residual = np.take_along_axis(beam.residual, parent[:, :, None], 1) - level.codewords[code]
     margin = _margins(beam, level, flat, cost, rival=1 if by_cost else keep, of=total)
     weighed = residual if metric is None else residual * metric
+    least_paid = beam.least_paid + level.least_price
+    moves = reach(cost[:, keep - 1], cost[:, keep], least_paid) if keep < wanted else np.full(count, np.inf)
     left = np.square(weighed).reshape(count * kept, dim).sum(axis=1).reshape(count, kept)
     return _Beam(
         residual=residual,
@@ -131,6 +142,8 @@ def _extend(beam: _Beam, level: Level, metric: F32 | None, keep: int, *, by_cost
         margin=_grown(beam.margin, parent, margin),
         left=_grown(beam.left, parent, left),
         total=total,
+        reach=np.minimum(beam.reach, moves),
+        least_paid=least_paid,
     ), uncertain
 
 

@@ -13,7 +13,8 @@ the BLAS, the processor or the number of threads.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from drq_spark.tokenizer.candidates import (
 
 _TINY = 2.0**-125  # twice the smallest normal float32: what flushing to zero can cost a term
 _OVERFLOW = 2.0**126  # float32 scores up to here cannot have overflowed on the way
+_ROUNDED = 1e-11  # of distances from float64 costs of up to 10,000 coordinates, relatively
 _TILE_ELEMENTS = 2**18  # scores, residuals and gathered codewords of one tile stay within the cache
 
 
@@ -44,13 +46,31 @@ class Nearest:
         margin: float32 [n], (second cost - best cost) / squared weighted distance to the second best; in [0, 1] without
             prices, 0 on a boundary and where that distance is 0.
         residual: float64 [n, d], r - c.
+        reach: float64 [n], how far r may move in the metric of the level without another code, see `reach`.
         uncertain: Rows that float32 alone could not decide.
     """
 
     code: I32
     margin: F32
     residual: F64
+    reach: F64
     uncertain: int
+
+
+def reach(kept: F64, dropped: F64, least_price: float) -> F64:
+    """How far rows may move in the metric of a level before an extension that was dropped becomes as cheap, [n].
+
+    With costs d^2 + b of two extensions, b >= least_price, a move by delta changes their difference by at most
+    2 |delta| (d_kept + d_dropped), and d <= sqrt(cost - least_price); so it takes half the difference of these roots.
+    Less what float64 may have rounded.
+
+    Args:
+        kept: Costs of the dearest extension that was kept, float64 [n].
+        dropped: Costs of the cheapest one that was not, float64 [n].
+        least_price: What every extension pays at least.
+    """
+    near, far = (np.sqrt(np.maximum(cost - least_price, 0.0)) for cost in (kept, dropped))
+    return np.asarray((far - near) / 2 - _ROUNDED * far)
 
 
 @dataclass(frozen=True)
@@ -107,6 +127,11 @@ class Level:
             shift=float(np.sqrt((centre * centre).sum())),
         )
 
+    @cached_property
+    def least_price(self) -> float:
+        """The lowest price."""
+        return float(self.price.min())
+
     def tiles(self, rows: int) -> Iterator[slice]:
         """Rows to search at a time so that a tile's scores and residuals stay small, whatever K and d."""
         return row_blocks(rows, max(self.codewords.shape), _TILE_ELEMENTS, least=16)
@@ -151,15 +176,16 @@ def nearest(residual: F64, level: Level) -> Nearest:
     """Certified nearest codeword of every row of `residual` (float64 [n, d], finite)."""
     residual = np.ascontiguousarray(residual)  # numpy adds up rows of another layout in another order
     rows = len(residual)
-    result = Nearest(np.empty(rows, np.int32), np.empty(rows, np.float32), np.empty_like(residual), 0)
+    result = Nearest(np.empty(rows, np.int32), np.empty(rows, np.float32), np.empty_like(residual), np.empty(rows), 0)
     uncertain = 0
     for tile in level.tiles(rows):
-        uncertain += _nearest_tile(residual[tile], level, result.code[tile], result.margin[tile], result.residual[tile])
-    return Nearest(result.code, result.margin, result.residual, uncertain)
+        parts = (part[tile] for part in (result.code, result.margin, result.residual, result.reach))
+        uncertain += _nearest_tile(residual[tile], level, *parts)
+    return replace(result, uncertain=uncertain)
 
 
-def _nearest_tile(rows: F64, level: Level, code: I32, margin: F32, residual: F64) -> int:
-    """Search one tile; writes into `code`, `margin`, `residual`; returns how many rows float32 could not decide."""
+def _nearest_tile(rows: F64, level: Level, code: I32, margin: F32, residual: F64, moves: F64) -> int:
+    """Search one tile; writes into the parts of a `Nearest`; returns how many rows float32 could not decide."""
     centred = level.centred(rows)
     with np.errstate(over="ignore", invalid="ignore"):  # such rows fail the certificate
         scores = level.scores(centred)
@@ -174,6 +200,7 @@ def _nearest_tile(rows: F64, level: Level, code: I32, margin: F32, residual: F64
     code[:] = best
     np.subtract(rows, level.codewords[best], out=residual)
     to_second = level.square(rows, second) if level.price.any() else runner_up
+    moves[:] = reach(lowest, runner_up, level.least_price)
     margin[:] = np.divide(runner_up - lowest, to_second, out=np.zeros_like(lowest), where=to_second > 0)
     return len(undecided)
 

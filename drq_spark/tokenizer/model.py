@@ -15,13 +15,12 @@ from drq_spark.blocks import row_blocks
 from drq_spark.tokenizer.beam import Paths, search
 from drq_spark.tokenizer.kernel import Level, nearest
 from drq_spark.tokenizer.keys import check_codebook_sizes, codes_to_keys
-from drq_spark.tokenizer.network import Decoder, Encoder
+from drq_spark.tokenizer.network import FIXED, Decoder, Encoder, narrowed
 from drq_spark.vectors import codeword_sum, unit_rows
 
 Normalize = Literal["none", "l2"]
 
 _BLOCK_ELEMENTS = 2**21  # float64 numbers of one block of rows while encoding
-_LARGEST = float(np.finfo(np.float32).max)
 MAX_BEAM = 64
 MAX_NUMBER = 1e15  # of an embedding: sums of thousands of squares of it, and of its inverse, are float32 numbers
 
@@ -34,12 +33,14 @@ class Encoding:
         codes: int32 [n, L].
         margin: float32 [n, L], see `kernel.Nearest` and `beam.Paths`.
         residual_square: float64 [n, L], ||W^L r^{l+1}||^2, what is left of the latent after each level.
+        reach: float64 [n], how far the latent may move in the metric of any level without another SID.
         uncertain: Rows per level, int64 [L], that were decided in float64.
     """
 
     codes: NDArray[np.int32]
     margin: F32
     residual_square: F64
+    reach: F64
     uncertain: NDArray[np.int64]
 
 
@@ -147,7 +148,7 @@ class Tokenizer:
 
     def latent(self, x: F32) -> F32:
         """z = f(x), float32 [n, d], of prepared rows x; computed in float64, kept within the range of float32."""
-        return x if self.encoder is None else self.encoder(x).clip(-_LARGEST, _LARGEST).astype(np.float32)
+        return x if self.encoder is None else narrowed(self.encoder(x))
 
     def encode(self, x: NDArray[np.floating]) -> Encoding:
         """SIDs of raw rows x [n, D].
@@ -155,7 +156,33 @@ class Tokenizer:
         Raises:
             ValueError: see `prepare_input`.
         """
-        return self.encode_latent(self.latent(self.prepare_input(x)))
+        return self.encode_prepared(self.prepare_input(x))[1]
+
+    def encode_prepared(self, x: F32) -> tuple[F32, Encoding]:
+        """Latents float32 [n, d] and SIDs of prepared rows x: the same SIDs under every BLAS, processor and batch.
+
+        A BLAS adds up in an order of its own, which can move a latent by a unit of its last digit. Where that could
+        change the SID (a row in some millions), the latent is that of `network.FIXED`.
+        """
+        if self.encoder is None:
+            return x, self.encode_latent(x)
+        value, error = self.encoder.bounded(x)
+        z = narrowed(value)
+        found = self.encode_latent(z)
+        unsure = np.flatnonzero(~(found.reach > self._widest_move(narrowed(value + error) - narrowed(value - error))))
+        if len(unsure):
+            z[unsure] = narrowed(self.encoder(x[unsure], FIXED))
+            again = self.encode_latent(z[unsure])
+            for name in ("codes", "margin", "residual_square", "reach"):
+                getattr(found, name)[unsure] = getattr(again, name)
+        return z, found
+
+    def _widest_move(self, moves: F32) -> F64:
+        """The largest ||W^l delta|| of all levels, float64 [n], of rows delta; below 0 where they do not move."""
+        square = np.square(moves.astype(np.float64))
+        weights = self.weights or (np.ones(self.latent_dim, np.float32),)
+        widest = np.max([square @ np.square(weight.astype(np.float64)) for weight in weights], axis=0)
+        return np.where(square.any(axis=1), np.sqrt(widest) * (1 + 1e-6), -np.inf)
 
     def encode_latent(self, z: F32) -> Encoding:
         """SIDs of latents z, float32 [n, d], finite."""
@@ -164,6 +191,7 @@ class Tokenizer:
             codes=np.empty((rows, self.levels), np.int32),
             margin=np.empty((rows, self.levels), np.float32),
             residual_square=np.empty((rows, self.levels)),
+            reach=np.full(rows, np.inf),
             uncertain=np.zeros(self.levels, np.int64),
         )
         encode = self._encode_greedily if self.beam == 1 else self._encode_by_beam
@@ -179,6 +207,7 @@ class Tokenizer:
             weighed = self.weighed(residual)
             result.codes[block, index] = found.code
             result.margin[block, index] = found.margin
+            result.reach[block] = np.minimum(result.reach[block], found.reach)
             result.residual_square[block, index] = (weighed * weighed).sum(axis=1)
             result.uncertain[index] += found.uncertain
 
@@ -187,6 +216,7 @@ class Tokenizer:
         result.codes[block] = found.codes[:, 0]
         result.margin[block] = found.margin
         result.residual_square[block] = found.residual_square
+        result.reach[block] = found.reach
         result.uncertain[:] += found.uncertain
 
     def paths(self, z: F32, keep: int) -> Paths:

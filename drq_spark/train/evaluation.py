@@ -82,7 +82,7 @@ def encoded(tokenizer: Tokenizer, prepared: F32) -> NDArray[np.int32]:
     """SIDs int32 [n, L] of prepared rows float32 [n, D], block by block."""
     codes = np.empty((len(prepared), tokenizer.levels), np.int32)
     for block in row_blocks(len(prepared), max(tokenizer.dim, tokenizer.latent_dim)):
-        codes[block] = tokenizer.encode_latent(tokenizer.latent(prepared[block])).codes
+        codes[block] = tokenizer.encode_prepared(prepared[block])[1].codes
     return codes
 
 

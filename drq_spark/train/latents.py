@@ -8,9 +8,7 @@ import numpy as np
 
 from drq_spark.arrays import F32
 from drq_spark.blocks import row_blocks
-from drq_spark.tokenizer.network import Decoder, Encoder
-
-_LARGEST = float(np.finfo(np.float32).max)
+from drq_spark.tokenizer.network import Decoder, Encoder, narrowed
 
 
 @dataclass(frozen=True)
@@ -34,5 +32,5 @@ def latents_of(encoder: Encoder, prepared: F32) -> F32:
     """Latents float32 [n, d] of prepared rows float32 [n, D], as `Tokenizer.latent` gives them, in blocks."""
     latents = np.empty((len(prepared), encoder.width_out), np.float32)
     for block in row_blocks(len(prepared), encoder.width_in + encoder.width_out):
-        latents[block] = encoder(prepared[block]).clip(-_LARGEST, _LARGEST)
+        latents[block] = narrowed(encoder(prepared[block]))
     return latents

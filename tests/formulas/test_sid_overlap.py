@@ -13,8 +13,7 @@ from drq_spark.formulas.sid_overlap import estimated_overlaps
 
 
 def slow_distance(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
-    once, twice = np.square(weight * (a - b)).sum(), np.square(weight**2 * (a - b)).sum()
-    return float(once / math.sqrt(twice)) if twice > 0 else 0.0
+    return math.dist((weight * a).tolist(), (weight * b).tolist())
 
 
 def slow_kernel(points: np.ndarray, sigma: float, weight: np.ndarray | None = None) -> np.ndarray:

@@ -18,8 +18,8 @@ from drq_spark.measure.collisions import sid_counts as collisions
 from drq_spark.metrics import Ruler
 
 SCALES = [
-    Scale(Ruler.LATENT, 0.5, (9.0, 9.0, 0.4)),
-    Scale(Ruler.INPUT, 0.5, (9.0, 9.0, 1.5), (1.0, 1.0, 0.1)),
+    Scale(Ruler.LATENT, 0.5, (9.0, 9.0, 6.0)),
+    Scale(Ruler.INPUT, 0.5, (9.0, 9.0, 15.0), (1.0, 1.0, 1.0)),
     Scale(Ruler.AFTER, None, (9.0, 9.0, 0.0)),
 ]
 WEIGHTS = (np.ones(6, np.float32), np.ones(6, np.float32), pattern(6, start=9) ** 2)
@@ -56,9 +56,7 @@ def direct(codes, weight, sigma, tokenizer=TOKENIZER) -> tuple[float, float]:
     w, overlap = tokenizer.weights[-1].astype(float), 0.0
     for s, p in mass.items():
         for t, q in mass.items():
-            apart = place[s] - place[t]
-            once, twice = np.square(w * apart).sum(), math.sqrt(np.square(w * w * apart).sum())
-            far = once / twice if twice > 0 else 0.0
+            far = math.dist((w * place[s]).tolist(), (w * place[t]).tolist())
             overlap += p * q * (1.0 if far == 0 else math.erfc(far / (2 * math.sqrt(2) * sigma)) if sigma else 0.0)
     return overlap, sum(p * p for p in mass.values())
 

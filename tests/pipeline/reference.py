@@ -113,9 +113,8 @@ def _usage(artifact: Artifact, codes: Any, weight: Any, weighting: str, etas: Se
 
 
 def _apart(a: F64, b: F64, weight: F64) -> float:
-    """||W D||^2 / ||W^2 D||, the distance of two codewords across their boundary."""
-    once, twice = np.square(weight * (a - b)).sum(), np.square(weight * weight * (a - b)).sum()
-    return float(once / math.sqrt(twice)) if twice > 0 else 0.0
+    """Distance of two codewords in the metric that codes are chosen by."""
+    return math.dist((weight * a).tolist(), (weight * b).tolist())
 
 
 def _prefixes(codes: Any, weight: Any, weighting: str) -> Figures:

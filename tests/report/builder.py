@@ -100,6 +100,7 @@ class Run:
         overlaps = expected_overlaps([counts], book, ETAS)[0] if small else np.array(ETAS) ** 2 / 60 * level + 1e-3
         for eta, overlap in zip(ETAS, overlaps, strict=True):
             self.add("expected_overlap", overlap, level, weighting, eta)
+            self.add("priced_overlap", min(1.1 * overlap, 1.0), level, weighting, eta)
             self.add("effective_capacity", effective_capacity(overlap), level, weighting, eta)
             self.add("geometry", min(1.0, geometry(counts, overlap)), level, weighting, eta)
 

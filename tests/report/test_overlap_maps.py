@@ -13,10 +13,8 @@ from drq_spark.report.overlap_maps import MOST, overlap_map
 
 def slow_overlap(a, b, sigma, weight):
     """OVL of two codewords by its formula, in plain numbers."""
-    d = [(x - y) * w for x, y, w in zip(a, b, weight, strict=True)]
-    once = sum(v * v for v in d)
-    twice = sqrt(sum((v * w) ** 2 for v, w in zip(d, weight, strict=True)))
-    return erfc((once / twice if twice else 0.0) / (2 * sqrt(2) * sigma))
+    apart = sqrt(sum(((x - y) * w) ** 2 for x, y, w in zip(a, b, weight, strict=True)))
+    return erfc(apart / (2 * sqrt(2) * sigma))
 
 
 @pytest.mark.parametrize("weight", [None, np.array([1.0, 0.5, 2.0], np.float32)], ids=["plain", "weighed"])

@@ -156,7 +156,9 @@ def test_the_bound_bounds_the_error_of_the_paths_scores() -> None:
     level = Level.prepare((0.1 * rng.normal(size=(6, 3))).astype(np.float32))
     residual, paid = 0.1 * rng.normal(size=(20, 3, 3)), np.array([0.0, 1e5, 1e6]) + rng.uniform(size=(20, 3))
     none = np.empty((20, 3, 0))
-    scores, bound = beam._path_scores(beam._Beam(residual, paid, none.astype(np.int32), none, none, paid), level)
+    scores, bound = beam._path_scores(
+        beam._Beam(residual, paid, none.astype(np.int32), none, none, paid, paid[:, 0], 0.0), level
+    )
     centred = level.centred(residual.reshape(60, 3))
     base = (np.square(centred).sum(axis=1).reshape(20, 3) + paid).min(axis=1)
     for row, (found, most) in enumerate(zip(scores.tolist(), bound.tolist(), strict=True)):

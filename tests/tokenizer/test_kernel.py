@@ -231,7 +231,7 @@ def test_margins_without_prices_are_shares(data, codes, dim):
 
 
 def fingerprint(found: Nearest) -> str:
-    return hashlib.sha256(found.code.tobytes() + found.margin.tobytes() + found.residual.tobytes()).hexdigest()
+    return hashlib.sha256(found.code.tobytes() + found.margin.tobytes() + found.residual.tobytes() + found.reach.tobytes()).hexdigest()
 
 
 def ties_by_order(dim: int) -> tuple[np.ndarray, np.ndarray]:
@@ -273,7 +273,7 @@ def test_batches_do_not_show(hard_case, size):
     level = Level.prepare(codewords)
     whole = nearest(rows, level)
     parts = [nearest(rows[start : start + size], level) for start in range(0, len(rows), size)]
-    names = ("code", "margin", "residual")
+    names = ("code", "margin", "residual", "reach")
     joined = Nearest(*(np.concatenate([getattr(part, name) for part in parts]) for name in names), 0)
     assert fingerprint(joined) == fingerprint(whole)
 
@@ -283,7 +283,7 @@ def test_the_order_of_rows_does_not_show(hard_case):
     order = np.random.default_rng(4).permutation(len(rows))
     whole, shuffled = (nearest(x, Level.prepare(codewords)) for x in (rows, rows[order]))
     assert fingerprint(shuffled) == fingerprint(
-        Nearest(whole.code[order], whole.margin[order], whole.residual[order], 0)
+        Nearest(whole.code[order], whole.margin[order], whole.residual[order], whole.reach[order], 0)
     )
 
 
@@ -305,7 +305,7 @@ word = rng.normal(size=192).astype(np.float32)
 codewords = np.concatenate([rng.normal(size=(480, 192)).astype(np.float32), [rng.permutation(word) for _ in range(32)]])
 rows = np.concatenate([rng.normal(size=(2000, 192)), np.repeat(rng.normal(size=(200, 1)), 192, axis=1)])
 found = nearest(rows, Level.prepare(codewords))
-print(hashlib.sha256(found.code.tobytes() + found.margin.tobytes() + found.residual.tobytes()).hexdigest())
+print(hashlib.sha256(found.code.tobytes() + found.margin.tobytes() + found.residual.tobytes() + found.reach.tobytes()).hexdigest())
 """
 
 

@@ -87,6 +87,7 @@ def _level_table(data: ReportData, weighting: str) -> Table | None:
         ("perplexity", Metric.PERPLEXITY, None),
         ("inverse Simpson", Metric.INVERSE_SIMPSON, None),
         ("O_π", Metric.EXPECTED_OVERLAP, data.headline_eta),
+        ("O_π with prices", Metric.PRICED_OVERLAP, data.headline_eta),
         ("K_eff", Metric.EFFECTIVE_CAPACITY, data.headline_eta),
         ("D", Metric.DISTRIBUTION, None),
         ("G", Metric.GEOMETRY, data.headline_eta),
