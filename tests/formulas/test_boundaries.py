@@ -1,6 +1,6 @@
 """Overlap as what it stands for: the chance that a blurred codeword is taken for another one, played out.
 
-The reference throws noise and chooses codes by their definition, ||W (r - c)||^2 + b; it knows no formula of a boundary.
+The reference throws noise and chooses codes by their definition, ||W (r - c)||^2 + b: it has no formula of a boundary.
 """
 
 from __future__ import annotations

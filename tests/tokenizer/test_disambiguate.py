@@ -18,7 +18,8 @@ def made(keys: NDArray[np.int64], cost: NDArray[np.float64]) -> Paths:
     """Paths of one level, their code being the key."""
     count = len(keys)
     none = np.zeros((count, 1))
-    return Paths(keys[:, :, None].astype(np.int32), cost, none.astype(np.float32), none, np.zeros(len(cost)), np.zeros(1, np.int64))
+    codes, margin, reach = keys[:, :, None].astype(np.int32), none.astype(np.float32), np.zeros(count)
+    return Paths(codes, cost, margin, none, reach, np.zeros(1, np.int64))
 
 
 def slow(keys: list[list[int]], cost: list[list[float]]) -> list[int]:

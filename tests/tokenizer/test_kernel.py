@@ -231,7 +231,8 @@ def test_margins_without_prices_are_shares(data, codes, dim):
 
 
 def fingerprint(found: Nearest) -> str:
-    return hashlib.sha256(found.code.tobytes() + found.margin.tobytes() + found.residual.tobytes() + found.reach.tobytes()).hexdigest()
+    parts = (found.code, found.margin, found.residual, found.reach)
+    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
 
 def ties_by_order(dim: int) -> tuple[np.ndarray, np.ndarray]:
@@ -305,7 +306,8 @@ word = rng.normal(size=192).astype(np.float32)
 codewords = np.concatenate([rng.normal(size=(480, 192)).astype(np.float32), [rng.permutation(word) for _ in range(32)]])
 rows = np.concatenate([rng.normal(size=(2000, 192)), np.repeat(rng.normal(size=(200, 1)), 192, axis=1)])
 found = nearest(rows, Level.prepare(codewords))
-print(hashlib.sha256(found.code.tobytes() + found.margin.tobytes() + found.residual.tobytes() + found.reach.tobytes()).hexdigest())
+parts = (found.code, found.margin, found.residual, found.reach)
+print(hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest())
 """
 
 
