@@ -179,13 +179,12 @@ def nearest(residual: F64, level: Level) -> Nearest:
     result = Nearest(np.empty(rows, np.int32), np.empty(rows, np.float32), np.empty_like(residual), np.empty(rows), 0)
     uncertain = 0
     for tile in level.tiles(rows):
-        parts = (part[tile] for part in (result.code, result.margin, result.residual, result.reach))
-        uncertain += _nearest_tile(residual[tile], level, *parts)
+        uncertain += _nearest_tile(residual[tile], level, tile, result)
     return replace(result, uncertain=uncertain)
 
 
-def _nearest_tile(rows: F64, level: Level, code: I32, margin: F32, residual: F64, moves: F64) -> int:
-    """Search one tile; writes into the parts of a `Nearest`; returns how many rows float32 could not decide."""
+def _nearest_tile(rows: F64, level: Level, tile: slice, result: Nearest) -> int:
+    """Search one tile and write it into its part of the result; how many rows float32 could not decide."""
     centred = level.centred(rows)
     with np.errstate(over="ignore", invalid="ignore"):  # such rows fail the certificate
         scores = level.scores(centred)
@@ -197,11 +196,11 @@ def _nearest_tile(rows: F64, level: Level, code: I32, margin: F32, residual: F64
         codes, costs = cheapest_candidates(near, 2, rows.shape[1], lambda row, code: level.cost(some[row], code))
         best[undecided], second[undecided] = codes.T
         lowest[undecided], runner_up[undecided] = costs.T
-    code[:] = best
-    np.subtract(rows, level.codewords[best], out=residual)
+    result.code[tile] = best
+    np.subtract(rows, level.codewords[best], out=result.residual[tile])
     to_second = level.square(rows, second) if level.price.any() else runner_up
-    moves[:] = reach(lowest, runner_up, level.least_price)
-    margin[:] = np.divide(runner_up - lowest, to_second, out=np.zeros_like(lowest), where=to_second > 0)
+    result.reach[tile] = reach(lowest, runner_up, level.least_price)
+    result.margin[tile] = np.divide(runner_up - lowest, to_second, out=np.zeros_like(lowest), where=to_second > 0)
     return len(undecided)
 
 
