@@ -43,6 +43,7 @@ test-fast: $(VENV)/.ready
 	@$(BIN)/$(PYTEST) -m "not spark"
 
 SEED ?= 1
+test-random canary: export HYPOTHESIS_PROFILE = thorough
 test-random: java $(VENV)/.ready
 	@$(BIN)/python tools/fetch_jars.py
 	@$(BIN)/$(PYTEST) --random-order-bucket=module --random-order-seed=$(SEED)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # a quarter less processor time for queries as short as these
 OF_SPARK = {"spark", "run_connect"}
 NO_JAVA = "/a test that is not marked spark"
+
+# Property tests that name no number of examples: 100 in `make test-random` and `make canary`, which nobody waits for.
+settings.register_profile("quick", max_examples=40)
+settings.register_profile("thorough", max_examples=100)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 LONGEST = (

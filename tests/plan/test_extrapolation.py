@@ -95,15 +95,15 @@ def test_the_sample_that_is_the_catalogue_is_counted_and_the_interval_is_that_of
 )
 @pytest.mark.parametrize("growth", [4, 16])
 def test_intervals_hold_the_truth(name: str, shares: NDArray[np.float64], growth: int) -> None:
-    """Nineteen of twenty catalogues, as claimed; counted over 20 samples each."""
+    """Nineteen of twenty catalogues, as claimed; counted over 12 samples each, of which chance takes three."""
     held = np.zeros(3)
-    for seed in range(20):
+    for seed in range(12):
         sample, boxes = drawn(shares, (2000, 2000 * growth), seed)
         found = extrapolate(occupancy(sample), len(boxes), len(shares), seed)
         estimates = (found.duplicate_rate, found.shared_rate, found.unique_sids)
         held += [one.low <= truth <= one.high for one, truth in zip(estimates, counted(boxes), strict=True)]
-    assert (held[[0, 2]] >= 16).all(), name
-    assert held[1] >= (16 if name != "near copies of 4 %" else 11)
+    assert (held[[0, 2]] >= 9).all(), name
+    assert held[1] >= (9 if name != "near copies of 4 %" else 6)
 
 
 def test_the_part_of_chance_alone_is_right_where_the_curve_fits(monkeypatch: pytest.MonkeyPatch) -> None:

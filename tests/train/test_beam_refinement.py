@@ -57,11 +57,10 @@ def test_noise_leads_to_better_books_than_rounds_alone() -> None:
     """Real embeddings, the rows of the fit and others. (Of Gaussians there is nothing to gain.)"""
     rows = embeddings()
     fit, other = rows[:2000], rows[2000:3000]
-    for seed in range(2):
-        start = books((32, 32, 32), fit.shape[1], seed, scale=float(fit.std()) / 8)
-        noisy, plain = (refined(fit, start, beam_rounds=32, beam_noise=noise) for noise in (0.7, 0.0))
-        assert relative_error(fit, noisy) < 0.99 * relative_error(fit, plain)
-        assert relative_error(other, noisy) < 0.99 * relative_error(other, plain)
+    start = books((32, 32, 32), fit.shape[1], 0, scale=float(fit.std()) / 8)
+    noisy, plain = (refined(fit, start, beam_rounds=32, beam_noise=noise) for noise in (0.7, 0.0))
+    assert relative_error(fit, noisy) < 0.99 * relative_error(fit, plain)
+    assert relative_error(other, noisy) < 0.99 * relative_error(other, plain)
 
 
 @pytest.mark.parametrize(("noisy_rounds", "plain_rounds"), [(8, 2), (3, 1)])

@@ -186,7 +186,7 @@ def test_as_many_items_as_codes(name: str) -> None:
     assert len(np.unique(tokenizer.encode(x).codes[:, 0])) == 12
 
 
-@pytest.mark.parametrize("distinct", [1, 2, 5])
+@pytest.mark.parametrize("distinct", [1, 5])
 def test_fewer_distinct_rows_than_codes(name: str, distinct: int) -> None:
     x = np.tile(clusters(distinct), (300 // distinct, 1))
     tokenizer = train_tokenizer(sample_of(x), config_of(name))
@@ -204,7 +204,7 @@ def test_constant_dimensions_cost_nothing(name: str, trained: dict[str, Tokenize
     assert tokenizer.training["held_out_relative_mse"] == pytest.approx(error, abs=0.06)
 
 
-@pytest.mark.parametrize(("scale", "offset"), [(1e-6, 0.0), (300.0, 0.0), (1.0, 100.0)])
+@pytest.mark.parametrize(("scale", "offset"), [(1e-6, 0.0), (300.0, 30_000.0)])
 def test_unnormalised_input(name: str, trained: dict[str, Tokenizer], scale: float, offset: float) -> None:
     x = (clusters() * scale + offset).astype(np.float32)
     tokenizer = train_tokenizer(sample_of(x), config_of(name))

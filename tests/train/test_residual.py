@@ -169,9 +169,9 @@ def test_exposure_of_the_fit_rows_is_what_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "count", "dim", "rounds"),  # a round solves for all codewords at once: not for 4096
-    [((6,) * 8, 300, 8, 1), ((4096, 4, 2), 4200, 8, 0), ((5, 4, 3), 80, 4096, 1), ((2, 300, 17, 64), 400, 31, 1)],
-    ids=["eight levels", "4096 codes", "4096 dimensions", "different sizes"],
+    ("sizes", "count", "dim", "rounds"),  # a round solves for all codewords at once: not for 1536
+    [((6,) * 8, 300, 8, 1), ((1536, 4, 2), 1600, 8, 0), ((5, 4, 3), 80, 2048, 1), ((2, 300, 17, 64), 400, 31, 1)],
+    ids=["eight levels", "1536 codes", "2048 dimensions", "different sizes"],
 )
 def test_shapes_at_the_edges(sizes: tuple[int, ...], count: int, dim: int, rounds: int) -> None:
     fit = np.random.default_rng(0).normal(size=(count, dim)).astype(np.float32)
