@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from drq_spark.config.section import AtLeast2, Place, Positive, Section, Share
+from drq_spark.config.section import LATER, AtLeast2, Place, Positive, Section, Share
+from drq_spark.number_types import NumberType
 
 
 class Items(Section):
@@ -15,7 +16,12 @@ class Items(Section):
     path: Place = Field(None, description="Path, glob or table name; --items on the command line")
     id: str = Field("item_id", description="Id column: string or any integer type")
     embedding: str = Field(
-        "embedding", description="array<float>, array<double>, little-endian float32 binary or ml Vector"
+        "embedding", description="Lists of float, double, decimal or half float, ml Vector, or binary: see items.bytes"
+    )
+    bytes: Annotated[NumberType | None, LATER] = Field(
+        None,
+        description="Numbers in a binary column: float32, float16, bfloat16, float64, int8, uint8, big-endian >f2, >f4, >f8, "
+        "or npy: a .npy file in every row. Without it float32, refused where the bytes show that they are not",
     )
     exposure: str | None = Field(
         None, description="How often an item is shown; without it the count of its events, else none"

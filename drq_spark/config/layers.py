@@ -60,6 +60,8 @@ def _setting(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set takes section.key=value, not {text!r}")
+    if value.startswith((">", "|")):  # a block of YAML takes more than a line: it is the value itself, such as >f4
+        return _nested(key.strip(), value)
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}.."
     return _nested(key.strip(), _parse_yaml(value, f"--set {shown}"))
 

@@ -1,4 +1,4 @@
-"""Embedding columns as matrices; the one place that decides which rows are usable.
+"""Embedding columns of every kind as matrices; the one place that decides which rows are usable.
 
 Executors run it, so it needs numpy and pyarrow only.
 """
@@ -14,11 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F32
+from drq_spark.inputs import cell_numbers
+from drq_spark.number_types import NumberType
 from drq_spark.schemas import Reason
 from drq_spark.tokenizer.model import MAX_NUMBER, Normalize
 
 _REASONS = (Reason.NULL, Reason.WRONG_DIMENSION, Reason.NOT_FINITE, Reason.TOO_LARGE, Reason.ZERO_NORM)
-_FLOAT_BYTES = 4
+EMBEDDING_TYPES = (
+    "array<float>, array<double>, array<decimal>, a list of half floats, an ml Vector, or binary (little-endian "
+    "float32, or of a number type that is named)"
+)
+"""What an embedding column may be, for messages."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +44,21 @@ class Embeddings:
 
 
 def read_embeddings(column: pa.Array, dim: int, normalize: Normalize) -> Embeddings:
-    """Rows of an array<float> or little-endian float32 binary column as a matrix, with a reason for each row left out.
+    """Rows of an embedding column as a matrix, with a reason for each row left out.
+
+    The column is a list of numbers, or of bytes that are half floats; binary of little-endian float32; or a struct with
+    one field of binary, named as the type of its numbers (`typed_cells`).
 
     The checks are in the order of `schemas.Reason`: null, wrong_dimension, not_finite (NULL elements count as NaN),
     too_large (a number beyond `MAX_NUMBER`, unless rows are divided by their norm), zero_norm (only where they are).
     """
     fault = np.full(len(column), -1, np.int8)
-    length = _lengths(column)
+    column, kind = _opened(column)
+    length = _lengths(column, kind)
     fault[length != dim] = _REASONS.index(Reason.WRONG_DIMENSION)
     fault[np.asarray(column.is_null())] = _REASONS.index(Reason.NULL)
     shaped = fault < 0
-    x = _matrix(column if shaped.all() else column.filter(pa.array(shaped)), dim)
+    x = _matrix(column if shaped.all() else column.filter(pa.array(shaped)), kind, dim)
     row_fault = np.full(len(x), -1, np.int8)
     largest = np.abs(x).max(axis=1, initial=0.0)
     if normalize == "l2":
@@ -96,24 +107,40 @@ def list_column(rows: NDArray[Any], usable: NDArray[np.bool_]) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(ends), pa.array(rows.reshape(-1)), mask=pa.array(~usable))
 
 
-def _lengths(column: pa.Array) -> NDArray[np.int64]:
-    """Numbers per row, -1 for a NULL row or bytes that are no whole float32."""
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        size = pc.binary_length(column).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return np.asarray(np.where(size % _FLOAT_BYTES == 0, size // _FLOAT_BYTES, -1))
+def typed_cells(cells: pa.Array, kind: NumberType) -> pa.StructArray:
+    """A binary column whose numbers are of a type, as `read_embeddings` takes it."""
+    return pa.StructArray.from_arrays([cells], [kind], mask=cells.is_null())
+
+
+def _opened(column: pa.Array) -> tuple[pa.Array, NumberType]:
+    """The column without the struct that names the type of its numbers, and that type; float32 without a struct."""
+    if not pa.types.is_struct(column.type):
+        return column, "float32"
+    return column.flatten()[0], column.type.field(0).name
+
+
+def _lengths(column: pa.Array, kind: NumberType) -> NDArray[np.int64]:
+    """Numbers per row, -1 for a NULL row or bytes that are no whole vector."""
+    if cell_numbers.is_bytes(column.type):
+        return cell_numbers.lengths(column, kind)
     return np.asarray(pc.list_value_length(column).fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
 
 
-def _matrix(column: pa.Array, dim: int) -> NDArray[np.float32]:
+def _matrix(column: pa.Array, kind: NumberType, dim: int) -> F32:
     """float32 [n, dim] of rows that all have that length: a view where Arrow allows it."""
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        width = np.int64 if pa.types.is_large_binary(column.type) else np.int32
-        _, offsets, content = column.buffers()
-        if not len(column) or content is None:
-            return np.empty((0, dim), np.float32)
-        first = int(np.frombuffer(offsets, width)[column.offset])
-        return np.frombuffer(content, "<f4", count=len(column) * dim, offset=first).reshape(len(column), dim)
+    if cell_numbers.is_bytes(column.type):
+        return cell_numbers.matrix(column, kind, dim)
     values = column.flatten()
+    if cell_numbers.is_bytes(values.type):
+        return _half_floats(values).reshape(len(column), dim)
     flat = values.to_numpy(zero_copy_only=values.null_count == 0)
     with np.errstate(over="ignore"):  # a double that float32 cannot hold is not finite
         return np.asarray(flat, np.float32).reshape(len(column), dim)
+
+
+def _half_floats(values: pa.Array) -> F32:
+    """float32 [n] of numbers of two bytes each; NaN for NULL and what is of another size."""
+    numbers = np.full(len(values), np.nan, np.float32)
+    whole = pc.equal(pc.binary_length(values), 2).fill_null(False)
+    numbers[np.asarray(whole)] = cell_numbers.matrix(values.filter(whole), "float16", 1)[:, 0]
+    return numbers

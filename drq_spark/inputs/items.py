@@ -1,7 +1,7 @@
 """The items table under the names and types of the pipeline, and what is known of it before any Python sees a row.
 
-Catalogue columns: item_id (the user's type), embedding (array<float> or little-endian float32 binary), exposure
-(double, NULL without an exposure column), embedding_hash (bigint).
+Catalogue columns: item_id (the user's type), embedding (see `drq_spark.inputs.embedding_columns`), exposure (double,
+NULL without an exposure column), embedding_hash (bigint).
 """
 
 from __future__ import annotations
@@ -17,6 +17,12 @@ from drq_spark.config import Config, Items
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.hashing import key_bucket, sample_key
 from drq_spark.inputs.attributes import check_attributes
+from drq_spark.inputs.embedding_columns import (
+    embedding_column,
+    may_be_other_bytes,
+    number_count,
+    refuse_other_bytes,
+)
 from drq_spark.inputs.fingerprint import content_hash, sums, sums_of_groups
 from drq_spark.inputs.tables import column, damage_refused, read_table
 from drq_spark.schemas import Reason
@@ -112,8 +118,8 @@ def canonical(source: DataFrame, items: Items, what: str = _WHAT) -> DataFrame:
         raise InputRefused(
             f"{what}: exposure column {items.exposure!r} is {_type_of(source, items.exposure)}; it must be a number"
         )
-    array = _float32(embedding, source, items.embedding, what).alias("embedding")
-    chosen = source.select(item_id.alias("item_id"), array, exposure.cast("double").alias("exposure"))
+    vector = embedding_column(embedding, source, items, what).alias("embedding")
+    chosen = source.select(item_id.alias("item_id"), vector, exposure.cast("double").alias("exposure"))
     if items.exposure is not None:
         chosen = chosen.withColumn("exposure", F.coalesce("exposure", F.lit(0.0)))
     return chosen.withColumn("embedding_hash", F.xxhash64("embedding"))
@@ -126,30 +132,8 @@ def _check_id_type(source: DataFrame, name: str, what: str) -> None:
         )
 
 
-def _float32(embedding: Column, source: DataFrame, name: str, what: str) -> Column:
-    kind = source.schema[name].dataType
-    if isinstance(kind, T.BinaryType):
-        return embedding
-    if isinstance(kind, T.ArrayType) and isinstance(kind.elementType, T.FractionalType):
-        return embedding.cast("array<float>")
-    if isinstance(kind, T.UserDefinedType) and kind.simpleString() == "vector":
-        from pyspark.ml.functions import vector_to_array  # not there on every platform, and not needed for other types
-
-        return F.when(embedding.isNotNull(), vector_to_array(embedding, "float32"))
-    raise InputRefused(
-        f"{what}: embedding column {name!r} is {_type_of(source, name)}; it must be array<float>, array<double>, "
-        "binary (little-endian float32) or an ml Vector"
-    )
-
-
 def _type_of(source: DataFrame, name: str) -> str:
     return source.schema[name].dataType.simpleString()
-
-
-def _length(df: DataFrame) -> Column:
-    if isinstance(df.schema["embedding"].dataType, T.BinaryType):
-        return (F.octet_length("embedding") / 4).cast("int")
-    return F.size("embedding")
 
 
 def _profile(df: DataFrame, config: Config) -> Profile:
@@ -178,7 +162,7 @@ def _per_id(df: DataFrame) -> DataFrame:
     `exposed` tells whether the exposure of every row is a number that exposures can be.
     """
     row_hash = F.xxhash64("item_id", "embedding_hash", "exposure")
-    length = F.when(F.col("embedding").isNotNull(), _length(df))
+    length = F.when(F.col("embedding").isNotNull(), number_count(df))
     usable = F.coalesce((F.col("exposure") >= 0) & (F.col("exposure") < float("inf")), F.lit(True))
     rows = df.select("item_id", "exposure", "embedding_hash", row_hash.alias("hash"), length.alias("length"))
     return rows.groupBy("item_id").agg(
@@ -210,19 +194,23 @@ def _dim(df: DataFrame, lengths: set[int], config: Config) -> int:
     """D as configured, or the most frequent length; `lengths` are some that occur, with the least and the greatest.
 
     Raises:
-        InputRefused: there are no embeddings, or none can have the configured length.
+        InputRefused: there are no embeddings, they are bytes of another type, or none can have the configured length.
     """
-    name, configured = config.items.embedding, config.items.dim
+    name, configured, unnamed = config.items.embedding, config.items.dim, may_be_other_bytes(df, config.items)
     if not lengths - {0}:
         raise InputRefused(f"{_WHAT}: embedding column {name!r} holds no embedding: all are NULL or empty")
+    usual = _most_frequent_length(df, lengths) if configured is None or unnamed else configured
+    if unnamed:
+        refuse_other_bytes(df.where(number_count(df) == usual), config.items, _WHAT)
     if configured is None:
-        return _most_frequent_length(df, lengths)
+        return usual
     least, most = min(lengths), max(lengths)
     if not least <= configured <= most:
         have = f"{least}" if least == most else f"{least} to {most}"
+        other = ", or name the type of their bytes with items.bytes" if unnamed else ""
         raise InputRefused(
             f"items.dim is {configured}, but embeddings in column {name!r} have {have} numbers: "
-            "set items.dim to their length or leave it out"
+            f"set items.dim to their length or leave it out{other}"
         )
     return configured
 
@@ -230,7 +218,7 @@ def _dim(df: DataFrame, lengths: set[int], config: Config) -> int:
 def _most_frequent_length(df: DataFrame, lengths: set[int]) -> int:
     if len(lengths) == 1:
         return min(lengths)
-    counts = df.where(F.col("embedding").isNotNull()).groupBy(_length(df).alias("length")).count()
+    counts = df.where(F.col("embedding").isNotNull()).groupBy(number_count(df).alias("length")).count()
     most = counts.where("length > 0").orderBy(F.desc("count"), F.desc("length")).first()
     assert most is not None  # some length is above 0
     return int(most.length)
@@ -247,7 +235,7 @@ def one_row_per_id(df: DataFrame, *, duplicates: bool) -> tuple[DataFrame, DataF
         return df.where(F.col("item_id").isNotNull()), null_ids
     repeated = df.groupBy("item_id").count().where("count > 1 AND item_id IS NOT NULL").select("item_id")
     unique = df.where(F.col("item_id").isNotNull()).join(repeated, "item_id", "left_anti")
-    sized = df.withColumn("length", F.when(F.col("embedding").isNotNull(), _length(df)))
+    sized = df.withColumn("length", F.when(F.col("embedding").isNotNull(), number_count(df)))
     ordered = Window.partitionBy("item_id").orderBy(_precedence())
     ranked = sized.join(repeated, "item_id", "left_semi").withColumn("rank", F.row_number().over(ordered))
     kept = unique.unionByName(ranked.where("rank = 1").drop("rank", "length"))

@@ -8,6 +8,7 @@ from pyspark.sql import types as T
 
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused
+from drq_spark.inputs.embedding_columns import may_be_other_bytes, refuse_other_bytes
 from drq_spark.inputs.fingerprint import content_hash, sums
 from drq_spark.inputs.items import canonical, one_row_per_id
 from drq_spark.inputs.tables import damage_refused, read_table
@@ -67,6 +68,9 @@ def _rows(spark: SparkSession, config: Config, id_type: str) -> DataFrame | None
         raise ConfigError("measure.embeddings_after is compared with the items' embeddings: give --items PATH_OR_TABLE")
     source = read_table(spark, config.measure.embeddings_after, _WHAT)
     rows = canonical(source, config.items.model_copy(update={"exposure": None}), _WHAT)
+    if may_be_other_bytes(rows, config.items):
+        with damage_refused(config.measure.embeddings_after, _WHAT):
+            refuse_other_bytes(rows, config.items, _WHAT)
     _check_id_type(rows, config, id_type)
     return rows.withColumn("item_id", F.col("item_id").try_cast(id_type))
 

@@ -24,7 +24,7 @@ class Subject:
         tokenizer: What assigned the SIDs. For external SIDs it holds no more than codebooks and the unit of sigma, and
             is None without codebooks; see `encodes` and `rebuilds`.
         dim: Length D of the embeddings, None without items.
-        items: item_id, embedding (array<float> or little-endian float32 binary, as in `inputs.items.Catalogue`),
+        items: item_id, embedding (of a kind that `inputs.embeddings` reads, as in `inputs.items.Catalogue`),
             with the rows that have no usable embedding still in it; None where SIDs come without embeddings.
         pairs: item_id, next_item_id, pair_key, user_key, held_out of consecutive events, see `inputs.events.Events`;
             None without events.

@@ -150,6 +150,12 @@ def test_set_without_key_or_value_is_refused(setting):
     assert refusal(settings=[setting]).startswith("--set takes section.key=value")
 
 
+@pytest.mark.parametrize("text", [">f4", '">f4"'])
+def test_a_set_value_that_would_begin_a_block_of_yaml_is_the_text_itself(text):
+    assert load_config(settings=[f"items.bytes={text}"]).items.bytes == ">f4"
+    assert "items.bytes" in refusal(settings=[f"items.bytes={text}x"])
+
+
 def test_keys_that_are_no_text_are_refused(tmp_path):
     assert "1" in refusal([written(tmp_path, "1: 2")])
     assert "items" in refusal([written(tmp_path, "items: {2: 3}")])
@@ -319,7 +325,7 @@ def test_defaults_of_the_kinds():
 # ---- fingerprint ----
 
 CANDIDATES = [7, 200, 0.2, 0.5, "other", "l2", "exposure", "straight_through", "rotation", "random", "cpu", "drq_vae",
-              [9, 9, 9], [0.5], ["brand"], 1, [{"metric": "gini", "maximum": 1}]]  # fmt: skip
+              [9, 9, 9], [0.5], ["brand"], 1, "float16", [{"metric": "gini", "maximum": 1}]]  # fmt: skip
 
 
 def another(path: str, value: Any) -> Config:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drq_spark.inputs.embeddings import checked_rows, list_column, read_embeddings
+from drq_spark.inputs.embeddings import checked_rows, list_column, read_embeddings, typed_cells
 
 GOOD = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [-7.0, 0.0, 0.5], [0.25, 0.0, 0.0]]
 LISTS = [pa.list_(pa.float32()), pa.list_(pa.float64()), pa.large_list(pa.float32()), pa.list_(pa.float32(), 3)]
@@ -132,6 +132,29 @@ def test_good_rows_are_not_copied(start):
     binary = column(GOOD, pa.binary())
     seen = read_embeddings(binary[start:], 3, "l2").x
     assert seen.__array_interface__["data"][0] == address(binary.buffers()[2]) + 12 * start
+
+
+@pytest.mark.parametrize("cells", BYTES, ids=str)
+def test_a_struct_names_the_type_of_its_bytes(cells):
+    rows = [[1.5, -2.0], None, [0.25, math.nan], [1.0], [3.0, 4.0], [1e39, 0.0], [0.0, 0.0]]
+    doubles = [None if row is None else struct.pack(f"<{len(row)}d", *row) for row in rows]
+    column = typed_cells(pa.array([*doubles, b"12345"], cells), "float64")
+    reasons = [None, "null", "not_finite", "wrong_dimension", None, "not_finite", "zero_norm", "wrong_dimension"]
+    for start in (0, 3):
+        found = read_embeddings(column[start:], 2, "l2")
+        assert found.reason.to_pylist() == reasons[start:]
+        assert found.x.tolist() == [[1.5, -2.0], [3.0, 4.0]][1 if start else 0 :]
+
+
+def test_lists_of_two_bytes_are_half_floats():
+    one, two, nan = b"\x00\x3c", b"\x00\x40", b"\x00\x7e"
+    rows = [[one, two], [two, None], [two, nan], [one], None, [one, b"\0\0\0\0"], [two, one]]
+    found = read_embeddings(pa.array(rows, pa.list_(pa.binary())), 2, "none")
+    assert found.reason.to_pylist() == [None, *["not_finite"] * 2, "wrong_dimension", "null", "not_finite", None]
+    assert found.x.tolist() == [[1.0, 2.0], [2.0, 1.0]]
+    assert read_embeddings(pa.array(rows, pa.list_(pa.binary()))[5:], 2, "none").x.tolist() == [[2.0, 1.0]]
+    halves = pa.array([[1.0, 2.0], [0.5, -1.5]], pa.list_(pa.float16()))
+    assert read_embeddings(halves, 2, "none").x.tolist() == [[1.0, 2.0], [0.5, -1.5]]
 
 
 VALUES = st.one_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from inputs.cells import written
 from pipeline.catalogues import Rows, clustered, plain, write
 from pipeline.direct import assigned, by_id, config, ready_tokenizer
 from pyspark.sql import Row
@@ -12,6 +13,7 @@ from pyspark.sql import Row
 from drq_spark.config import Items, load_config
 from drq_spark.errors import InputRefused
 from drq_spark.hashing import key_bucket, sample_key
+from drq_spark.inputs.cell_numbers import matrix
 from drq_spark.inputs.items import Profile, _refuse, read_catalogue
 
 ROWS = 120
@@ -117,6 +119,50 @@ class TestTypes:
             ("odd", "wrong_dimension"),
             ("short", "wrong_dimension"),
         }
+
+
+class TestBytes:
+    """Binary embeddings of other types: by a setting with the codes of their numbers, without one not at all."""
+
+    @pytest.mark.parametrize("kind", ["bfloat16", ">f4", "npy"])
+    def test_the_type_that_a_setting_names_is_read(self, spark, rows, tmp_path, kind):
+        cells = pa.array([*written(rows.matrix(), kind), None, b"12345"], pa.binary())
+        items = write(pa.table({"item_id": [*rows.ids, "null", "odd"], "embedding": cells}), tmp_path / "items")
+        numbers = matrix(cells[:ROWS], kind, DIM)
+        tokenizer = ready_tokenizer(numbers)
+        catalogue, done = assigned(spark, config(items, f"items.bytes={kind}"), tokenizer, tmp_path / "staging")
+        assert catalogue.profile.dim == DIM
+        codes = map(tuple, tokenizer.encode(numbers).codes.tolist())
+        assert {item: row[0] for item, row in by_id(done.rows, "codes").items()} == dict(
+            zip(rows.ids, codes, strict=True)
+        )
+        assert dict(by_id(done.quarantined, "reason")) == {"null": ("null",), "odd": ("wrong_dimension",)}
+
+    @pytest.mark.parametrize(
+        ("kind", "sets", "says"),
+        [
+            (
+                "float16",
+                ["items.normalize=l2"],
+                rf"float16, {DIM} numbers in {2 * DIM} bytes: give items.bytes=float16",
+            ),
+            ("float64", [f"items.dim={DIM}"], r"like float64, .*: give items.bytes=float64, or items.bytes=float32"),
+            (">f4", [], r"like >f4, .*: give 'items.bytes=>f4'"),
+        ],
+    )
+    def test_without_a_setting_they_are_refused_by_their_likely_type(self, spark, rows, tmp_path, kind, sets, says):
+        zeros = [bytes(DIM * 2)] * ROWS  # they come first and tell nothing
+        cells = pa.array([*zeros, *written(rows.matrix(), kind) * 2], pa.binary())
+        items = write(
+            pa.table({"item_id": [str(n) for n in range(len(cells))], "embedding": cells}), tmp_path / "items"
+        )
+        with pytest.raises(InputRefused, match=f"embedding column 'embedding' is binary, and its bytes .*{says}"):
+            read_catalogue(spark, config(items, *sets))
+
+    def test_named_float32_they_are_not_looked_at(self, spark, rows, tmp_path):
+        cells = pa.array(written(rows.matrix(), "float16"), pa.binary())
+        items = write(pa.table({"item_id": rows.ids, "embedding": cells}), tmp_path / "items")
+        assert read_catalogue(spark, config(items, "items.bytes=float32")).profile.dim == DIM // 2
 
 
 class TestColumns:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from inputs.cells import written
 from pipeline.catalogues import write
 
 from drq_spark.config import Config
@@ -89,6 +91,10 @@ def test_what_cannot_be_used_is_refused_by_its_own_name(spark, tmp_path):
     text = write(table(["a"], pa.string(), ["text"], pa.string()), tmp_path / "text")
     with pytest.raises(InputRefused, match="embeddings_after table: embedding column 'vector' is string"):
         read_after(spark, config(text), "string")
+    half = written(np.random.default_rng(0).normal(size=(40, 16)), "float16")
+    bytes_of_half = write(table(list(map(str, range(40))), pa.string(), half, pa.binary()), tmp_path / "half")
+    with pytest.raises(InputRefused, match=r"embeddings_after table: .*they look like float16, 16 numbers in 32 bytes"):
+        after_fingerprint(spark, config(bytes_of_half), "string")
     empty = write(table([None], pa.string()), tmp_path / "empty")
     for read in (read_after, after_fingerprint):  # the second before any work
         with pytest.raises(InputRefused, match="has no row with an id"):
