@@ -10,13 +10,16 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from reprlib import Repr
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from drq_spark.config.measure import GateRule
 from drq_spark.config.plain_yaml import UnfitYaml, parse_yaml
+from drq_spark.config.section import Section
+from drq_spark.config.setting_words import choices, taken
 from drq_spark.config.settings import Config
 from drq_spark.errors import ConfigError, did_you_mean
 
@@ -36,10 +39,11 @@ def load_config(
         *(_nested(key, value) for key, value in (options or {}).items()),
         *(_setting(text) for text in settings),
     ]
+    given: dict[Any, Any] = reduce(_merged, layers, {})
     try:
-        return Config.model_validate(reduce(_merged, layers, {}))
+        return Config.model_validate(given)
     except ValidationError as error:
-        raise ConfigError("; ".join(_explain(fault) for fault in error.errors())) from None
+        raise ConfigError(_explain(error.errors(), given)) from None
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
@@ -95,13 +99,63 @@ def _repr(value: Any) -> str:
     return short.repr(value)
 
 
-def _explain(fault: Mapping[str, Any]) -> str:
-    path = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] != "extra_forbidden":
+def _explain(faults: Sequence[Mapping[str, Any]], given: Mapping[Any, Any]) -> str:
+    """All faults in one line, each setting once: a value that may be of several types has a fault for each of them."""
+    return "; ".join(dict.fromkeys(_fault(fault, given) for fault in faults))
+
+
+def _fault(fault: Mapping[str, Any], given: Mapping[Any, Any]) -> str:
+    if fault["type"] == "extra_forbidden":
+        path, known = ".".join(str(part) for part in fault["loc"]), _known_keys(fault["loc"][:-1])
+        return f"unknown setting {path!r}: {did_you_mean(str(fault['loc'][-1]), known)}Known here: {', '.join(known)}"
+    place, field, value = _setting_at(fault["loc"], given)
+    path = ".".join(str(part) for part in place)
+    if fault["type"] == "value_error":
         message = fault["msg"].removeprefix("Value error, ")
-        return f"{path}: {message}" + (f", not {_repr(fault['input'])}" if fault["type"] != "value_error" else "")
-    known = _known_keys(fault["loc"][:-1])
-    return f"unknown setting {path!r}: {did_you_mean(str(fault['loc'][-1]), known)}Known here: {', '.join(known)}"
+        return message if message.startswith(path) else f"{path}: {message}"
+    if fault["type"] == "missing":
+        return f"{path}: is missing; it must be {taken(field) if field else 'given'}"
+    wanted = taken(field) if field is not None else "a section with keys"
+    told = f"{path}: must be {wanted}, not {'null' if value is None else _repr(value)}"
+    names = choices(field.annotation) if field is not None and isinstance(value, str) else ()
+    if names and (hint := did_you_mean(value, names)):
+        return f"{told}: {hint.rstrip()}"
+    is_name = wanted.startswith("text") and isinstance(value, int | float)
+    return f"{told}; in quotes it is text" if is_name else told
+
+
+def _setting_at(location: Sequence[Any], given: Mapping[Any, Any]) -> tuple[tuple[Any, ...], FieldInfo | None, Any]:
+    """The setting that a fault is in: its place, its field (None for an entry of a list of sections), its value.
+
+    What pydantic adds to the place, the name of a type or the number of an entry in a list of values, is left out.
+    """
+    section: Any = Config
+    place: list[Any] = []
+    field, value = None, given
+    for part in location:
+        if isinstance(part, str) and section is not None and part in section.model_fields:
+            field = section.model_fields[part]
+            section = _section_of(field)
+        elif isinstance(part, int) and section is GateRule:
+            field = None
+        else:
+            break
+        place.append(part)
+        value = _inside(value, part)
+    return tuple(place), field, value
+
+
+def _section_of(field: FieldInfo) -> Any:
+    """The section that a field holds, or the one that each entry of its list is; None for a value."""
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
+
+
+def _inside(value: Any, part: Any) -> Any:
+    try:
+        return value[part]
+    except (KeyError, IndexError, TypeError):
+        return None
 
 
 def _known_keys(location: Sequence[Any]) -> list[str]:

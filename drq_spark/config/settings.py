@@ -37,7 +37,7 @@ class Config(Section):
     measure: Measure = Measure()
     gate: Gate = Gate()
     store: Store = Store()
-    seed: int = Field(0, ge=0, lt=2**31, description="Of the sample and of training")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the sample and of training")
 
     @property
     def trains_on_events(self) -> bool:

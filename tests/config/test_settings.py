@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from drq_spark.config import Config, Section, canonical_json, load_config
 from drq_spark.config.section import LATER
+from drq_spark.config.setting_words import taken
 from drq_spark.errors import ConfigError
 from drq_spark.metrics import Metric
 
@@ -288,6 +289,48 @@ def test_the_value_refused_is_shown_but_never_a_page_of_it():
     assert "not 'tpu'" in refusal(settings=["train.device=tpu"])
     assert "not -1" in refusal(settings=["seed=-1"])
     assert len(refusal(options={"seed": "x" * 10_000})) < 300
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("tokenizer.codes=abc", "tokenizer.codes: must be an integer of 1 or more, or a list of them, not 'abc'"),
+        ("tokenizer.codes=[8, x]", "tokenizer.codes: must be an integer of 1 or more, or a list of them, not [8, 'x']"),
+        ("tokenizer.beam=99", "tokenizer.beam: must be an integer from 1 to 64, or null, not 99"),
+        ("sids.codes=1", "sids.codes: must be an integer of 2 or more, or a list of them, or null, not 1"),
+        ("seed=", "seed: must be an integer from 0 to 2147483647, not null"),
+        ("measure.etas=[0, 0.5]", "measure.etas: must be a list in which each is a number above 0, not [0, 0.5]"),
+        ("items.normalize=L2", "items.normalize: must be 'none' or 'l2', not 'L2': did you mean 'l2'?"),
+        ("items.id=5", "items.id: must be text, not 5; in quotes it is text"),
+        ("items.attributes=brand", "items.attributes: must be a list in which each is text, not 'brand'"),
+        ("items=5", "items: must be a section with keys, not 5"),
+        ("gate.rules=[7]", "gate.rules.0: must be a section with keys, not 7"),
+        ("gate.rules=[{metric: gini, minimum: x}]", "gate.rules.0.minimum: must be a number, or null, not 'x'"),
+        ("tokenizer.codes=[8, 8]", "tokenizer.codes lists 2 levels, tokenizer.levels is 3"),
+        ("tokenizer.name=RQ-VAE", "tokenizer.name: no tokenizer is called 'RQ-VAE': did you mean 'rq_vae'? Known: "),
+    ],
+)
+def test_a_fault_is_told_once_with_type_and_range(setting, message):
+    told = refusal(settings=[setting])
+    assert told.startswith(message)
+    assert told == message or message.endswith("Known: ")
+
+
+def test_figures_of_the_gate_have_a_nearest_name():
+    told = refusal(settings=["gate.rules=[{metric: utilisation, minimum: 1}]"])
+    assert "must be one of items, quarantine_rate, " in told
+    assert told.endswith("not 'utilisation': did you mean 'utilization'?")
+    missing = refusal(settings=["gate.rules=[{maximum: 1}]"])
+    assert missing.startswith("gate.rules.0.metric: is missing; it must be one of items, ")
+
+
+def test_every_setting_can_be_told_in_words():
+    for path, _ in leaves(Config().model_dump(mode="json")):
+        section: Any = Config
+        *above, name = path.split(".")
+        for part in above:
+            section = section.model_fields[part].annotation
+        assert taken(section.model_fields[name]), path
 
 
 def test_settings_are_frozen():
