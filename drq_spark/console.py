@@ -184,10 +184,9 @@ def _catalogue_table(outcome: Outcome) -> Table:
 
 
 def _gate_line(result: GateResult) -> str:
-    found = "no such figure" if result.value is None else f"{result.value:.4g}"
     where = f" at level {result.level}" if result.level and "level" not in result.rule else ""
     mark = "[green]✓[/]" if result.passed else "[red]✗[/]"
-    return f"{mark} gate: {result.rule}: {found}{where}"
+    return f"{mark} gate: {result.rule}: {result.found}{where}"
 
 
 def _plain(text: str) -> str:

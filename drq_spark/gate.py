@@ -29,6 +29,11 @@ class GateResult:
     value: float | None
     passed: bool
 
+    @property
+    def found(self) -> str:
+        """The figure in words; what is said where the run has no such figure."""
+        return "no such figure" if self.value is None else f"{self.value:.4g}"
+
 
 def judge(
     rules: Sequence[GateRule], figures: Sequence[MetricRow], settings: Measure, *, has_previous: bool = False

@@ -145,3 +145,8 @@ def test_the_default_rules_pass_a_good_run_and_fail_a_bad_one():
 def test_churn_that_could_not_be_compared_fails_where_there_is_something_to_compare_with():
     rules = [GateRule(metric=Metric.CHURN, maximum=0.2)]
     assert [judge(rules, GINI, SETTINGS, has_previous=known)[0].passed for known in (False, True)] == [True, False]
+
+
+def test_a_figure_that_there_is_none_of_is_told_in_words():
+    assert verdict(GateRule(metric=Metric.GINI, maximum=0.5)).found == "no such figure"
+    assert verdict(GateRule(metric=Metric.GINI, maximum=0.5), *GINI).found == "0.7"

@@ -129,8 +129,5 @@ def finish(outcome: Outcome, config: Config, store: Store) -> None:
     show_outcome(out_console, outcome, config, store)
     failed = [result for result in outcome.gate if not result.passed]
     if failed:
-        worst = "; ".join(
-            f"{result.rule} (is {result.value if result.value is None else format(result.value, '.4g')})"
-            for result in failed
-        )
+        worst = "; ".join(f"{result.rule} (is {result.found})" for result in failed)
         raise GateFailed(f"the gate failed: {worst}. Data is written, the published pointer was not moved")

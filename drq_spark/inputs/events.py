@@ -12,7 +12,7 @@ from drq_spark.config import Config
 from drq_spark.errors import InputRefused
 from drq_spark.inputs.consecutive import with_following
 from drq_spark.inputs.fingerprint import content_hash, sums
-from drq_spark.inputs.tables import column, damage_refused, read_table
+from drq_spark.inputs.tables import column, damage_refused, read_table, require_columns
 from drq_spark.staging import Staging
 
 _WHAT = "events table"
@@ -27,6 +27,7 @@ def read_events(spark: SparkSession, config: Config, id_type: str) -> DataFrame 
     if config.events.path is None:
         return None
     source = read_table(spark, config.events.path, _WHAT)
+    _require(source, config)
     user = column(source, config.events.user, "events.user", _WHAT)
     item = column(source, config.events.item, "events.item", _WHAT)
     position = column(source, config.events.order, "events.order", _WHAT)
@@ -39,14 +40,20 @@ def events_id_type(spark: SparkSession, config: Config) -> str | None:
     """Spark SQL type of the item ids of the events; None without events, or where they are of no type that ids have.
 
     Raises:
-        InputRefused: the column is missing.
+        InputRefused: a column is missing.
     """
     if config.events.path is None:
         return None
     source = read_table(spark, config.events.path, _WHAT)
-    column(source, config.events.item, "events.item", _WHAT)
+    _require(source, config)
     kind = source.schema[config.events.item].dataType
     return kind.simpleString() if isinstance(kind, T.StringType | T.IntegralType) else None
+
+
+def _require(source: DataFrame, config: Config) -> None:
+    names = config.events
+    wanted = [("events.user", names.user), ("events.item", names.item), ("events.order", names.order)]
+    require_columns(source, wanted, _WHAT)
 
 
 def _check_types(source: DataFrame, config: Config, id_type: str) -> None:

@@ -24,7 +24,7 @@ from drq_spark.inputs.embedding_columns import (
     refuse_other_bytes,
 )
 from drq_spark.inputs.fingerprint import content_hash, sums, sums_of_groups
-from drq_spark.inputs.tables import column, damage_refused, read_table
+from drq_spark.inputs.tables import column, damage_refused, read_table, require_columns
 from drq_spark.schemas import Reason
 
 _INTEGERS = (T.ByteType, T.ShortType, T.IntegerType, T.LongType)
@@ -52,6 +52,15 @@ class Profile:
     dim: int
     fingerprint: str
     key_histogram: Mapping[int, int]
+
+    @property
+    def set_aside(self) -> dict[str, int]:
+        """Rows that can have no SID whatever their embedding, by reason; only reasons that there are."""
+        counts = {
+            Reason.DUPLICATE_ID.value: self.rows - self.null_ids - self.ids,
+            Reason.NULL_ID.value: self.null_ids,
+        }
+        return {reason: count for reason, count in counts.items() if count}
 
     @classmethod
     def of(cls, parts: Sequence[T.Row], dim: int, fingerprint: str) -> Profile:
@@ -92,8 +101,7 @@ def read_catalogue(spark: SparkSession, config: Config) -> Catalogue:
     if config.items.path is None:
         raise ConfigError("no items: give --items PATH_OR_TABLE or set items.path")
     source = read_table(spark, config.items.path, _WHAT)
-    if config.items.name is not None:
-        column(source, config.items.name, "items.name", _WHAT)  # the report needs it hours later
+    require_columns(source, _named_columns(config.items), _WHAT)
     check_attributes(source, config.items)
     if config.sample.exposure_power > 0 and config.items.exposure is None:
         raise ConfigError("sample.exposure_power needs an exposure column: set items.exposure")
@@ -102,6 +110,14 @@ def read_catalogue(spark: SparkSession, config: Config) -> Catalogue:
         profile = _profile(df, config)
     kept, set_aside = one_row_per_id(df, duplicates=profile.duplicates)
     return Catalogue(kept, set_aside, df.schema["item_id"].dataType.simpleString(), profile)
+
+
+def _named_columns(items: Items) -> list[tuple[str, str]]:
+    """Every column that the settings name, with its setting; the one of names is needed by the report alone."""
+    named = (("items.id", items.id), ("items.embedding", items.embedding), ("items.exposure", items.exposure),
+             ("items.name", items.name))  # fmt: skip
+    return [*((setting, name) for setting, name in named if name is not None),
+            *(("items.attributes", name) for name in items.attributes)]  # fmt: skip
 
 
 def canonical(source: DataFrame, items: Items, what: str = _WHAT) -> DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from pyspark.errors import PySparkException
@@ -60,12 +60,29 @@ def column(df: DataFrame, name: str, setting: str, what: str) -> Column:
     """The top-level column of exactly that name.
 
     Raises:
-        InputRefused: there is none; the message names the setting, the columns there are and the one of a like name.
+        InputRefused: there is none, see `require_columns`.
     """
-    if name not in df.columns:
-        hint = did_you_mean(name, df.columns)
-        raise InputRefused(f"{what} has no column {name!r} ({setting}): {hint}It has {', '.join(df.columns)}")
+    require_columns(df, [(setting, name)], what)
     return F.col(quoted(name))
+
+
+def require_columns(df: DataFrame, wanted: Sequence[tuple[str, str]], what: str) -> None:
+    """Refuse a table that lacks columns; `wanted` has settings, each with the column that it names.
+
+    Raises:
+        InputRefused: the message names all that are missing, the columns there are, and how to name them.
+    """
+    missing = [(setting, name) for setting, name in wanted if name not in df.columns]
+    if not missing:
+        return
+    told = " and no column ".join(f"{name!r} ({setting})" for setting, name in missing)
+    hints = [(setting, did_you_mean(name, df.columns)) for setting, name in missing]
+    guesses = " ".join(dict.fromkeys(hint.strip() for _, hint in hints if hint))
+    remedy = " ".join(f"--set {setting}=COLUMN" for setting in dict.fromkeys(setting for setting, _ in missing))
+    raise InputRefused(
+        f"{what} has no column {told}: {guesses}{' ' if guesses else ''}It has {', '.join(df.columns)}; name yours "
+        f"with {remedy}"
+    )
 
 
 @contextmanager
@@ -97,6 +114,11 @@ def spark_condition(error: Exception) -> str | None:
 def _reason(condition: str, error: Exception) -> str:
     if condition.startswith(("PATH_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND")):
         return "there is nothing of that name; use a path or glob of files, a Delta folder or a table name"
+    if condition.startswith("REQUIRES_SINGLE_PART_NAMESPACE"):
+        return (
+            "a name of three parts needs a catalog such as Unity Catalog, and this Spark session has none; name a "
+            "table as schema.table, or give a path"
+        )
     if condition.startswith(("UNABLE_TO_INFER_SCHEMA", "CANNOT_READ_FILE_FOOTER", "FAILED_READ_FILE")):
         return "it holds no readable Parquet file; items and events are read from Delta or Parquet"
     return one_line(error)[:_MESSAGE_LENGTH]

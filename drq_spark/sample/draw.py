@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
 
 from pyspark.sql import DataFrame
@@ -39,7 +40,7 @@ def draw_sample(catalogue: Catalogue, config: Config, staging: Staging) -> DataF
         if valid >= wanted or limit == max(catalogue.profile.key_histogram):
             break
         share = max(valid, 1) / (valid + seen)
-    _check_enough(valid, counts, config)
+    _check_enough(valid, counts, catalogue, config)
     drawn = _lowest(candidates.where("reason IS NULL").drop("reason"), valid, wanted)
     return drawn.withColumn("split_key", item_key("split", config.seed))
 
@@ -65,8 +66,8 @@ def _candidates(catalogue: Catalogue, config: Config, limit: int, staging: Stagi
     return staging.keep(near.mapInArrow(check, schema), "candidates")
 
 
-def _check_enough(valid: int, bad: dict[str, int], config: Config) -> None:
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(bad.items())) or "none bad"
+def _check_enough(valid: int, bad: dict[str, int], catalogue: Catalogue, config: Config) -> None:
+    reasons = _counted(bad)
     total = valid + sum(bad.values())
     if sum(bad.values()) > config.items.max_bad_share * total:
         raise InputRefused(
@@ -78,10 +79,16 @@ def _check_enough(valid: int, bad: dict[str, int], config: Config) -> None:
     fitted = drawn - int(drawn * config.sample.holdout)
     largest = max(config.tokenizer.codebook_sizes)
     if fitted < largest:
+        whole = _counted({**bad, **catalogue.profile.set_aside}) or "none bad"
         raise InputRefused(
             f"items table: a sample of {drawn:,} valid rows leaves {fitted:,} to fit {largest:,} codes a level "
-            f"({reasons}): lower tokenizer.codes or sample.holdout, raise sample.size, or bring more items"
+            f"({whole}): lower tokenizer.codes or sample.holdout, raise sample.size, or bring more items"
         )
+
+
+def _counted(bad: Mapping[str, int]) -> str:
+    """Rows by reason in words."""
+    return ", ".join(f"{count:,} {reason}" for reason, count in sorted(bad.items()))
 
 
 def _lowest(valid_rows: DataFrame, valid: int, wanted: int) -> DataFrame:

@@ -110,13 +110,19 @@ def split(sample: Sample, config: Config) -> TrainingData:
     The held-out items are those with the lowest keys, so an item is on the same side among the items and in the pairs.
 
     Raises:
-        InputRefused: embeddings that are not finite, or whose squares are no float32 numbers.
+        InputRefused: embeddings that are not finite, whose squares are no float32 numbers, or that are all equal.
         ValueError: behaviour without split keys.
     """
     order = _split_order(sample, config.seed)
     held_out = int(config.sample.holdout * len(order))
+    prepared = _prepared(sample.x, order, config)
+    if len(prepared) > 1 and (prepared == prepared[0]).all():
+        raise InputRefused(
+            f"all {len(prepared):,} embeddings of the sample are equal, and codes could tell no item from another: is "
+            f"{config.items.embedding!r} the right column (items.embedding)?"
+        )
     return TrainingData(
-        prepared=_prepared(sample.x, order, config),
+        prepared=prepared,
         held_out_rows=held_out,
         fingerprint=sample.fingerprint,
         exposure=None if sample.exposure is None else sample.exposure[order],

@@ -59,6 +59,16 @@ class Case:
 CASES = {
     "missing embedding column": Case(3, "no column 'embedding'", lambda: GOOD.table().drop_columns(["embedding"])),
     "missing id column": Case(3, "did you mean 'item_id'?", more=settings("items.id=itemid", sets=())),
+    "all missing columns at once, and what to do": Case(
+        3,
+        "no column 'sku' (items.id) and no column 'vector' (items.embedding) and no column 'views' (items.exposure) "
+        "and no column 'kind' (items.attributes) and no column 'brand' (items.attributes): It has item_id, embedding; name "
+        "yours with --set items.id=COLUMN --set items.embedding=COLUMN --set items.exposure=COLUMN --set "
+        "items.attributes=COLUMN",
+        more=settings(
+            "items.id=sku", "items.embedding=vector", "items.exposure=views", "items.attributes=[kind,brand]", sets=()
+        ),
+    ),
     "missing exposure column": Case(3, "no column 'shown'", more=settings("items.exposure=shown", sets=())),
     "embedding is text": Case(3, "must be array<float>", lambda: changed(embedding=pa.array(["x"] * 60))),
     "id is a float": Case(3, "cast it", lambda: changed(item_id=pa.array(np.arange(60) / 2))),
@@ -78,7 +88,11 @@ CASES = {
     ),
     "no rows": Case(3, "has no rows", lambda: GOOD.table().slice(0, 0)),
     "fewer rows than codes": Case(3, "to fit 256 codes", more=("--codes", "256")),
-    "one item many times": Case(3, "1 valid rows", lambda: changed(item_id=pa.array(["same"] * 60))),
+    "one item many times": Case(
+        3,
+        "1 valid rows leaves 1 to fit 6 codes a level (59 duplicate_id): ",
+        lambda: changed(item_id=pa.array(["same"] * 60)),
+    ),
     "negative exposure": Case(
         3, "has negative", lambda: changed(shown=pa.array([-1.0] * 60)), settings("items.exposure=shown", sets=())
     ),
@@ -87,9 +101,18 @@ CASES = {
     "no table": Case(3, "there is nothing of that name", source="no_such.items"),
     "not Parquet": Case(3, "no readable Parquet", source="{folder}/text.csv"),
     "empty folder": Case(3, "no readable Parquet", source="{folder}/empty"),
+    "a catalog that is not there": Case(
+        3, "this Spark session has none; name a table as schema.table, or give a path", source="main.shop.items"
+    ),
     "no table name": Case(3, "is not a table name", source="a..b"),
     "events without a user": Case(
         3, "events table has no column 'user_id'", events=lambda: events().drop_columns(["user_id"])
+    ),
+    "events under other names": Case(
+        3,
+        "no column 'user_id' (events.user) and no column 'item_id' (events.item): It has who, what, timestamp; name "
+        "yours with --set events.user=COLUMN --set events.item=COLUMN",
+        events=lambda: events().rename_columns(["who", "what", "timestamp"]),
     ),
     "events about numbers": Case(3, "both must be strings", events=lambda: events(item_id=pa.array([1, 2]))),
     "no events": Case(3, "events table has no rows", events=lambda: events().slice(0, 0)),

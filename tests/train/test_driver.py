@@ -49,7 +49,7 @@ def test_missing_torch_names_the_extra(name: str) -> None:
 def test_absent_gpu_is_a_setup_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SetupError, match=r"^train\.device is cuda but torch sees no GPU: .*$"):
-        train_tokenizer(Sample(np.zeros((300, 4), np.float32), "abc"), load_config(options={"train.device": "cuda"}))
+        train_tokenizer(Sample(np.eye(300, 4, dtype=np.float32), "abc"), load_config(options={"train.device": "cuda"}))
     assert choose_device(load_config()).type == "cpu"
 
 
@@ -92,6 +92,16 @@ def test_embeddings_whose_squares_are_no_float32_are_refused(largest: float) -> 
         split(Sample(x, "abc"), load_config())
     unit = split(Sample(x[1:], "abc"), load_config(settings=["items.normalize=l2"])).prepared
     assert np.linalg.norm(unit, axis=1) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("normalize", ["none", "l2"])
+def test_embeddings_that_are_all_equal_are_refused(normalize: str) -> None:
+    x = np.full((100, 4), 0.5, np.float32)
+    config = load_config(options={"items.normalize": normalize, "items.embedding": "vector"})
+    with pytest.raises(InputRefused, match=r"all 100 embeddings of the sample are equal.*'vector' the right column"):
+        split(Sample(x, "abc"), config)
+    x[0, 0] = 0.25
+    assert len(split(Sample(x, "abc"), config).prepared) == 100
 
 
 @pytest.mark.parametrize("scale", [2.0**45, 2.0**-45])

@@ -19,5 +19,5 @@ def _judged_value(result: GateResult) -> str:
     """The figure that a gate rule judged, in the unit of the rule's bounds, and its level."""
     value = finite(result.value)
     if value is None:
-        return "no such figure"
+        return result.found
     return f"{number(value)}{f' at level {result.level}' if result.level else ''}"
