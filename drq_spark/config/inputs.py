@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from drq_spark.config.section import LATER, AtLeast2, Place, Positive, Section, Share
 from drq_spark.number_types import NumberType
+from drq_spark.config.section import LATER, AtLeast2, Natural, Place, Positive, Section, Share
 
 
 class Items(Section):
@@ -60,14 +60,24 @@ class Sids(Section):
 
     path: Place = Field(
         None,
-        description="index-json, Parquet, Delta or CSV by path or glob, or a table name; --sids on the command line",
+        description="index-json, JSON lines, Parquet, Delta, CSV, TSV, .npy or .npz by path or glob, or a table name; --sids on the command line",
     )
-    id: str | None = Field(None, description="Id column; item_id or pid without it")
+    id: str | None = Field(
+        None,
+        description="Id column, item_id or pid without it; row where an id is the number of a row of the items file, from 0",
+    )
+    id_shift: Annotated[int, LATER] = Field(
+        0,
+        description="Added to ids that are integers: -1 where those of the map count from 1 and those of the items from 0",
+    )
     column: str | None = Field(
         None,
         description="Column of code lists or token text; codes, sid or columns sid_level_0, sid_0, level_1 .. without it",
     )
-    base: Literal[0, 1] = Field(0, description="The first code: 1 where codes count from 1")
+    base: Natural | tuple[Natural, ...] = Field(
+        0,
+        description="The first code: 1 where codes count from 1; one per level where each begins behind the one before, such as [0,256,512]",
+    )
     levels: Positive | None = Field(
         None,
         description="L; without it as many as codebooks, else the most frequent number of codes. One more only tells items apart",
@@ -82,6 +92,8 @@ class Sids(Section):
 
     @model_validator(mode="after")
     def _shape(self) -> Sids:
+        if isinstance(self.base, tuple) and self.levels not in (None, len(self.base)):
+            raise ValueError(f"sids.base lists {len(self.base)} levels, sids.levels is {self.levels}")
         if isinstance(self.codes, tuple) and self.levels not in (None, len(self.codes)):
             raise ValueError(f"sids.codes lists {len(self.codes)} levels, sids.levels is {self.levels}")
         return self

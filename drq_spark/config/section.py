@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from drq_spark.addresses import has_secret, without_secrets
 
 Positive = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
 AtLeast2 = Annotated[int, Field(ge=2)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 

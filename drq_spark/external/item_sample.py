@@ -28,11 +28,13 @@ class ItemSample:
         codes: int32 [n, L].
         x: Prepared embeddings float32 [n, D]; None where there are none.
         whole: Whether these are all items.
+        ids: Their ids as text [n].
     """
 
     codes: NDArray[np.int32]
     x: F32 | None
     whole: bool
+    ids: pa.Array | None = None
 
 
 def sample_items(
@@ -61,7 +63,7 @@ def sample_items(
     x = None
     if items is not None:
         x = normalized(read_embeddings(_chunk(kept, "embedding"), dim, normalize).x, normalize)
-    return ItemSample(codes, x, len(rows) <= most)
+    return ItemSample(codes, x, len(rows) <= most, _chunk(kept, "text"))
 
 
 def _chunk(rows: pa.Table, name: str) -> pa.Array:

@@ -21,10 +21,12 @@ from drq_spark.external.codebook_fidelity import fidelity
 from drq_spark.external.codebook_files import read_codebooks
 from drq_spark.external.codebook_tokenizer import codebook_tokenizer
 from drq_spark.external.item_sample import ItemSample, mean_centred_square, sample_items
+from drq_spark.external.known_ids import KnownIds, known_ids
+from drq_spark.external.shifted_ids import shift_note
 from drq_spark.external.sid_map import SidMap, read_sids, sid_key
 from drq_spark.inputs.attributes import read_attributes
 from drq_spark.inputs.embeddings import row_reasons
-from drq_spark.inputs.events import events_id_type, events_of, exposed
+from drq_spark.inputs.events import events_of, exposed
 from drq_spark.inputs.identity import fingerprint_beside
 from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.inputs.second_version import read_after
@@ -49,11 +51,13 @@ class ExternalInputs:
         sids: The map of items to SIDs.
         books: Codebooks, float32 [K_l, d] a level; None where none were named.
         catalogue: The items; None where none were named.
+        known: The ids that the map may name; None where there are no others.
     """
 
     sids: SidMap
     books: tuple[F32, ...] | None
     catalogue: Catalogue | None
+    known: KnownIds | None
 
     @property
     def dim(self) -> int:
@@ -88,11 +92,11 @@ def _begin(
     store = open_store(spark, config)
     with watcher.step("read"):
         books = read_codebooks(config.sids.codebooks) if config.sids.codebooks else None
-        catalogue = read_catalogue(spark, config) if config.items.path else None
-        id_type = catalogue.id_type if catalogue else events_id_type(spark, config)
-        sids = read_sids(spark, config, id_type, tuple(len(book) for book in books) if books else None)
+        known = known_ids(spark, config)
+        sids = read_sids(spark, config, known, tuple(len(book) for book in books) if books else None)
         store.refuse_other_ids(SIDS, sids.id_type)
-        inputs = ExternalInputs(sids, books, catalogue)
+        catalogue = read_catalogue(spark, config) if config.items.path else None
+        inputs = ExternalInputs(sids, books, catalogue, known)
         _check_after(config, inputs)
         fingerprint = _fingerprint(spark, config, inputs)
         watcher.note(f"{sids.rows:,} rows, {sids.codebook_sizes} codes a level, ids are {sids.id_type}")
@@ -189,6 +193,8 @@ def measure(run: Run, inputs: ExternalInputs) -> None:
         sids = run.rows(SIDS, "measure --sids")
         items, id_type, sizes = _items_with_sids(run, inputs, sids), inputs.sids.id_type, inputs.sids.codebook_sizes
         sample = sample_items(sids, len(sizes), run.config.seed, items, inputs.dim, run.config.items.normalize)
+        if inputs.known is not None and (shifted := shift_note(run.spark, run.config, inputs.known, sample)):
+            _note(run, shifted)
         tokenizer = _tokenizer(run, inputs, sample)
         events = events_of(run.spark, run.config, id_type, run.staging)
         subject = Subject(

@@ -1,11 +1,9 @@
-"""The forms in which other systems leave their SIDs, all read as rows of item_id and codes.
-
-The content of a file says what it is, not its name: Parquet by its mark, index-json by its first brace, CSV otherwise.
-"""
+"""The forms in which other systems leave their SIDs, all read as rows of item_id and codes."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -13,18 +11,15 @@ from pyspark.sql import types as T
 
 from drq_spark.config import Sids
 from drq_spark.errors import InputRefused
-from drq_spark.inputs.tables import column, unreadable_refused
-from drq_spark.rows import one_row
-from drq_spark.table_names import is_delta_table, is_path, is_pattern, quoted, quoted_name
+from drq_spark.external.sid_files import USUAL_IDS, WHAT, open_sid_table
+from drq_spark.inputs.tables import require_columns, unreadable_refused
+from drq_spark.table_names import quoted
 
-WHAT = "SIDs"
-_TEXT_FILES = (".json", ".csv", ".gz")  # a path even without a slash
-_IDS = ("item_id", "pid")
 _LEVEL = re.compile(r"(sid_level|sid|level|code)_([0-9]+)")
 _PREFIXES = ("sid_level", "sid", "level", "code")
+_CODE = re.compile(r"\s*(?:<[^<>]*[0-9]>|[0-9]+)?\s*")  # of one level; empty where an item lacks it
 
 # Java's regular expressions
-_ENTRY = r'^\s*[{,]\s*"(?:[^"\\]++|\\.)*+"\s*:\s*\['
 _TOKEN = r"^\s*(<([^<>]*[^<>0-9-])?-?[0-9]{1,18}>|-?[0-9]{1,18})\s*$"
 _NUMBER = r"(-?[0-9]+)>?\s*$"
 _MARKER = r"^\s*<\|[^<>]*\|>\s*$"  # <|sid_begin|> and its like
@@ -32,76 +27,68 @@ _TOKENS = r"^\s*(<[^<>]*>\s*)+$"
 _NUMBERS = r"^\s*[\[(]?\s*[0-9]{1,18}(\s*[-,;:_|/\s]\s*[0-9]{1,18})*\s*[\])]?\s*$"
 
 
-def open_sids(spark: SparkSession, settings: Sids, path: str) -> DataFrame:
-    """Rows item_id (of its own type; text where the form has no types), codes array<bigint> and unreadable.
+@dataclass(frozen=True)
+class OpenedSids:
+    """A map as it stands, and what to know of the way it was read.
 
-    codes are as they stand, of any length, NULL where there are none; `unreadable` is the text that holds no codes,
-    NULL in all other rows.
+    Attributes:
+        rows: item_id (of its own type; text where the form has no types), codes array<bigint> and unreadable. codes
+            are as they stand, of any length, NULL where there are none; `unreadable` is the text that holds no codes,
+            NULL in all other rows.
+        notes: For the report.
+    """
+
+    rows: DataFrame
+    notes: tuple[str, ...]
+
+
+def open_sids(spark: SparkSession, settings: Sids, path: str, levels: int | None = None) -> OpenedSids:
+    """The map at a path, a glob or under a name, in any of the forms; `levels` is L where it is known.
 
     Raises:
         InputRefused: there is nothing, it is no form of SIDs, or a column is missing or of another type.
     """
     with unreadable_refused(path, WHAT):
-        kind, source = _opened(spark, path)
-        source.schema  # noqa: B018 - Connect looks at the table only when asked
-    if kind == "index-json":
-        return _read(source, F.col("item_id"), [F.col("codes")], whole=True)
-    id_name = settings.id or _first(source, _IDS)
-    item_id = column(source, id_name, "sids.id", WHAT)
-    id_type = source.schema[id_name].dataType
+        table = open_sid_table(spark, settings, path, levels)
+        table.df.schema  # noqa: B018 - Connect looks at the table only when asked
+    if table.keyed:
+        return OpenedSids(_read(table.df, F.col("item_id"), [F.col("codes")], whole=True), table.notes)
+    source = table.df
+    ids, codes = _unnamed(settings, table.first) if table.first is not None else _named(settings, source)
+    whole = len(codes) == 1 and (settings.column is not None or not _level_columns(list(codes)))
+    require_columns(source, [("sids.id", ids), *(("sids.column", name) for name in codes)], WHAT)
+    id_type = source.schema[ids].dataType
     if not isinstance(id_type, T.StringType | T.IntegralType):
         raise InputRefused(
-            f"{WHAT}: id column {id_name!r} is {id_type.simpleString()}; it must be a string or an integer, cast it"
+            f"{WHAT}: id column {ids!r} is {id_type.simpleString()}; it must be a string or an integer, cast it"
         )
-    if settings.column is not None:
-        return _read(source, item_id, [column(source, settings.column, "sids.column", WHAT)], whole=True)
+    columns = [F.col(quoted(name)) for name in codes]
+    return OpenedSids(_read(source, F.col(quoted(ids)), columns, whole=whole), table.notes)
+
+
+def _named(settings: Sids, source: DataFrame) -> tuple[str, tuple[str, ...]]:
+    """The id column, and the column of whole SIDs or those of the levels, of a table with names."""
+    ids = settings.id or _first(source, USUAL_IDS)
     levels = _level_columns(source.columns)
-    if "codes" not in source.columns and levels:
-        return _read(source, item_id, [F.col(quoted(name)) for name in levels], whole=False)
-    return _read(source, item_id, [column(source, _first(source, ("codes", "sid")), "sids.column", WHAT)], whole=True)
+    if settings.column is None and "codes" not in source.columns and levels:
+        return ids, tuple(levels)
+    return ids, (settings.column or _first(source, ("codes", "sid")),)
 
 
-def _opened(spark: SparkSession, path: str) -> tuple[str, DataFrame]:
-    """What a source is, and its rows."""
-    if not is_path(path) and not path.endswith(_TEXT_FILES):
-        return "table", spark.table(quoted_name(path))
-    if not is_pattern(path) and is_delta_table(spark, path):
-        return "Delta", spark.read.format("delta").load(path)
-    # the piece before the first comma: small, whatever the file, and of every file system that Spark knows
-    piece = spark.read.option("lineSep", ",").text(path).select("value")
-    marks = piece.select(
-        F.col("value").startswith("PAR1").alias("parquet"), F.col("value").rlike(r"^\x{FEFF}?\s*[{\[]").alias("json")
+def _unnamed(settings: Sids, first: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The same of text without a header, by its first line: ids, then a SID or a code per column."""
+    names = [f"_c{place}" for place in range(len(first))]
+    ids = settings.id or names[0]
+    if settings.column is not None:
+        return ids, (settings.column,)
+    codes = {name: field for name, field in zip(names, first, strict=True) if name != ids}
+    if len(codes) == 1 or (codes and all(_CODE.fullmatch(field) for field in codes.values())):
+        return ids, tuple(codes)
+    shown = ", ".join(f"{name} ({field[:30]!r})" for name, field in zip(names, first, strict=True))
+    raise InputRefused(
+        f"{WHAT} have no header; their columns are {shown}: say with --set sids.id=COLUMN --set sids.column=COLUMN "
+        "which hold ids and codes, or with --set sids.id=row that row numbers are the ids"
     )
-    first = marks.first()
-    if first is None:
-        raise InputRefused(f"{WHAT} {path!r} is empty")
-    if first.parquet:
-        return "Parquet", spark.read.parquet(path)
-    return ("index-json", _index_json(spark, path)) if first.json else ("CSV", spark.read.csv(path, header=True))
-
-
-def _index_json(spark: SparkSession, path: str) -> DataFrame:
-    """item_id (text), codes (array<string>) of one document {"id": [codes], ..}.
-
-    The document is cut at every "]", so that it is read in parts by many tasks, whatever its size; each part must be an
-    entry, the last one the closing brace.
-    """
-    pieces = spark.read.option("lineSep", "]").text(path)
-    value = F.regexp_replace("value", r"^\x{FEFF}", "")
-    entry = F.concat(F.lit("{"), F.regexp_replace(value, r"^\s*[{,]", ""), F.lit("]}"))
-    parsed = F.when(value.rlike(_ENTRY), F.from_json(entry, "map<string,array<string>>"))
-    found = pieces.select(value.alias("value"), parsed.alias("entry"))
-    end = F.col("value").rlike(r"^\s*\}\s*$")
-    sums = found.agg(
-        F.count_if(F.col("entry").isNotNull() & F.col("value").rlike(r"^\s*\{")).alias("begun"),
-        F.count_if(end).alias("ended"),
-        F.min(F.when(F.col("entry").isNull() & ~end, F.substring("value", 1, 60))).alias("other"),
-    )
-    seen = one_row(sums)
-    if seen.other is not None or not seen.begun or seen.begun != seen.ended:
-        where = "it ends early" if seen.other is None else f"near {' '.join(seen.other.split())!r}"
-        raise InputRefused(f'{WHAT} {path!r} is JSON, but not of the form {{"id": ["<a_1>", "<b_2>"], ..}}: {where}')
-    return found.select(F.explode("entry").alias("item_id", "codes"))
 
 
 def _first(source: DataFrame, names: tuple[str, ...]) -> str:

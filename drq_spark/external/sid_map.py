@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -11,14 +10,17 @@ from pyspark.sql import functions as F
 from drq_spark.config import Config, Sids
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.external import notes
-from drq_spark.external.sid_formats import WHAT, open_sids
+from drq_spark.external.code_ends import code_ends
+from drq_spark.external.codebook_sizes import sizes_of
+from drq_spark.external.known_ids import KnownIds, identified, refuse_other_ids
+from drq_spark.external.sid_files import WHAT
+from drq_spark.external.sid_formats import open_sids
 from drq_spark.inputs.fingerprint import content_hash, sums, sums_of_groups
 from drq_spark.inputs.tables import damage_refused
 from drq_spark.rows import one_row
 from drq_spark.schemas import Reason
-from drq_spark.tokenizer.keys import MAX_KEYS, place_values
+from drq_spark.tokenizer.keys import place_values
 
-MOST_CODES = 2**20  # of a level: the driver holds how often each is used
 _MOST_LEVELS = 26  # letters
 _MOST_LENGTHS = 100
 
@@ -64,9 +66,9 @@ class _Profile:
 
 
 def read_sids(
-    spark: SparkSession, config: Config, id_type: str | None = None, books: tuple[int, ...] | None = None
+    spark: SparkSession, config: Config, known: KnownIds | None = None, books: tuple[int, ...] | None = None
 ) -> SidMap:
-    """Read the map that `sids.path` names: thin rows only, no Python workers.
+    """Read the map that `sids.path` names, after its ids were matched: thin rows only.
 
     L is `sids.levels`, else as many as codebooks or `sids.codes`, else the most frequent number of codes. One code more
     tells items with the same SID apart and is left out; rows of all other lengths are set aside. Of several rows with
@@ -75,32 +77,37 @@ def read_sids(
     Args:
         spark: The session.
         config: The settings, of which the sections `sids` and `items` are read.
-        id_type: Spark SQL type that ids are to have; their own without it.
+        known: The ids that a map may name; their own type and any of them without it.
         books: K per level of the codebooks; None where there are none.
 
     Raises:
-        ConfigError: no map is named, or sids.levels or sids.codes do not fit it.
+        ConfigError: no map is named, or sids.levels, sids.base or sids.codes do not fit it.
         InputRefused: it cannot be read, its codes cannot be SIDs, or too many rows cannot be used.
     """
     if config.sids.path is None:
         raise ConfigError("no SIDs: give --sids PATH_OR_TABLE or set sids.path")
-    source = open_sids(spark, config.sids, config.sids.path)
-    known = id_type or source.schema["item_id"].dataType.simpleString()
+    asked = _levels_asked(config.sids, books)
+    opened = open_sids(spark, config.sids, config.sids.path, asked)
+    source = identified(opened.rows, known, config.sids.id_shift)
     with damage_refused(config.sids.path, WHAT):
-        levels = _levels(source, config.sids, books)
+        levels = _levels(source, config.sids, asked)
+        if known is not None:
+            refuse_other_ids(opened.rows, source, known, config)
+        own = F.col("item_id").cast("string")
         rows = source.select(
-            F.col("item_id").try_cast(known).alias("item_id"),
-            "codes",
-            _reason(known, levels).alias("reason"),
-            F.xxhash64(F.col("item_id").cast("string"), "codes").alias("hash"),
+            "item_id", "codes", _reason(levels).alias("reason"), F.xxhash64(own, "codes").alias("hash")
         )
         profile = _profile(rows)
         kept, quarantined = _one_row_per_id(rows, profile)
         bad_rows = _set_aside(quarantined, profile, levels, config)
-        sizes, more = _codebook_sizes(kept, levels, config.sids, books)
-    codes = F.transform(F.slice("codes", 1, levels), lambda code: (code - config.sids.base).cast("int"))
+        base = _base(config.sids, levels)
+        sizes, more = sizes_of(code_ends(kept, levels), base, config.sids, books)
+    first = F.array(*[F.lit(code) for code in base])
+    codes = F.transform(F.slice("codes", 1, levels), lambda code, level: (code - F.get(first, level)).cast("int"))
     df = kept.select("item_id", codes.alias("codes"))
-    return SidMap(df, quarantined, known, sizes, profile.rows, profile.fingerprint, (*bad_rows, *more))
+    id_type = df.schema["item_id"].dataType.simpleString()
+    told = (*opened.notes, *bad_rows, *more)
+    return SidMap(df, quarantined, id_type, sizes, profile.rows, profile.fingerprint, told)
 
 
 def sid_key(codebook_sizes: tuple[int, ...]) -> Column:
@@ -110,7 +117,16 @@ def sid_key(codebook_sizes: tuple[int, ...]) -> Column:
     return sum(terms[1:], terms[0])
 
 
-def _levels(source: DataFrame, settings: Sids, books: tuple[int, ...] | None) -> int:
+def _levels_asked(settings: Sids, books: tuple[int, ...] | None) -> int | None:
+    """L as the settings or the codebooks say; None where neither does."""
+    listed = next((len(given) for given in (settings.codes, settings.base) if isinstance(given, tuple)), None)
+    given = settings.levels or listed
+    if books is not None and given is not None and given != len(books):
+        raise ConfigError(f"sids.levels or sids.codes say {given} levels, but there are {len(books)} codebooks")
+    return given or (len(books) if books else None)
+
+
+def _levels(source: DataFrame, settings: Sids, asked: int | None) -> int:
     """L, after a look at the lengths that there are."""
     length = F.coalesce(F.size("codes"), F.lit(0)).alias("length")
     counts = source.groupBy(length).agg(F.count(F.lit(1)).alias("rows"), F.count("unreadable").alias("unreadable"))
@@ -119,15 +135,20 @@ def _levels(source: DataFrame, settings: Sids, books: tuple[int, ...] | None) ->
         raise InputRefused(f"{WHAT} {settings.path!r} has no rows")
     if found[0].unreadable:
         raise _unreadable(source, sum(row.unreadable for row in found))
-    listed = None if settings.codes is None or isinstance(settings.codes, int) else len(settings.codes)
-    given = settings.levels or listed
-    if books is not None and given is not None and given != len(books):
-        raise ConfigError(f"sids.levels or sids.codes say {given} levels, but there are {len(books)} codebooks")
     most = max(found, key=lambda row: (row.length > 0, row["rows"], -row.length)).length
-    levels = int(given or (len(books) if books else most))
+    levels = int(asked or most)
     if not 1 <= levels <= _MOST_LEVELS:
         raise InputRefused(f"{WHAT}: {levels} codes an item; there must be 1 to {_MOST_LEVELS}")
     return levels
+
+
+def _base(settings: Sids, levels: int) -> tuple[int, ...]:
+    """The first code of every level."""
+    if isinstance(settings.base, int):
+        return (settings.base,) * levels
+    if len(settings.base) != levels:
+        raise ConfigError(f"sids.base lists {len(settings.base)} levels, the SIDs have {levels}")
+    return settings.base
 
 
 def _unreadable(source: DataFrame, rows: int) -> InputRefused:
@@ -138,12 +159,12 @@ def _unreadable(source: DataFrame, rows: int) -> InputRefused:
     )
 
 
-def _reason(id_type: str, levels: int) -> Column:
+def _reason(levels: int) -> Column:
     """Why a row has no usable SID; NULL where it has one."""
     some = F.coalesce(F.size("codes"), F.lit(0))
     return (
-        F.when(F.col("item_id").isNull(), Reason.NULL_ID.value)
-        .when(F.col("item_id").try_cast(id_type).isNull(), Reason.UNKNOWN_ITEM.value)
+        F.when(~F.col("named"), Reason.NULL_ID.value)
+        .when(F.col("item_id").isNull(), Reason.UNKNOWN_ITEM.value)
         .when((some == 0) | F.exists("codes", lambda code: code.isNull()), Reason.NULL_CODES.value)
         .when(~some.isin(levels, levels + 1), Reason.WRONG_LENGTH.value)
     )
@@ -187,54 +208,3 @@ def _set_aside(quarantined: DataFrame, profile: _Profile, levels: int, config: C
             f"items.max_bad_share = {config.items.max_bad_share:g}; are sids.id, sids.column and sids.levels right?"
         )
     return (notes.rows_set_aside(bad, profile.rows, levels, reasons),)
-
-
-def _codebook_sizes(
-    kept: DataFrame, levels: int, settings: Sids, books: tuple[int, ...] | None
-) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """K per level, after a look at the codes that there are, and what to say of them."""
-    codes = [F.get("codes", F.lit(level)) for level in range(levels)]
-    ends = [end for code in codes for end in (F.min(code), F.max(code))]
-    found = one_row(kept.agg(F.count_if(F.size("codes") > levels), *ends))
-    longer, lowest, largest = int(found[0]), list(found[1::2]), [int(code) - settings.base for code in found[2::2]]
-    _refuse_codes(lowest, largest, settings.base)
-    sizes = _asked(largest, settings, books) or tuple(max(2, code + 1) for code in largest)
-    if prod(sizes) >= MAX_KEYS:
-        raise InputRefused(
-            f"{WHAT}: {list(sizes)} codes a level make {prod(sizes):.3g} SIDs, but the sid key holds fewer than "
-            f"2^63 = {MAX_KEYS:.3g}"
-        )
-    told = []
-    if longer:
-        told.append(notes.longer_codes(longer, levels))
-    if settings.base == 0 and min(lowest) == max(lowest) == 1:
-        told.append(notes.codes_count_from_1())
-    if settings.codes is None and books is None:
-        told.append(notes.sizes_guessed(sizes))
-    return sizes, tuple(told)
-
-
-def _refuse_codes(lowest: list[int], largest: list[int], base: int) -> None:
-    if min(lowest) < base:
-        at = lowest.index(min(lowest))
-        raise InputRefused(f"{WHAT}: code {lowest[at]} at level {at + 1}; codes count from {base} (sids.base)")
-    if max(largest) >= MOST_CODES:
-        at = largest.index(max(largest))
-        raise InputRefused(f"{WHAT}: code {largest[at]} at level {at + 1} is beyond {MOST_CODES:,} codes a level")
-
-
-def _asked(largest: list[int], settings: Sids, books: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    """K per level as the settings or the codebooks say; None where neither does."""
-    if settings.codes is None:
-        asked = books
-    else:
-        asked = (settings.codes,) * len(largest) if isinstance(settings.codes, int) else settings.codes
-        if books not in (None, asked):
-            raise ConfigError(f"sids.codes is {list(asked)}, but the codebooks have {list(books or ())} rows")
-    for level, (code, size) in enumerate(zip(largest, asked or (), strict=asked is not None), start=1):
-        if code >= size:
-            where = f"{WHAT}: code {code} (from 0) at level {level}"
-            if books is None:
-                raise ConfigError(f"{where}, but sids.codes gives it {size}")
-            raise InputRefused(f"{where}, but its codebook has {size} rows")
-    return asked

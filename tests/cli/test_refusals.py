@@ -62,9 +62,9 @@ CASES = {
     "all missing columns at once, and what to do": Case(
         3,
         "no column 'sku' (items.id) and no column 'vector' (items.embedding) and no column 'views' (items.exposure) "
-        "and no column 'kind' (items.attributes) and no column 'brand' (items.attributes): It has item_id, embedding; name "
-        "yours with --set items.id=COLUMN --set items.embedding=COLUMN --set items.exposure=COLUMN --set "
-        "items.attributes=COLUMN",
+        "and no column 'kind' (items.attributes) and no column 'brand' (items.attributes): It has item_id, "
+        "embedding; name yours with --set items.id=COLUMN --set items.embedding=COLUMN --set items.exposure=COLUMN "
+        "--set items.attributes=COLUMN",
         more=settings(
             "items.id=sku", "items.embedding=vector", "items.exposure=views", "items.attributes=[kind,brand]", sets=()
         ),
