@@ -10,7 +10,7 @@ from drq_spark.errors import InputRefused
 PARQUET, NUMPY, ZIP, JSON, TEXT = "Parquet", "numpy", "zip", "JSON", "text"
 FORMS = "Parquet, Delta, CSV or TSV, JSON lines, index-json, .npy, .npz"
 
-_PICKLE = re.compile(rb"\x80[\x02-\x05]|\([ldt]p[0-9]+\n|c[\w.]+\n\w+\np[0-9]+\n|[\]}]q\x00")
+_PICKLE = re.compile(rb"\x80[\x02-\x05]|\([ldt]p[0-9]+\n|c[\w.]+\n\w+\n[pq]|[\]}]q\x00")
 _TORCH = re.compile(rb"\x80.\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19", re.DOTALL)  # torch.save before its archives
 _SAFETENSORS = re.compile(rb".{2}.{4}\x00\x00\{\s*\"", re.DOTALL)
 _OTHERS = {

@@ -74,19 +74,35 @@ def written(form: str, codes: Codes, folder: Path) -> str:
                        **{f"sid_level_{i}": values for i, values in enumerate(column)})  # fmt: skip
     if form == "columns from 1":
         return parquet(folder / "map.parquet", item_id=ids, **{f"level_{i + 1}": v for i, v in enumerate(column)})
+    if form == "JSON lines":
+        (folder / "map.txt").write_text("".join(json.dumps({"title": i, "codes": r, "item_id": i}) + "\n"
+                                                for i, r in zip(ids, rows, strict=True)))  # fmt: skip
+        return str(folder / "map.txt")
+    if form == "a list of objects":
+        objects = [{"item_id": i, "sid": "".join(tokens(r)), "old": {"a": 1}} for i, r in zip(ids, rows, strict=True)]
+        (folder / "map").write_text(json.dumps(objects, indent=1))
+        return str(folder / "map")
+    if form == ".npz with ids":
+        np.savez_compressed(folder / "map.npz", item_ids=np.array(ids), codes=np.array(rows), embeds=np.zeros((9, 4)))
+        return str(folder / "map.npz")
     lines = {
+        "TSV": [["item_id", "title", "codes"], *([i, "a, b", ",".join(map(str, r))] for i, r in codes.items())],
+        "CSV without a header": [[i, *r] for i, r in codes.items()],
+        "semicolons, no header": [[i, "".join(tokens(r))] for i, r in codes.items()],
         "CSV of columns": [["item_id", *(f"sid_{i}" for i in range(levels))], *([i, *r] for i, r in codes.items())],
         "CSV of text": [["item_id", "codes"], *([i, f'"{",".join(map(str, r))}"'] for i, r in codes.items())],
         "CSV of lists": [["item_id", "codes"], *([i, f'"{list(r)}"'] for i, r in codes.items())],
     }[form]
-    (folder / "map.csv").write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
+    between = {"TSV": "\t", "semicolons, no header": ";"}.get(form, ",")
+    (folder / "map.csv").write_text("".join(between.join(map(str, line)) + "\n" for line in lines))
     return str(folder / "map.csv")
 
 
 FORMS = (
     "index-json of tokens", "index-json of numbers, indented", "Parquet", "Parquet with pid and int32",
     "Parquet, a folder", "lists of tokens", "token text", "token text with marks", "plain text", "columns from 0",
-    "columns from 1", "CSV of columns", "CSV of text", "CSV of lists",
+    "columns from 1", "CSV of columns", "CSV of text", "CSV of lists", "JSON lines",
+    "a list of objects", ".npz with ids", "TSV", "CSV without a header", "semicolons, no header",
 )  # fmt: skip
 
 

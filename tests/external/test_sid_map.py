@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from external.local import FORMS, index_json, parquet, random_codes, tokens, wri
 
 from drq_spark.config import load_config
 from drq_spark.errors import ConfigError, InputRefused
+from drq_spark.external.known_ids import KnownIds
 from drq_spark.external.sid_map import read_sids, sid_key
 from drq_spark.tokenizer.keys import codes_to_keys
 
@@ -21,8 +24,8 @@ CODES = random_codes()
 SIZES = (8, 6, 5)
 
 
-def read(spark, path, *more, id_type=None, books=None):
-    return read_sids(spark, load_config(options={"sids.path": str(path)}, settings=more), id_type, books)
+def read(spark, path, *more, known=None, books=None):
+    return read_sids(spark, load_config(options={"sids.path": str(path)}, settings=more), known, books)
 
 
 def codes_of(found) -> dict[Any, tuple[int, ...]]:
@@ -68,7 +71,8 @@ class TestForms:
 
     def test_ids_take_the_type_of_the_items(self, spark, tmp_path):
         path = index_json(tmp_path / "m.json", {"7": [1, 2], "8": [0, 1], "x": [0, 0]})
-        found = read(spark, path, id_type="int")
+        known = KnownIds(spark.range(7, 9).selectExpr("cast(id AS int) AS item_id"), "int", None, "items table")
+        found = read(spark, path, known=known)
         assert (codes_of(found), found.id_type) == ({7: (1, 2), 8: (0, 1)}, "int")
         assert set_aside(found) == [(None, "unknown_item")]
 
@@ -78,6 +82,16 @@ class TestForms:
         found = read(spark, tmp_path / "m")
         assert codes_of(found) == {'a"b': (1, 2), "Ω,{": (3, 4)}
         assert set_aside(found) == [("Ω,{", "duplicate_id")]
+
+    @pytest.mark.parametrize("indent", [None, 2])
+    def test_ids_with_brackets_and_what_else_json_is_made_of(self, spark, tmp_path, indent):
+        codes = {"shirt [red]": [1, 2], "[1]": [0, 1], 'a], "b': [2, 0], "x]}": [1, 1], "{y": [2, 2], "": [0, 0]}
+        found = read(spark, index_json(tmp_path / "m.json", codes, indent))
+        assert codes_of(found) == {item: tuple(row) for item, row in codes.items()}
+
+    def test_values_that_are_text(self, spark, tmp_path):
+        (tmp_path / "m.json").write_text(json.dumps({item: "".join(tokens(row)) for item, row in CODES.items()}))
+        assert codes_of(read(spark, tmp_path / "m.json")) == CODES
 
     def test_a_json_document_is_read_in_parts(self, spark, tmp_path):
         """Cut into splits of a few bytes, it gives the same."""
@@ -167,6 +181,38 @@ class TestCodebookSizes:
         assert (codes_of(told), told.codebook_sizes) == ({"a": (0, 2), "b": (1, 0)}, (2, 3))
         assert not any("sids.base" in note for note in told.notes)
 
+    def test_codes_from_1_with_k_are_refused_with_the_setting(self, spark, tmp_path):
+        path = index_json(tmp_path / "m.json", {"a": [1, 4], "b": [4, 1]})
+        with pytest.raises(
+            ConfigError, match=r"code 4 \(from 0\) at level 1, .*; if codes count from 1, set sids.base=1"
+        ):
+            read(spark, path, "sids.codes=4")
+        assert codes_of(read(spark, path, "sids.codes=4", "sids.base=1")) == {"a": (0, 3), "b": (3, 0)}
+
+    def test_codes_of_one_vocabulary_are_told_and_can_be_read(self, spark, tmp_path):
+        path = index_json(tmp_path / "m.json", {f"i{n}": [n % 4, 4 + n // 4 % 4, 8 + n % 4] for n in range(16)})
+        assert any(
+            "offset into one vocabulary" in note and "sids.base=[0,4,8]" in note for note in read(spark, path).notes
+        )
+        with pytest.raises(ConfigError, match=r"codes look offset.* set sids.base=\[0,4,8\]"):
+            read(spark, path, "sids.codes=4")
+        found = read(spark, path, "sids.codes=4", "sids.base=[0,4,8]")
+        assert codes_of(found) == {f"i{n}": (n % 4, n // 4 % 4, n % 4) for n in range(16)}
+        assert found.notes == ()
+        with pytest.raises(ConfigError, match=r"sids\.base lists 2 levels, sids\.levels is 3"):
+            read(spark, path, "sids.base=[0,4]", "sids.levels=3")
+
+    @pytest.mark.parametrize(("alone", "first"), [(0, 0), (0, 1), (1, 1)])
+    def test_a_last_code_that_only_tells_items_apart_is_told(self, spark, tmp_path, alone, first):
+        """Numbered from 0; from 1 and 0 where an item is alone; from 1."""
+        codes = {f"i{n}": [n % 3, n // 3, first if n < 4 else alone] for n in range(9)}
+        codes |= {f"i{n}": [*codes[f"i{n - 9}"][:2], first + 1] for n in range(9, 13)}
+        path = index_json(tmp_path / "m.json", codes)
+        assert any("set sids.levels=2" in note for note in read(spark, path).notes)
+        assert not any("sids.levels" in note for note in read(spark, path, "sids.levels=3").notes)
+        found = read(spark, path, "sids.levels=2")
+        assert codes_of(found) == {item: tuple(row[:2]) for item, row in codes.items()}
+
     def test_one_level_from_1_is_no_reason_to_ask(self, spark, tmp_path):
         found = read(spark, index_json(tmp_path / "m.json", {"a": [1, 3], "b": [2, 0]}))
         assert not any("sids.base" in note for note in found.notes)
@@ -187,8 +233,10 @@ class TestRefusals:
             ({"a": ["tall", "blue"]}, "hold something else than codes"),
             ({"a": [1.5, 2]}, "hold something else than codes"),
             ({"a": [True, 2]}, "hold something else than codes"),
-            ({"a": [[1], [2]]}, "near"),
-            ({"a": "<a_1><b_2>"}, "not of the form"),
+            ({"a": [[1], [2]]}, "something else than codes"),
+            ({"a": 5}, "not of the form"),
+            ({"<a_1><b_2>": ["7", "8"], "<a_1><b_3>": ["9"]}, "its keys are SIDs"),
+            ({"item_id": {"0": "a"}, "codes": {"0": [1, 2]}}, "not of the form"),
             ({"a": {"codes": [1, 2]}}, "not of the form"),
             ({"a": [0, -1], "b": [1, 1]}, "code -1 at level 2; codes count from 0"),
             ({"a": ["<a_0>", "<b_-1>"]}, "code -1 at level 2"),
@@ -211,11 +259,17 @@ class TestRefusals:
         [
             ('{"a": [1, 2], "b": [1, 2]', "it ends early"),
             ('{"a": [1, 2]}, {"b": [3, 4]}', "near"),
-            ("[[1, 2], [3, 4]]", "not of the form"),
+            ("[[1, 2], [3, 4]]", "a list has no ids"),
+            ('{"item_id": "a", "codes": [1, 2]}\n{"item_id": "b", "co', "near"),
+            ("1 2 3\n4 5 6\n", "say with --set sids.id=COLUMN"),
+            ("<a_1><b_2>\tred shirt\t0\n", "_c1 ('red shirt')"),
             ('{"a": [1 2]}', "near"),
             ("", "is empty"),
-            ("a,b\n1,2\n", "no column 'item_id'"),
-            ("item_id,x\n1,2\n", "no column 'codes'"),
+            (
+                "item_id,x\n1,2\n",
+                "no column 'codes' (sids.column): It has item_id, x; name yours with --set sids.column",
+            ),
+            ("a;b\n1;2\n", "no column 'item_id' (sids.id) and no column 'codes' (sids.column): It has a, b;"),
             ("item_id,codes\n", "has no rows"),
             ("item_id,codes\na,1--2\n", "hold something else"),
             ("item_id,codes\na,12 blue\n", "hold something else"),
@@ -241,6 +295,14 @@ class TestRefusals:
         self.refused(spark, zero, "code 0 at level 2; codes count from 1", "sids.base=1")
         self.refused(spark, zero, "its codebook has 1 rows", books=(2, 1))
         self.refused(spark, zero, "cannot be used as SIDs of 3 codes", "sids.levels=3")
+
+    def test_files_of_other_forms_by_name(self, spark, tmp_path):
+        (tmp_path / "m.csv").write_bytes(pickle.dumps(list(CODES.values())))
+        self.refused(spark, tmp_path / "m.csv", "are a pickle")
+        with zipfile.ZipFile(tmp_path / "m.npz", "w") as archive:
+            archive.writestr("archive/data.pkl", b"")
+        self.refused(spark, tmp_path / "m.npz", "weights_only=True")
+        self.refused(spark, parquet(tmp_path / "m.pt", a=[1]), "no column 'item_id'")
 
     def test_settings_that_do_not_fit(self, spark, tmp_path):
         path = parquet(tmp_path / "m.parquet", item_id=["a", "b"], codes=[[1, 0], [1, 5]])
