@@ -1,4 +1,4 @@
-"""Ids of a map against those of the items: matched first, by number of row where it is asked for, shifted where told."""
+"""Ids of a map against those of the items: matched first, by number of row where asked, shifted where told."""
 
 from __future__ import annotations
 
@@ -85,9 +85,7 @@ def test_events_alone_must_know_one_of_the_ids(spark, tmp_path):
         path.write_text(json.dumps({item: [0, 1] for item in ids}))
         config = load_config(options={"sids.path": str(path), "events.path": events})
         if refused:
-            with pytest.raises(
-                InputRefused, match=r"those of the events table such as 'B00', 'x'; do sids.id and events"
-            ):
+            with pytest.raises(InputRefused, match=r"those of the events table such as 'B00', 'x'; do sids.id"):
                 read_sids(spark, config, known_ids(spark, config))
         else:
             assert read_sids(spark, config, known_ids(spark, config)).df.count() == len(ids)
