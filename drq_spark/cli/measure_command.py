@@ -19,6 +19,7 @@ from drq_spark.cli.options import (
     RunId,
     SchemaOfRun,
     Settings,
+    codes_per_level,
     named,
 )
 from drq_spark.cli.surroundings import day, finish, now, session, store_of, watcher
@@ -62,7 +63,7 @@ def measure(
     if run_id is not None:
         raise ConfigError("--run is not for --sids: they make a run of their own")
     options = {"store.out": absolute(out), "store.schema_name": schema, "sids.path": sids, "sids.codebooks": codebooks,
-               "sids.codes": codes, "items.path": items, "events.path": events,
+               "sids.codes": codes_per_level(codes), "items.path": items, "events.path": events,
                "measure.embeddings_after": embeddings_after}  # fmt: skip
     measure_external(load_config(config or (), named(options), settings or ()), run_date)
 

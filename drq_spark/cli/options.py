@@ -21,7 +21,9 @@ After = Annotated[
 Out = Annotated[str | None, typer.Option("--out", help="Folder for tables, tokenizers and the report.")]
 Name = Annotated[str | None, typer.Option("--tokenizer", help=f"Name of the tokenizer: {TOKENIZERS}.")]
 Levels = Annotated[int | None, typer.Option("--levels", help="Codes in a SID.")]
-Codes = Annotated[int | None, typer.Option("--codes", help="Codes a level.")]
+Codes = Annotated[
+    str | None, typer.Option("--codes", help="Codes a level: one number, or one per level such as 256,128,64.")
+]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of the sample and of training.")]
 ConfigFiles = Annotated[list[Path] | None, typer.Option("--config", help="YAML file; repeatable, later files win.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; repeatable, wins over files.")]
@@ -51,7 +53,7 @@ def as_settings(
     out: str | None = None,
     tokenizer: str | None = None,
     levels: int | None = None,
-    codes: int | None = None,
+    codes: str | None = None,
     seed: int | None = None,
 ) -> dict[str, Any]:
     """The settings ("section.key" -> value) that these options name; those not given stay as files or defaults say."""
@@ -62,10 +64,19 @@ def as_settings(
             "store.out": absolute(out) if out is not None else None,
             "tokenizer.name": tokenizer,
             "tokenizer.levels": levels,
-            "tokenizer.codes": codes,
+            "tokenizer.codes": codes_per_level(codes),
             "seed": seed,
         }
     )
+
+
+def codes_per_level(text: str | None) -> int | list[int] | str | None:
+    """What --codes says: one number, or one per level; other text as it is, for the settings to refuse."""
+    parts = (text or "").split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        return text
+    numbers = [int(part) for part in parts]
+    return numbers if len(numbers) > 1 else numbers[0]
 
 
 def named(options: Mapping[str, Any]) -> dict[str, Any]:

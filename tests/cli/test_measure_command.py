@@ -35,6 +35,19 @@ def test_with_sids_those_of_another_system_are(called, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("given", "codes"), [("8", 8), ("8,16, 4", (8, 16, 4)), ("8,", None), ("x", None), ("-8", None)]
+)
+def test_codes_are_one_number_or_one_per_level(called, tmp_path, capsys, given, codes):
+    code = main(["measure", "--out", str(tmp_path), "--sids", "m.json", f"--codes={given}"])
+    if codes is not None:
+        assert (code, called[0][1].sids.codes) == (0, codes)
+        return
+    assert (code, called) == (2, [])
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"sids.codes: must be an integer of 2 or more, or a list of them, or null, not '{given}'" in told
+
+
+@pytest.mark.parametrize(
     ("more", "says"),
     [
         (["--sids", "m.json", "--run", "r"], "--run is not for --sids"),
