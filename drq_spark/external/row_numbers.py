@@ -46,7 +46,12 @@ def require_files(spark: SparkSession, path: str, what: str) -> None:
         InputRefused: it is a Delta table or a table of a catalog.
     """
     if not is_path(path) or (not is_pattern(path) and is_delta_table(spark, path)):
-        raise InputRefused(
-            f"{what} {path!r}: sids.id=row takes the number of a row for its id, and the rows of a Delta table or of a "
-            "table by name have no order: give Parquet files, or a map with ids"
-        )
+        raise rows_without_order(path, what)
+
+
+def rows_without_order(path: str, what: str) -> InputRefused:
+    """The refusal of a table whose rows have no numbers."""
+    return InputRefused(
+        f"{what} {path!r}: sids.id=row takes the number of a row for its id, and the rows of a Delta table or of a table "
+        "by name have no order: give Parquet files, or a map with ids"
+    )

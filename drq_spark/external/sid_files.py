@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -16,12 +17,12 @@ from drq_spark.external.array_files import ArrayNames, read_array_file
 from drq_spark.external.delimited_text import text_form
 from drq_spark.external.file_heads import JSON, NUMPY, PARQUET, ZIP, form_of, text_of
 from drq_spark.external.json_documents import read_document, refused_document
-from drq_spark.external.row_numbers import ROW, numbered, require_files
+from drq_spark.external.row_numbers import ROW, numbered, rows_without_order
 from drq_spark.table_names import is_delta_table, is_path, is_pattern, quoted_name
 
 WHAT = "SIDs"
 USUAL_IDS = ("item_id", "pid")
-_FILES = re.compile(r"\.(json|jsonl|ndjson|csv|tsv|txt|npy|npz|pt|pth|pkl|pickle|bin|safetensors)(\.gz)?|\.gz")
+_FILE = re.compile(r"\.(?:json|jsonl|ndjson|csv|tsv|txt|npy|npz|pt|pth|pkl|pickle|safetensors|gz)$")  # even without a /
 _PIECES, _PIECE = 60, 2000  # of a file's beginning: pieces, and bytes of each
 
 
@@ -48,10 +49,10 @@ def open_sid_table(spark: SparkSession, settings: Sids, path: str, levels: int |
     Raises:
         InputRefused: there is nothing, or it is no form of SIDs.
     """
-    if not is_path(path) and not _FILES.search(path):
-        return _rows_numbered(SidTable(spark.table(quoted_name(path))), settings, path)
+    if not is_path(path) and not _FILE.search(path):
+        return _without_order(SidTable(spark.table(quoted_name(path))), settings, path)
     if not is_pattern(path) and is_delta_table(spark, path):
-        return _rows_numbered(SidTable(spark.read.format("delta").load(path)), settings, path)
+        return _without_order(SidTable(spark.read.format("delta").load(path)), settings, path)
     head = _head(spark, path)
     form = form_of(head, path)
     if form in (NUMPY, ZIP):
@@ -59,7 +60,7 @@ def open_sid_table(spark: SparkSession, settings: Sids, path: str, levels: int |
         array = read_array_file(spark, path, names)
         return SidTable(array.rows, keyed=True, notes=(notes.rows_are_ids(),) if array.numbered else ())
     if form == PARQUET:
-        return _rows_numbered(SidTable(spark.read.parquet(path)), settings, path)
+        return _rows_numbered(SidTable(spark.read.parquet(path)), settings)
     text = text_of(head, path)
     if form == JSON:
         return _json(spark, settings, path, text)
@@ -70,7 +71,8 @@ def _head(spark: SparkSession, path: str) -> bytes:
     """The first bytes of a file, on every file system that Spark knows: pieces up to the first commas, put together."""
     pieces = spark.read.option("lineSep", ",").text(path).limit(_PIECES)
     cut = pieces.select(F.substring(F.col("value").cast("binary"), 1, _PIECE).alias("piece")).collect()
-    head = b",".join(bytes(row.piece) for row in cut)
+    whole = list(takewhile(lambda row: len(row.piece) < _PIECE, cut))
+    head = b",".join(bytes(row.piece) for row in cut[: len(whole) + 1])
     if not head:
         raise InputRefused(f"{WHAT} {path!r} is empty")
     return head
@@ -108,19 +110,23 @@ def _objects(df: DataFrame, settings: Sids, path: str) -> SidTable:
         bad = df.select("_corrupt_record", *others[:1]).where("_corrupt_record IS NOT NULL").first()
         if bad is not None:
             raise refused_document(path, f"near {' '.join(str(bad[0]).split())[:60]!r}")
-    return _rows_numbered(SidTable(df), settings, path)
+    return _rows_numbered(SidTable(df), settings)
 
 
 def _delimited(spark: SparkSession, settings: Sids, path: str, head: str) -> SidTable:
     form = text_form(head.split("\n"))
     df = spark.read.csv(path, header=form.header, sep=form.delimiter)
     told = () if form.header else (notes.no_header(form.first, rows=settings.id == ROW),)
-    return _rows_numbered(SidTable(df, first=None if form.header else form.first, notes=told), settings, path)
+    return _rows_numbered(SidTable(df, first=None if form.header else form.first, notes=told), settings)
 
 
-def _rows_numbered(table: SidTable, settings: Sids, path: str) -> SidTable:
+def _rows_numbered(table: SidTable, settings: Sids) -> SidTable:
     """The table with column `row`, where sids.id asks for it and no column is called so."""
-    if settings.id != ROW or ROW in table.df.columns:
-        return table
-    require_files(table.df.sparkSession, path, WHAT)
-    return replace(table, df=numbered(table.df, WHAT))
+    wanted = settings.id == ROW and ROW not in table.df.columns
+    return replace(table, df=numbered(table.df, WHAT)) if wanted else table
+
+
+def _without_order(table: SidTable, settings: Sids, path: str) -> SidTable:
+    if settings.id == ROW and ROW not in table.df.columns:
+        raise rows_without_order(path, WHAT)
+    return table

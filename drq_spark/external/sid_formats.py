@@ -56,7 +56,8 @@ def open_sids(spark: SparkSession, settings: Sids, path: str, levels: int | None
     source = table.df
     ids, codes = _unnamed(settings, table.first) if table.first is not None else _named(settings, source)
     whole = len(codes) == 1 and (settings.column is not None or not _level_columns(list(codes)))
-    require_columns(source, [("sids.id", ids), *(("sids.column", name) for name in codes)], WHAT)
+    rows = "" if settings.id else ", or take row numbers for ids with --set sids.id=row"
+    require_columns(source, [("sids.id", ids), *(("sids.column", name) for name in codes)], WHAT, rows)
     id_type = source.schema[ids].dataType
     if not isinstance(id_type, T.StringType | T.IntegralType):
         raise InputRefused(

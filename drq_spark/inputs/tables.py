@@ -66,8 +66,10 @@ def column(df: DataFrame, name: str, setting: str, what: str) -> Column:
     return F.col(quoted(name))
 
 
-def require_columns(df: DataFrame, wanted: Sequence[tuple[str, str]], what: str) -> None:
+def require_columns(df: DataFrame, wanted: Sequence[tuple[str, str]], what: str, otherwise: str = "") -> None:
     """Refuse a table that lacks columns; `wanted` has settings, each with the column that it names.
+
+    `otherwise` is what else can be done, and ends the message.
 
     Raises:
         InputRefused: the message names all that are missing, the columns there are, and how to name them.
@@ -81,7 +83,7 @@ def require_columns(df: DataFrame, wanted: Sequence[tuple[str, str]], what: str)
     remedy = " ".join(f"--set {setting}=COLUMN" for setting in dict.fromkeys(setting for setting, _ in missing))
     raise InputRefused(
         f"{what} has no column {told}: {guesses}{' ' if guesses else ''}It has {', '.join(df.columns)}; name yours "
-        f"with {remedy}"
+        f"with {remedy}{otherwise}"
     )
 
 
