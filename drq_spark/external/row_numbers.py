@@ -52,6 +52,6 @@ def require_files(spark: SparkSession, path: str, what: str) -> None:
 def rows_without_order(path: str, what: str) -> InputRefused:
     """The refusal of a table whose rows have no numbers."""
     return InputRefused(
-        f"{what} {path!r}: sids.id=row takes the number of a row for its id, and the rows of a Delta table or of a table "
-        "by name have no order: give Parquet files, or a map with ids"
+        f"{what} {path!r}: sids.id=row takes the number of a row for its id, and the rows of a Delta table or of a "
+        "table by name have no order: give Parquet files, or a map with ids"
     )
