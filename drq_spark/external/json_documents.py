@@ -45,7 +45,7 @@ def read_document(spark: SparkSession, path: str, head: str) -> DataFrame:
     )
     seen = one_row(sums)
     if seen.other is not None or not seen.begun or seen.begun != seen.ended:
-        where = "it ends early" if seen.other is None else f"near {' '.join(seen.other.split())!r}"
+        where = "it ends early" if seen.begun > seen.ended else f"near {' '.join((seen.other or head[:60]).split())!r}"
         raise refused_document(path, where)
     return found.select(F.explode("entries").alias("item_id", "codes"))
 

@@ -50,9 +50,7 @@ def known_ids(spark: SparkSession, config: Config) -> KnownIds | None:
         rows = None
         if config.sids.id == ROW:
             require_files(spark, config.items.path, _ITEMS)
-            rows = numbered(source, _ITEMS).select(
-                column(source, config.items.id, "items.id", _ITEMS).alias("item_id"), ROW
-            )
+            rows = numbered(source).select(column(source, config.items.id, "items.id", _ITEMS).alias("item_id"), ROW)
         return KnownIds(ids, ids.schema["item_id"].dataType.simpleString(), rows, _ITEMS)
     id_type = events_id_type(spark, config)
     events = None if id_type is None else read_events(spark, config, id_type)

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from drq_spark.errors import InputRefused
-from drq_spark.inputs.tables import unreadable_refused
 from drq_spark.table_names import is_delta_table, is_path, is_pattern
 
 ROW = "row"
 """Value of sids.id that means the number of a row, and the name of the column that holds it."""
 
 
-def numbered(df: DataFrame, what: str) -> DataFrame:
+def numbered(df: DataFrame) -> DataFrame:
     """The rows with column `row` (bigint): their number from 0, in the order of the files' names.
 
     Args:
-        df: Rows as they come from files, nothing joined to them.
-        what: What messages call them.
-
-    Raises:
-        InputRefused: the rows come from no files.
+        df: Rows as they come from files, nothing joined to them; see `require_files`.
     """
-    with unreadable_refused(what, what):
-        parquet = "row_index" in df.select("_metadata.*").columns
+    facts = df.select("_metadata").schema["_metadata"].dataType
+    parquet = isinstance(facts, T.StructType) and "row_index" in facts.names  # no other form has it
     block = F.lit(0).cast("bigint") if parquet else F.col("_metadata.file_block_start")
     place = F.col("_metadata.row_index") if parquet else F.monotonically_increasing_id()
     files = {"_file": F.col("_metadata.file_path"), "_block": block, "_place": place}

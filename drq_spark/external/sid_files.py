@@ -123,7 +123,7 @@ def _delimited(spark: SparkSession, settings: Sids, path: str, head: str) -> Sid
 def _rows_numbered(table: SidTable, settings: Sids) -> SidTable:
     """The table with column `row`, where sids.id asks for it and no column is called so."""
     wanted = settings.id == ROW and ROW not in table.df.columns
-    return replace(table, df=numbered(table.df, WHAT)) if wanted else table
+    return replace(table, df=numbered(table.df)) if wanted else table
 
 
 def _without_order(table: SidTable, settings: Sids, path: str) -> SidTable:
