@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from drq_spark.number_types import NumberType
 from drq_spark.config.section import LATER, AtLeast2, Natural, Place, Positive, Section, Share
+from drq_spark.number_types import NumberType
 
 
 class Items(Section):
