@@ -126,6 +126,8 @@ def canonical(source: DataFrame, items: Items, what: str = _WHAT) -> DataFrame:
     Raises:
         InputRefused: a column is missing or of an unusable type.
     """
+    wanted = (("items.id", items.id), ("items.embedding", items.embedding), ("items.exposure", items.exposure))
+    require_columns(source, [(setting, name) for setting, name in wanted if name is not None], what)
     item_id = column(source, items.id, "items.id", what)
     embedding = column(source, items.embedding, "items.embedding", what)
     exposure = F.lit(None) if items.exposure is None else column(source, items.exposure, "items.exposure", what)
