@@ -101,7 +101,8 @@ def show_outcome(console: Console, outcome: Outcome, config: Config, store: Stor
         back = f"drq publish --out {store.out} --run {outcome.state.run_id}"
         console.print(f"Readers follow run {outcome.followed} since then; {back} moves them back.", soft_wrap=True)
     console.print(f"\nRun [bold]{outcome.state.run_id}[/]: {_verdict(outcome)}", soft_wrap=True)
-    console.print(f"  report     {store.report}", highlight=False, soft_wrap=True)
+    if outcome.state.status != Status.OVERTAKEN.value:  # the page is of the run that readers follow
+        console.print(f"  report     {store.report}", highlight=False, soft_wrap=True)
     console.print(
         f"  tables     {store.location(TABLES[0]).removesuffix(TABLES[0].name)}", highlight=False, soft_wrap=True
     )
@@ -132,6 +133,8 @@ def show_error(console: Console, message: str) -> None:
 def _verdict(outcome: Outcome) -> str:
     if outcome.state.status == Status.PUBLISHED.value:
         return "[green]published[/]"
+    if outcome.state.status == Status.OVERTAKEN.value:
+        return "[yellow]not published: readers follow a newer run[/]"
     if outcome.state.status == Status.MEASURED.value:
         return "measured; SIDs from elsewhere are not judged, readers stay where they are"
     return "[red]not published: the gate failed, readers stay where they are[/]"

@@ -1,7 +1,8 @@
 """Every error a user can meet, by what the user can do about it.
 
 Each message is one line: the rule, the value that broke it, what to do. The class carries the exit code of the
-command line (see the README): 0 done, 2 bad arguments or config, 3 input refused, 4 gate failed, 1 anything else.
+command line (see the README): 0 done, 2 bad arguments or config, 3 input refused, 4 gate failed, 5 overtaken by a newer
+run, 6 another run is at work, 1 anything else.
 """
 
 from __future__ import annotations
@@ -36,6 +37,18 @@ class GateFailed(DrqError):
     """The figures of a finished run break a rule of the gate; data is written, readers stay where they are."""
 
     exit_code = 4
+
+
+class Overtaken(DrqError):
+    """A run passed the gate, but readers follow a newer one; data is written, readers stay where they are."""
+
+    exit_code = 5
+
+
+class Busy(DrqError):
+    """Another run writes into the same place; data is as it was, try again when that run has ended."""
+
+    exit_code = 6
 
 
 class SetupError(DrqError):

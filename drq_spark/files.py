@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from uuid import uuid4
 
 from pyarrow import fs
 
 from drq_spark.errors import ConfigError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _WHOLE_OBJECTS = ("s3", "gcs", "abfs")  # an object is there when its stream is closed, and a move would copy it
@@ -75,6 +81,23 @@ def write_bytes(path: str, content: bytes) -> None:
         raise
 
 
+@contextmanager
+def alone_on_disk(path: str) -> Iterator[None]:
+    """Keep other processes that lock the same file out while the work inside goes on; the lock goes with its process.
+
+    Only local disks know it; elsewhere the work is done as it is.
+    """
+    filesystem, inner = resolve(path)
+    if fcntl is None or filesystem.type_name != "local":
+        yield
+        return
+    filesystem.create_dir(inner.rsplit("/", 1)[0], recursive=True)
+    with open(inner, "w") as file:
+        with suppress(OSError):  # mounts of object stores know no locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def exists(path: str) -> bool:
     """Whether a file or folder of that name is there."""
     filesystem, inner = resolve(path)
@@ -86,6 +109,13 @@ def remove_folder(path: str) -> None:
     filesystem, inner = resolve(path)
     if filesystem.get_file_info(inner).type == fs.FileType.Directory:
         filesystem.delete_dir(inner)
+
+
+def folders(path: str) -> list[str]:
+    """Names of the folders in a folder; none where it is not there."""
+    filesystem, inner = resolve(path)
+    found = filesystem.get_file_info(fs.FileSelector(inner, allow_not_found=True))
+    return [entry.base_name for entry in found if entry.type == fs.FileType.Directory]
 
 
 def remove_empty_folder(path: str) -> None:

@@ -13,16 +13,18 @@ from pyspark.sql import SparkSession
 
 from drq_spark.assign.assignment import assign_items
 from drq_spark.assign.suffix import published_suffixes, with_suffix
-from drq_spark.config import Config
+from drq_spark.config import Config, canonical_json
 from drq_spark.errors import InputRefused
 from drq_spark.inputs.events import events_of, exposed
-from drq_spark.inputs.identity import fingerprint_of
+from drq_spark.inputs.identity import differing, fingerprint_of
 from drq_spark.inputs.items import Catalogue, read_catalogue
+from drq_spark.inputs.pinning import pin
+from drq_spark.lease import Lease, begun_anew
 from drq_spark.measure.run_subject import known_of, subject_of
 from drq_spark.measure.step import measured
 from drq_spark.progress import SILENT, Watcher
 from drq_spark.report.step import write_report
-from drq_spark.run_state import find_same_run, new_run
+from drq_spark.run_state import find_same_run, new_run, taken_up
 from drq_spark.runs import Outcome, Run
 from drq_spark.sample.step import draw, load, write
 from drq_spark.schemas import ASSIGNMENT_TOTALS, SID_QUARANTINE, SIDS, Status
@@ -38,17 +40,22 @@ def run_all(
     """Do all steps, from the items table to the published pointer.
 
     Raises:
-        ConfigError, InputRefused: before anything is written.
+        ConfigError, InputRefused: before anything is written; InputRefused also where an input changes meanwhile.
+        Busy: another run writes into the same place, and did not end within `store.wait_minutes`.
     """
-    run, catalogue = begin(spark, config, run_date, started_at, watcher)
-    status = Status(run.state.status)
-    if status.finished:
-        return run.outcome(repeated=True)
-    with run.tidied():
-        if status is not Status.PASSED:  # else it was killed when only the pointer was left to move
-            to_figures(run, catalogue)
-        publish(run)
-    return run.outcome(repeated=False)
+
+    def work() -> Outcome:
+        run, catalogue = begin(spark, config, run_date, started_at, watcher)
+        status = Status(run.state.status)
+        if status.finished:
+            return run.outcome(repeated=True)
+        with run.tidied():
+            if status is not Status.PASSED:  # else it was killed when only the pointer was left to move
+                to_figures(run, catalogue)
+            publish(run)
+        return run.outcome(repeated=False)
+
+    return begun_anew(work)
 
 
 def to_figures(run: Run, catalogue: Catalogue) -> None:
@@ -68,10 +75,14 @@ def begin(
         ConfigError: no place to write, training would need more memory than allowed, or needs events and there are
             none.
         InputRefused: the tables cannot be used.
+        Busy: another run writes into the same place.
     """
     config.require_sources()
     store = open_store(spark, config)
+    lease = Lease(store, config.store.wait_minutes)
+    lease.wait(watcher.heading)
     with watcher.step("read"):
+        config, inputs = pin(spark, config)
         catalogue = read_catalogue(spark, config)
         store.refuse_other_ids(SIDS, catalogue.id_type)
         profile = catalogue.profile
@@ -79,23 +90,26 @@ def begin(
         watcher.note(f"{profile.rows:,} rows, embeddings of {profile.dim} numbers, ids are {catalogue.id_type}")
         check_memory(trainer(config.tokenizer.name), min(config.sample.size, profile.ids), profile.dim, config)
         fresh = new_run(config, fingerprint, run_date, started_at, profile.rows, profile.dim, catalogue.id_type)
-        state = find_same_run(store, fresh) or fresh
-        if not Status(state.status).finished:
-            state = replace(state, started_at=started_at)  # the latest run is the one begun or taken up last
-    return Run(store, config, state, watcher), catalogue
+        state = taken_up(find_same_run(store, fresh), replace(fresh, input_versions=inputs.versions))
+    return Run(store, config, state, watcher, lease, inputs.refuse_changes), catalogue
 
 
 def catalogue_of(run: Run) -> Catalogue:
-    """The items of a resumed run, read again.
+    """The items of a resumed run, read again; from now on the inputs of the run stay as they are.
 
     Raises:
-        InputRefused: they have changed since the run began.
+        InputRefused: they, the events or the attributes have changed since the run began.
     """
+    run.config, inputs = pin(run.spark, run.config)
+    settings = canonical_json(run.config.model_dump(mode="json"))
+    run.state = replace(run.state, config=settings, input_versions=inputs.versions)
     catalogue = read_catalogue(run.spark, run.config)
-    if catalogue.profile.fingerprint != run.state.input_fingerprint.partition(":")[0]:
+    found = fingerprint_of(run.spark, run.config, catalogue)
+    if changed := differing(found, run.state.input_fingerprint):
         raise InputRefused(
-            f"items table {run.config.items.path!r} has changed since run {run.state.run_id} began: start a new run"
+            f"{' and '.join(changed)} of run {run.state.run_id} have changed since it began: start a new run"
         )
+    run.refuse_changed_inputs = inputs.refuse_changes
     return catalogue
 
 
@@ -109,8 +123,10 @@ def sample(run: Run, catalogue: Catalogue) -> None:
     run.refuse_followed()
     with run.step("sample"):
         drawn = draw(run, catalogue)
+        run.hold()
         run.save()  # killed from here on, the run is taken up again on any date
         write(run, drawn)
+        run.refuse_changed_inputs()
 
 
 def train(run: Run) -> None:
@@ -121,6 +137,7 @@ def train(run: Run) -> None:
         TrainingFailed: the fit diverged, or a VAE tells its items no longer apart.
     """
     run.refuse_followed()
+    run.hold()
     with run.step("train"):
         data = split(load(run), run.config)  # the prepared copy alone stays: training holds the sample twice
         tokenizer = fit_tokenizer(data, run.config, run.watcher.progress)
@@ -139,6 +156,7 @@ def assign(run: Run, catalogue: Catalogue) -> None:
         ConsistencyError: rows were lost or doubled.
     """
     run.refuse_followed()
+    run.hold()
     with run.step("assign"):
         done = assign_items(catalogue, run.tokenizer(), run.staging)
         events = events_of(run.spark, run.config, run.state.id_type, run.staging)
@@ -147,6 +165,7 @@ def assign(run: Run, catalogue: Catalogue) -> None:
         run.write(SID_QUARANTINE, done.quarantined)
         run.write(ASSIGNMENT_TOTALS, done.totals)
         run.check_rows()
+        run.refuse_changed_inputs()
 
 
 def measure(run: Run, catalogue: Catalogue) -> None:
@@ -157,23 +176,31 @@ def measure(run: Run, catalogue: Catalogue) -> None:
         InputRefused: the second version of the embeddings cannot be used.
     """
     run.refuse_followed()
+    run.hold()
     with run.step("measure"):
         subject = subject_of(run, catalogue)
         measured(subject, known_of(run, subject), run.watcher.progress, run.keep)
+        run.refuse_changed_inputs()
         run.state = replace(run.state, status=Status.MEASURED.value)
 
 
-def publish(run: Run) -> None:
+def publish(run: Run, *, back: bool = False) -> None:
     """Judge the figures, write the report, and move the pointer if the gate is passed; the pointer moves last.
+
+    It moves to a newer run only, unless `back` says otherwise; the page of the run that readers follow stays, too.
 
     Raises:
         ConfigError: the run has no figures.
     """
+    run.hold()
     with run.step("publish"):
         passed = all(result.passed for result in run.judged(run.figures()))
-        run.state = replace(run.state, status=(Status.PASSED if passed else Status.GATE_FAILED).value)
-        write_report(run)
-        if passed:
+        overtaken = passed and not back and run.overtaken()
+        ended = Status.OVERTAKEN if overtaken else Status.PASSED if passed else Status.GATE_FAILED
+        run.state = replace(run.state, status=ended.value)
+        if not overtaken:
+            write_report(run)
+        if ended is Status.PASSED:
             run.save()
             run.move_pointer()
             run.state = replace(run.state, status=Status.PUBLISHED.value)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from typing import Any
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from drq_spark import __version__
@@ -34,6 +35,8 @@ class RunState:
     id_type: str
     started_at: datetime
     config: str
+    taken_up_at: datetime | None = None
+    input_versions: Mapping[str, int] = field(default_factory=dict)
     tokenizer_id: str | None = None
     rows_out: int | None = None
     rows_quarantined: int | None = None
@@ -64,6 +67,7 @@ def new_run(
         dim=dim,
         id_type=id_type,
         started_at=started_at,
+        taken_up_at=started_at,
         config=canonical_json(config.model_dump(mode="json")),
     )
 
@@ -72,7 +76,7 @@ def find_same_run(store: Store, state: RunState) -> RunState | None:
     """An earlier run of the same settings, rows and package version."""
     if not store.exists(RUNS):
         return None
-    same = store.read(RUNS).where(
+    same = _rows(store).where(
         (F.col("config_fingerprint") == state.config_fingerprint)
         & (F.col("input_fingerprint") == state.input_fingerprint)
         & (F.col("package_version") == state.package_version)
@@ -81,20 +85,44 @@ def find_same_run(store: Store, state: RunState) -> RunState | None:
     return None if row is None else _state(row.asDict())
 
 
+def taken_up(before: RunState | None, fresh: RunState) -> RunState:
+    """The earlier try of a run, which goes on under its own id and date with what it is given now; else the fresh one.
+
+    A finished run stays as it is.
+    """
+    if before is None or Status(before.status).finished:
+        return before or fresh
+    return replace(before, taken_up_at=fresh.taken_up_at, config=fresh.config, input_versions=fresh.input_versions)
+
+
 def find_run(store: Store, run_id: str | None) -> RunState:
-    """The run of that id, or the latest.
+    """The run of that id, or the one that was begun or taken up last.
 
     Raises:
         ConfigError: there is none.
     """
     if not store.exists(RUNS):
         raise ConfigError(f"{store.out} holds no runs: start with drq run or drq sample")
-    runs = store.read(RUNS) if run_id is None else store.read(RUNS, run_id)
-    row = runs.orderBy(F.desc("started_at")).first()
+    row = _rows(store, run_id).orderBy(F.desc(F.coalesce("taken_up_at", "started_at"))).first()
     if row is None:
         raise ConfigError(f"{store.out} holds no run {run_id!r}; the runs table lists them")
     return _state(row.asDict())
 
 
+def newest(store: Store, *run_ids: str) -> str | None:
+    """Of some runs the one of the latest day, and of those of one day the one that began last; None where none is."""
+    runs = _rows(store).where(F.col("run_id").isin(*run_ids))
+    row = runs.orderBy(F.desc("run_date"), F.desc("started_at")).first()
+    return None if row is None else str(row.run_id)
+
+
+def _rows(store: Store, run_id: str | None = None) -> DataFrame:
+    """Rows of the runs table, with the columns that earlier versions did not write."""
+    runs = store.read(RUNS, run_id)
+    missing = [column for column in RUNS.columns if column.name not in runs.columns]
+    return runs.withColumns({column.name: F.lit(None).cast(column.type) for column in missing}) if missing else runs
+
+
 def _state(row: Mapping[str, Any]) -> RunState:
-    return RunState(**{item.name: row[item.name] for item in fields(RunState)})
+    known = {item.name: row[item.name] for item in fields(RunState)}
+    return RunState(**known | {"input_versions": row["input_versions"] or {}})

@@ -7,7 +7,7 @@ if there had been no kill. What a run is known by is in `drq_spark.run_state`.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 
@@ -16,11 +16,13 @@ from pyspark.sql import functions as F
 
 from drq_spark.config import Config, canonical_json
 from drq_spark.errors import ConfigError, ConsistencyError
-from drq_spark.files import remove_empty_folder, remove_folder
+from drq_spark.files import folders, remove_empty_folder, remove_folder
 from drq_spark.gate import GateResult, judge
+from drq_spark.lease import Lease
 from drq_spark.metrics import MetricRow
+from drq_spark.outside_faults import outside_faults_explained
 from drq_spark.progress import Watcher
-from drq_spark.run_state import RunState, find_run
+from drq_spark.run_state import RunState, find_run, newest
 from drq_spark.schemas import CODE_USAGE, METRICS, PUBLISHED, RUNS, SID_QUARANTINE, SIDS, Table
 from drq_spark.staging import Staging
 from drq_spark.store import Store
@@ -50,11 +52,25 @@ class Outcome:
 
 
 class Run:
-    """A run in progress: where it writes, whom it tells, and its row of the runs table."""
+    """A run in progress: where it writes, whom it tells, and its row of the runs table.
 
-    def __init__(self, store: Store, config: Config, state: RunState, watcher: Watcher) -> None:
+    Attributes:
+        refuse_changed_inputs: Raises `InputRefused` where a table that goes into the run is no longer what it was.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        config: Config,
+        state: RunState,
+        watcher: Watcher,
+        lease: Lease | None = None,
+        refuse_changed_inputs: Callable[[], None] = lambda: None,
+    ) -> None:
         self.store, self.config, self.state, self.watcher = store, config, state, watcher
-        self._staging = Staging(store.staging(state.run_id))
+        self.refuse_changed_inputs = refuse_changed_inputs
+        self._lease = lease or Lease(store)
+        self._staging = Staging(store.staging(self._lease.owner))
 
     @property
     def spark(self) -> SparkSession:
@@ -76,33 +92,61 @@ class Run:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Show and time a step, and keep the run's row when it ends well."""
+        """Show and time a step, and keep the run's row when it ends well.
+
+        Raises:
+            SetupError: a disk is full, or Spark lacks something.
+            InputRefused: a file of an input has gone or was written again.
+        """
         start = time.monotonic()
         with self.watcher.step(name):
-            yield
+            with outside_faults_explained():
+                yield
             self.state = replace(self.state, seconds={**self.state.seconds, name: time.monotonic() - start})
             self.save()
 
     @contextmanager
     def tidied(self) -> Iterator[None]:
-        """One or more steps; the staging folder goes whatever happens, and so does what a refused run leaves empty."""
+        """One or more steps; lease and staging folder are given up whatever happens, and empty folders go."""
         try:
-            yield
+            with self._lease.kept():
+                yield
         finally:
             remove_folder(self.staging.folder)
             self._staging = Staging(self.staging.folder)  # what it kept is gone
             remove_empty_folder(f"{self.store.out}/staging")
             remove_empty_folder(self.store.out)
 
+    def hold(self) -> None:
+        """Be the only run that writes into the tables until `tidied` ends; what dead ones left in staging goes.
+
+        Raises:
+            Busy: another run is at work, or was since this one began.
+        """
+        self._lease.take()
+        above = f"{self.store.out}/staging"
+        for owner in filter(self._lease.left_behind, folders(above)):
+            remove_folder(f"{above}/{owner}")
+
     def save(self) -> None:
-        """Replace the run's row of the runs table."""
+        """Replace the run's row of the runs table.
+
+        Raises:
+            Busy: another run took the lease from this one.
+        """
+        self._lease.confirm()
         schema = ", ".join(f"`{column.name}` {column.type}" for column in RUNS.columns)
         row = asdict(self.state)
         values = tuple(row[column.name] for column in RUNS.columns)
-        self.store.write(RUNS, self.spark.createDataFrame([values], schema), self.state.run_id)
+        self.store.put(RUNS, self.spark.createDataFrame([values], schema), self.state.run_id)
 
     def write(self, table: Table, df: DataFrame) -> None:
-        """Replace the run's slice of a table and note its version; rows need not say which run they are of."""
+        """Replace the run's slice of a table and note its version; rows need not say which run they are of.
+
+        Raises:
+            Busy: another run took the lease from this one.
+        """
+        self._lease.confirm()
         version = self.store.write(table, self._stamped(table, df), self.state.run_id, self.state.id_type)
         self.state = replace(self.state, table_versions={**self.state.table_versions, table.name: version})
 
@@ -191,6 +235,14 @@ class Run:
         if self.followed == self.state.run_id:
             raise ConfigError(f"run {self.state.run_id} is published, its tables stay as they are: start a new run")
 
+    def overtaken(self) -> bool:
+        """Whether readers follow a newer run: one of a later day, or of this day and begun later."""
+        followed = self.followed
+        return (
+            followed not in (None, self.state.run_id)
+            and newest(self.store, str(followed), self.state.run_id) == followed
+        )
+
     def move_pointer(self) -> None:
         """Let readers follow this run, in one commit."""
         state = self.state
@@ -211,14 +263,14 @@ class Run:
         return Outcome(self.state, self.codebook_sizes, figures, self.judged(figures), repeated, self.followed)
 
 
-def open_run(store: Store, run_id: str | None, watcher: Watcher) -> Run:
+def open_run(store: Store, run_id: str | None, watcher: Watcher, lease: Lease | None = None) -> Run:
     """A run of the runs table (the latest without an id), whatever made its SIDs.
 
     Raises:
         ConfigError: there is none.
     """
     state = find_run(store, run_id)
-    return Run(store, state.settings(), state, watcher)
+    return Run(store, state.settings(), state, watcher, lease)
 
 
 def resume(store: Store, run_id: str | None, watcher: Watcher) -> Run:
@@ -226,8 +278,11 @@ def resume(store: Store, run_id: str | None, watcher: Watcher) -> Run:
 
     Raises:
         ConfigError: there is none, or its SIDs come from elsewhere: it has no steps, and readers never follow it.
+        Busy: another run is at work in the store.
     """
-    run = open_run(store, run_id, watcher)
+    lease = Lease(store)
+    lease.wait(watcher.heading)
+    run = open_run(store, run_id, watcher, lease)
     if run.config.external:
         raise ConfigError(
             f"run {run.state.run_id} measured SIDs from elsewhere: drq measure --sids is all there is to do with them; "

@@ -81,12 +81,13 @@ class Status(str, Enum):
     MEASURED = "measured"
     PASSED = "passed"
     GATE_FAILED = "gate_failed"
+    OVERTAKEN = "overtaken"
     PUBLISHED = "published"
 
     @property
     def finished(self) -> bool:
         """Whether the run has nothing left to do."""
-        return self in (Status.PUBLISHED, Status.GATE_FAILED)
+        return self in (Status.PUBLISHED, Status.GATE_FAILED, Status.OVERTAKEN)
 
 
 EXTERNAL = "external"
@@ -342,11 +343,17 @@ RUNS = Table(
         Column("dim", "int", "Length of an embedding; 0 where SIDs came without items", True),
         Column("id_type", "string", "Spark SQL type of the item ids", True),
         Column("started_at", "timestamp", "When the run began", True),
+        Column("taken_up_at", "timestamp", "When it was begun or, after a kill, taken up last"),
         Column("seconds", "map<string,double>", "Wall-clock seconds per step", True),
         Column(
             "table_versions", "map<string,bigint>", "Delta version of every table right after the run wrote it", True
         ),
         Column("config", "string", "Resolved settings as JSON", True),
+        Column(
+            "input_versions",
+            "map<string,bigint>",
+            "Version of each input that is a Delta table, by the section of its setting: items, events, measure, sids",
+        ),
         Column("package_version", "string", "Version of drq_spark", True),
         Column("notes", "array<string>", "What to know before the figures are read"),
     ),
@@ -361,6 +368,17 @@ PUBLISHED = Table(
         _TOKENIZER_ID,
         Column("sids_version", "bigint", "Delta version of the sids table that holds the run", True),
         Column("rows", "bigint", "Rows with a SID", True),
+    ),
+    by_run=False,
+)
+LEASE = Table(
+    "lease",
+    "Who writes into these tables now: exactly one row, replaced in one commit",
+    (
+        Column("term", "bigint", "Counts all that ever took the lease, gave a sign or gave it back", True),
+        Column("owner", "string", "Host, process and a mark of whoever holds it; NULL where nobody does"),
+        Column("heartbeat_at", "timestamp", "When the owner gave its last sign, or gave the lease back", True),
+        Column("expires_at", "timestamp", "When the owner is taken for dead if it gives no other", True),
     ),
     by_run=False,
 )
@@ -380,4 +398,5 @@ TABLES = (
     METRICS,
     RUNS,
     PUBLISHED,
+    LEASE,
 )

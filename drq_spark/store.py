@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.files import absolute, ensure_writable, one_line
+from drq_spark.files import absolute, alone_on_disk, ensure_writable, one_line
+from drq_spark.outside_faults import setup_fault
 from drq_spark.rows import one_row
 from drq_spark.schemas import Table
 from drq_spark.table_names import is_delta_table, is_pattern, quoted, quoted_name
@@ -42,9 +43,9 @@ class Store:
         """The report of the latest run."""
         return f"{self.out}/report.html"
 
-    def staging(self, run_id: str) -> str:
-        """Folder for what a run needs only while it goes on."""
-        return f"{self.out}/staging/{run_id}"
+    def staging(self, owner: str) -> str:
+        """Folder for what an owner of the lease needs only while it works; nobody else writes or deletes there."""
+        return f"{self.out}/staging/{owner}"
 
     def location(self, table: Table) -> str:
         """Path or qualified name of a table, for people."""
@@ -75,6 +76,15 @@ class Store:
             ConfigError: the place cannot be written.
             InputRefused: the table is there with item ids of another type.
         """
+        self.put(table, df, run_id, id_type)
+        return self.version(table)
+
+    def put(self, table: Table, df: DataFrame, run_id: str, id_type: str = "string") -> None:
+        """`write`, for whoever needs no version.
+
+        Raises:
+            ConfigError, InputRefused: as `write`.
+        """
         self._ensure(table, id_type)
         writer = df.select(*table.column_names()).write.format("delta").mode("overwrite").option("userMetadata", run_id)
         if table.by_run:
@@ -83,7 +93,24 @@ class Store:
             writer.saveAsTable(self._identifier(table))
         else:
             writer.save(self.location(table))
-        return self.version(table)
+
+    def put_term(self, table: Table, df: DataFrame, term: int) -> None:
+        """Replace all of a table that is not kept by run, unless that was done for this term or a later one before.
+
+        Of two that do so at once one is left out, or has an error of Delta that tells of a concurrent transaction.
+
+        Raises:
+            ConfigError: the place cannot be written.
+        """
+        rows = df.select(*table.column_names())
+        options = {"txnAppId": f"drq_spark.{table.name}", "txnVersion": str(term)}
+        if self.schema_name:
+            self._ensure(table, "")
+            rows.writeTo(self._identifier(table)).options(**options).overwrite(F.lit(True))
+            return
+        with alone_on_disk(f"{self.out}/tables/.{table.name}.lock"):  # there Delta lets two processes write one version
+            self._ensure(table, "")
+            rows.write.format("delta").mode("overwrite").options(**options).save(self.location(table))
 
     def refuse_other_ids(self, table: Table, id_type: str) -> None:
         """Check before anything is written that a table, where it is there, takes ids of this type.
@@ -106,6 +133,7 @@ class Store:
     def _ensure(self, table: Table, id_type: str) -> None:
         if self.exists(table):
             self._check_id_type(table, id_type)
+            self._add_columns(table, id_type)
             return
         partitioning = "PARTITIONED BY (run_id)" if table.by_run else ""
         # constraints as properties: a table that is there has them, wherever its maker was killed
@@ -117,12 +145,24 @@ class Store:
                 f"{partitioning} COMMENT '{table.comment}' {properties}"
             )
         except PySparkException as error:
+            if (fault := setup_fault(error)) is not None:
+                raise fault from None
             reason = one_line(error)[:_MESSAGE_LENGTH]
             raise ConfigError(f"table {self.location(table)} cannot be created: {reason}") from None
 
+    def _add_columns(self, table: Table, id_type: str) -> None:
+        """Give a table that an earlier version has made the columns that it did not know."""
+        present = set(self.read(table).columns)
+        missing = [column for column in table.columns if column.name not in present]
+        if missing:
+            added = ", ".join(
+                f"`{column.name}` {column.type.format(id=id_type)} COMMENT '{column.comment}'" for column in missing
+            )
+            self.spark.sql(f"ALTER TABLE {self._identifier(table)} ADD COLUMNS ({added})")
+
     def _check_id_type(self, table: Table, id_type: str) -> None:
         declared = [column for column in table.columns if "{id}" in column.type]
-        present = dict(self.read(table).dtypes)
+        present = dict(self.read(table).dtypes) if declared else {}
         for column in declared:
             if present.get(column.name) != column.type.format(id=id_type):
                 raise InputRefused(

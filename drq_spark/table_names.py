@@ -12,6 +12,7 @@ from drq_spark.errors import InputRefused
 _GLOB = re.compile(r"[*?\[{]")
 _QUOTED = re.compile(r"`(?:[^`]|``)+`")
 _NAME_PART = re.compile(r"`(?:[^`]|``)+`|[^.`]+")
+_VERSION = re.compile(r"(.+)@v([0-9]{1,18})", re.DOTALL)
 _NO_DELTA_TABLE = ("DELTA_TABLE_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE", "DELTA_PATH_DOES_NOT_EXIST", "PATH_NOT_FOUND")
 
 
@@ -19,6 +20,17 @@ def is_path(source: str) -> bool:
     """Whether a source is a path or glob rather than a table name."""
     bare = _QUOTED.sub("", source)
     return "/" in bare or is_pattern(bare) or bare.endswith(".parquet")
+
+
+def at_version(spark: SparkSession, source: str) -> tuple[str, int | None]:
+    """A source without the version that it names (`/shop/items@v12`, `shop.items@v12`), and that; None where none is.
+
+    A folder or table that is really called so is not taken apart: only a Delta table has versions.
+    """
+    named = _VERSION.fullmatch(source)
+    if named is None or (is_path(source) and (is_pattern(source) or not is_delta_table(spark, named[1]))):
+        return source, None
+    return named[1], int(named[2])
 
 
 def is_pattern(path: str) -> bool:

@@ -5,7 +5,8 @@ The same as `drq train`, for spark-submit.
     spark-submit --py-files drq_spark.zip jobs/train.py --out s3://bucket/sids
 
 Options: `drq train --help`. Exit codes:
-0 done; 2 bad arguments or config; 3 input refused; 4 gate failed; 1 anything else.
+0 done; 2 bad arguments or config; 3 input refused; 4 gate failed; 5 overtaken by a newer
+run; 6 another run is at work; 1 anything else.
 The cluster's session is used as it is; settings of Spark belong on the spark-submit line.
 """
 

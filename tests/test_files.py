@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
+import subprocess
+import sys
+
 import pytest
 from pyarrow import fs
 
 from drq_spark import files
 from drq_spark.files import write_bytes
+
+HOLD = """
+import sys, time
+from drq_spark.files import alone_on_disk
+with alone_on_disk(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 class Full:
@@ -32,6 +44,18 @@ def test_a_file_is_written_over_with_the_folders_above_it(tmp_path):
         write_bytes(str(path), content)
         assert path.read_bytes() == content
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+
+
+def test_a_lock_keeps_others_out_until_its_process_is_killed(tmp_path):
+    path = tmp_path / "tables" / ".lock"
+    other = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE)
+    other.stdout.readline()
+    with path.open("w") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    other.kill()
+    other.wait()
+    with files.alone_on_disk(str(path)):
+        pass
 
 
 def test_a_full_disk_leaves_what_was_there_and_nothing_beside_it(tmp_path, monkeypatch):

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from pipeline.catalogues import listing
-from runs_in_hand import published, run_of, sids_of
+from runs_in_hand import published, run_of, sids_of, state_of
 
-from drq_spark import pipeline
-from drq_spark.errors import ConfigError, ConsistencyError
+from drq_spark import pipeline, runs
+from drq_spark.cli.surroundings import finish
+from drq_spark.config import load_config
+from drq_spark.errors import ConfigError, ConsistencyError, InputRefused, Overtaken
+from drq_spark.progress import SILENT
+from drq_spark.runs import Outcome, Run
 from drq_spark.schemas import SID_QUARANTINE, SIDS
+from drq_spark.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +49,64 @@ def test_a_step_alone_leaves_a_published_run_as_it_is(followed, step):
     with pytest.raises(ConfigError, match="run followed is published, its tables stay as they are: start a new run"):
         steps[step]()
     assert listing(out) == before
+
+
+class TestPointer:
+    """Readers move forward only, unless they are told to move back."""
+
+    @pytest.fixture
+    def ready(self, monkeypatch):
+        """A run whose figures pass; what it does is noted, no table is touched."""
+        run, done = Run(Store(None, "DIR"), load_config(), state_of("ready"), SILENT), []
+        for name in ("hold", "save", "move_pointer"):
+            monkeypatch.setattr(run, name, lambda name=name: done.append(name))
+        monkeypatch.setattr(run, "figures", tuple)
+        monkeypatch.setattr(run, "judged", lambda figures: ())
+        monkeypatch.setattr(pipeline, "write_report", lambda run: done.append(f"page: {run.state.status}"))
+        return run, done
+
+    @pytest.mark.parametrize(
+        ("followed", "newer", "back", "status"),
+        [
+            (None, None, False, "published"),
+            ("other", "ready", False, "published"),
+            ("ready", "ready", False, "published"),
+            ("other", "other", False, "overtaken"),
+            ("other", "other", True, "published"),
+        ],
+    )
+    def test_it_moves_to_a_newer_run_or_to_one_that_is_named(self, ready, monkeypatch, followed, newer, back, status):
+        run, done = ready
+        monkeypatch.setattr(Run, "followed", followed)
+        monkeypatch.setattr(runs, "newest", lambda store, *ids: newer)
+        pipeline.publish(run, back=back)
+        assert run.state.status == status
+        moved = ["hold", "page: passed", "save", "move_pointer", "save"]
+        assert done == (["hold", "save"] if status == "overtaken" else moved)
+
+    def test_the_command_says_so_in_one_line_with_a_code_of_its_own(self):
+        state = replace(state_of("older"), status="overtaken", rows_out=4)
+        outcome = Outcome(state, (2,), (), (), repeated=False, followed="newer")
+        with pytest.raises(
+            Overtaken, match=r"run older is older than run newer.*publish --out DIR --run older"
+        ) as ended:
+            finish(outcome, state.settings(), Store(None, "DIR"))
+        assert ended.value.exit_code == 5
+        assert "\n" not in str(ended.value)
+
+
+@pytest.mark.parametrize("step", ["sample", "assign", "measure"])
+def test_a_step_that_reads_inputs_ends_by_looking_whether_they_have_changed(step, monkeypatch):
+    for name in ("draw", "write", "assign_items", "events_of", "exposed", "with_suffix", "published_suffixes",
+                 "subject_of", "known_of", "measured"):  # fmt: skip
+        monkeypatch.setattr(pipeline, name, MagicMock())
+    run = MagicMock(state=state_of("run"))
+    run.refuse_changed_inputs.side_effect = InputRefused("they have")
+    with pytest.raises(InputRefused, match="they have"):
+        getattr(pipeline, step)(run, MagicMock())
+    done = [call[0] for call in run.method_calls]
+    assert done.index("refuse_followed") < done.index("hold")
+    assert done[-1] == "refuse_changed_inputs"
 
 
 def test_a_run_that_readers_do_not_follow_may_be_done_again(spark, followed):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, datetime, timezone
 
 import pytest
 from deltalake import DeltaTable
 from pyspark.errors import PySparkException
 
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.schemas import CODE_USAGE, PUBLISHED, SID_QUARANTINE, SIDS
+from drq_spark.schemas import CODE_USAGE, LEASE, PUBLISHED, SID_QUARANTINE, SIDS
 from drq_spark.store import Store
 
 ROW = ("a", [1], 1, 0, [0.5], 0.5, None, 7, "tokenizer", "run", date(2026, 1, 1))
@@ -86,7 +87,25 @@ def test_a_schema_of_a_catalog_holds_the_same_tables(spark, tmp_path):
     named.write(SIDS, sids(spark, run_id="one"), "one")
     assert named.exists(SIDS)
     assert [row.item_id for row in named.read(SIDS, "one").collect()] == ["a"]
+    terms = "term bigint, owner string, heartbeat_at timestamp, expires_at timestamp"
+    now = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    for term, owner in ((1, "first"), (1, "beaten"), (2, "second")):
+        named.put_term(LEASE, spark.createDataFrame([(term, owner, now, now)], terms), term)
+    assert [row.owner for row in named.read(LEASE).collect()] == ["second"]
+    assert named.version(LEASE) == 2  # made, first, second
     assert not (tmp_path / "tables").exists()
+
+
+def test_a_table_of_an_earlier_version_gets_the_columns_that_it_lacks(spark, tmp_path):
+    old = Store(spark, str(tmp_path))
+    before = replace(SID_QUARANTINE, columns=tuple(c for c in SID_QUARANTINE.columns if c.name != "item_id"))
+    old.put(before, spark.createDataFrame([("null", "one")], "reason string, run_id string"), "one")
+    row = spark.createDataFrame([("a", "null", "two")], "item_id string, reason string, run_id string")
+    old._add_columns(SID_QUARANTINE, "string")
+    old.put(SID_QUARANTINE, row, "two")
+    assert {(row["item_id"], row["run_id"]) for row in rows(old, SID_QUARANTINE)} == {(None, "one"), ("a", "two")}
+    comment = DeltaTable(old.location(SID_QUARANTINE)).schema().fields[-1].metadata["comment"]
+    assert comment == SID_QUARANTINE.columns[0].comment
 
 
 def test_a_table_that_cannot_be_made_is_a_matter_of_the_settings(spark, tmp_path):

@@ -36,8 +36,8 @@ HEAD = """\
 
 Every run writes its rows into these Delta tables, under `DIR/tables/<name>` or, with
 `--set store.schema_name=catalog.schema`, in the catalog. A table is partitioned by `run_id`, and a run replaces its own
-slice only; `published` alone has one row for all runs. *id* is the type of your item ids, string or an integer type.
-The same comments stand in the tables themselves.
+slice only; `published` and `lease` have one row for all runs. *id* is the type of your item ids, string or an integer
+type. The same comments stand in the tables themselves.
 """
 
 

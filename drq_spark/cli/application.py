@@ -12,6 +12,7 @@ from drq_spark.cli.step_commands import assign, demo, publish, report, run, samp
 from drq_spark.cli.study_commands import compare, inspect, plan
 from drq_spark.cli.surroundings import error_console, own_session_stopped
 from drq_spark.errors import DrqError
+from drq_spark.outside_faults import outside_faults_explained
 
 app = typer.Typer(
     name="drq",
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from drq_spark.console import show_error
 
     try:
-        with own_session_stopped():
+        with own_session_stopped(), outside_faults_explained():
             app(args=list(argv) if argv is not None else None)
     except DrqError as error:
         show_error(error_console, str(error))

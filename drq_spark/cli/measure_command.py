@@ -74,7 +74,7 @@ def measure_run(out: str, run_id: str | None, schema: str | None, embeddings_aft
 
     resumed = runs.resume(store_of(out, schema), run_id, watcher())
     if embeddings_after is not None:
-        resumed.look_at_second_version(embeddings_after)
+        resumed.look_at_second_version(embeddings_after)  # before the inputs are pinned
     with resumed.tidied():
         pipeline.measure(resumed, pipeline.catalogue_of(resumed))
 

@@ -121,12 +121,15 @@ def assign(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None, driv
 def publish(
     out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None, driver_memory: DriverMemory = None
 ) -> None:
-    """Judge the figures of a run, write its report, and move the published pointer if the gate is passed."""
+    """Judge the figures of a run, write its report, and move the published pointer if the gate is passed.
+
+    Readers are moved back to an older run only if --run names it.
+    """
     from drq_spark import pipeline, runs
 
     resumed = runs.resume(store_of(out, schema), run_id, watcher())
     with resumed.tidied():
-        pipeline.publish(resumed)
+        pipeline.publish(resumed, back=run_id is not None)
     finish(resumed.outcome(repeated=False), resumed.config, resumed.store)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from drq_spark.errors import ConfigError, GateFailed
+from drq_spark.errors import ConfigError, GateFailed, Overtaken
 from drq_spark.files import absolute
 
 if TYPE_CHECKING:  # Spark is loaded by the command that needs it, so that `drq --help` is quick
@@ -123,6 +123,7 @@ def finish(outcome: Outcome, config: Config, store: Store) -> None:
 
     Raises:
         GateFailed: its figures break a rule of the gate.
+        Overtaken: readers follow a newer run.
     """
     from drq_spark.console import show_outcome
 
@@ -131,3 +132,9 @@ def finish(outcome: Outcome, config: Config, store: Store) -> None:
     if failed:
         worst = "; ".join(f"{result.rule} (is {result.found})" for result in failed)
         raise GateFailed(f"the gate failed: {worst}. Data is written, the published pointer was not moved")
+    if outcome.state.status == "overtaken":
+        run_id = outcome.state.run_id
+        raise Overtaken(
+            f"run {run_id} is older than run {outcome.followed}, which readers follow. Data is written, the published "
+            f"pointer was not moved; drq publish --out {store.out} --run {run_id} moves it back"
+        )

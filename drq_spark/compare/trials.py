@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import partial
 
 from pyspark.sql import SparkSession
 
@@ -11,7 +12,10 @@ from drq_spark import pipeline
 from drq_spark.compare.standing import Comparison, Result, compared, values_of
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError
+from drq_spark.inputs.pinning import pin
 from drq_spark.kinds import KINDS
+from drq_spark.lease import begun_anew
+from drq_spark.metrics import MetricRow
 from drq_spark.progress import Watcher
 from drq_spark.schemas import Status
 
@@ -35,18 +39,25 @@ def compare(
     Raises:
         ConfigError: an unknown name, or the same one twice. And what `pipeline.begin` raises.
     """
+    config, _ = pin(spark, config)  # all of them read the same version
     settings = {(name, seed): settings_of(config, name, seed) for seed in seeds for name in _checked(names)}
     results = []
     for (name, seed), resolved in settings.items():
         watcher.heading(f"{name}, seed {seed}")
-        run, catalogue = pipeline.begin(spark, resolved, run_date, started_at, watcher)
-        if run.state.status not in _MEASURED:
-            with run.tidied():
-                pipeline.to_figures(run, catalogue)
-        results.append(
-            Result(name, seed, values_of(run.figures(), resolved.tokenizer.codebook_sizes, resolved.measure))
-        )
+        figures = begun_anew(partial(_figures, spark, resolved, run_date, started_at, watcher))
+        results.append(Result(name, seed, values_of(figures, resolved.tokenizer.codebook_sizes, resolved.measure)))
     return compared(results)
+
+
+def _figures(
+    spark: SparkSession, config: Config, run_date: date, started_at: datetime, watcher: Watcher
+) -> Sequence[MetricRow]:
+    """The figures of one run, which is measured now unless it was before."""
+    run, catalogue = pipeline.begin(spark, config, run_date, started_at, watcher)
+    if run.state.status not in _MEASURED:
+        with run.tidied():
+            pipeline.to_figures(run, catalogue)
+    return run.figures()
 
 
 def settings_of(config: Config, name: str, seed: int) -> Config:

@@ -29,6 +29,10 @@ Place = Annotated[str | None, _PLACE, AfterValidator(_without_secret)]
 """Says where something is. It changes no result, and it may name a machine: pages show its end only."""
 
 
+_NEUTRAL = "neutral"
+Patience = Annotated[float, _NEUTRAL, Field(ge=0.0)]
+"""How long a run waits for something: it changes no result."""
+
 LATER = "later"
 """Marks a setting that earlier versions did not have, in `Annotated[.., LATER]`.
 
@@ -48,7 +52,7 @@ class Section(BaseModel):
         return {name for name, field in cls.model_fields.items() if _PLACE in field.metadata}
 
     def deciding(self) -> dict[str, Any]:
-        """Settings that can change a result, as JSON: all but those of a `Place` and unused `LATER` ones.
+        """Settings that can change a result, as JSON: all but a `Place`, a `Patience` and unused `LATER` ones.
 
         A section in which none is left is left out.
         """
@@ -58,6 +62,7 @@ class Section(BaseModel):
             unused = LATER in field.metadata and value == field.default
             if isinstance(value, Section):
                 kept[name] = value.deciding()
-            if _PLACE in field.metadata or unused or kept[name] == {}:
+            neutral = _PLACE in field.metadata or _NEUTRAL in field.metadata
+            if neutral or unused or kept[name] == {}:
                 del kept[name]
         return kept

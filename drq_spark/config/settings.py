@@ -10,7 +10,7 @@ from pydantic import Field
 
 from drq_spark.config.inputs import Events, Items, Sample, Sids
 from drq_spark.config.measure import Gate, Measure
-from drq_spark.config.section import Place, Section
+from drq_spark.config.section import Patience, Place, Section
 from drq_spark.config.tokenizer import TokenizerSettings
 from drq_spark.config.train import Train
 from drq_spark.errors import ConfigError
@@ -22,6 +22,9 @@ class Store(Section):
     out: Place = Field(None, description="Folder of the run; --out on the command line")
     schema_name: Place = Field(
         None, description="catalog.schema for the tables; without it Delta folders under out/tables"
+    )
+    wait_minutes: Patience = Field(
+        10.0, description="How long a run waits for another one that writes into the same place; 0 refuses at once"
     )
 
 

@@ -29,12 +29,14 @@ from drq_spark.inputs.embeddings import row_reasons
 from drq_spark.inputs.events import events_of, exposed
 from drq_spark.inputs.identity import fingerprint_beside
 from drq_spark.inputs.items import Catalogue, read_catalogue
+from drq_spark.inputs.pinning import pin
 from drq_spark.inputs.second_version import read_after
+from drq_spark.lease import Lease, begun_anew
 from drq_spark.measure.step import Known, measured
 from drq_spark.measure.subject import Subject
 from drq_spark.progress import SILENT, Watcher
 from drq_spark.report.step import write_report
-from drq_spark.run_state import find_same_run, new_run
+from drq_spark.run_state import find_same_run, new_run, taken_up
 from drq_spark.runs import Outcome, Run
 from drq_spark.schemas import EXTERNAL_ID, SID_QUARANTINE, SIDS, Reason, Status
 from drq_spark.store import open_store
@@ -71,18 +73,23 @@ def measure_sids(
     """Measure the map that `sids.path` names into tables and report; writes nothing where that was done before.
 
     Raises:
-        ConfigError, InputRefused: before anything is written.
+        ConfigError, InputRefused: before anything is written; InputRefused also where an input changes meanwhile.
+        Busy: another run writes into the same place, and did not end within `store.wait_minutes`.
     """
-    run, inputs = _begin(spark, config, run_date, started_at, watcher)
-    if run.state.status == Status.MEASURED.value:
-        return run.outcome(repeated=True)
-    with run.tidied():
-        fill(run, inputs)
-        measure(run, inputs)
-        with run.step("report"):
-            run.state = replace(run.state, status=Status.MEASURED.value)
-            write_report(run)
-    return run.outcome(repeated=False)
+
+    def work() -> Outcome:
+        run, inputs = _begin(spark, config, run_date, started_at, watcher)
+        if run.state.status == Status.MEASURED.value:
+            return run.outcome(repeated=True)
+        with run.tidied():
+            fill(run, inputs)
+            measure(run, inputs)
+            with run.step("report"):
+                run.state = replace(run.state, status=Status.MEASURED.value)
+                write_report(run)
+        return run.outcome(repeated=False)
+
+    return begun_anew(work)
 
 
 def _begin(
@@ -90,7 +97,10 @@ def _begin(
 ) -> tuple[Run, ExternalInputs]:
     """Read what there is, and take up the run that it belongs to, or make a new one; writes nothing."""
     store = open_store(spark, config)
+    lease = Lease(store, config.store.wait_minutes)
+    lease.wait(watcher.heading)
     with watcher.step("read"):
+        config, pinned = pin(spark, config)
         books = read_codebooks(config.sids.codebooks) if config.sids.codebooks else None
         known = known_ids(spark, config)
         sids = read_sids(spark, config, known, tuple(len(book) for book in books) if books else None)
@@ -104,8 +114,9 @@ def _begin(
         state = find_same_run(store, fresh) or fresh
         if state.status != Status.MEASURED.value:
             identity = f"{EXTERNAL_ID}{sids.fingerprint}"
-            state = replace(state, started_at=started_at, tokenizer_id=identity, notes=sids.notes)
-    return Run(store, config, state, watcher), inputs
+            state = taken_up(state, replace(fresh, input_versions=pinned.versions))
+            state = replace(state, tokenizer_id=identity, notes=sids.notes)
+    return Run(store, config, state, watcher, lease, pinned.refuse_changes), inputs
 
 
 def _check_after(config: Config, inputs: ExternalInputs) -> None:
@@ -137,6 +148,7 @@ def fill(run: Run, inputs: ExternalInputs) -> None:
     """
     with run.step("sids"):
         rows = _with_items(run, inputs)
+        run.hold()
         run.save()  # killed from here on, the run is taken up again on any date
         events = events_of(run.spark, run.config, run.state.id_type, run.staging)
         usable = exposed(rows.where("reason IS NULL").drop("reason"), events, run.config)
@@ -150,6 +162,7 @@ def fill(run: Run, inputs: ExternalInputs) -> None:
         set_aside = inputs.sids.quarantined.unionByName(rows.where("reason IS NOT NULL").select("item_id", "reason"))
         run.write(SID_QUARANTINE, set_aside)
         run.check_rows()
+        run.refuse_changed_inputs()
 
 
 def _with_items(run: Run, inputs: ExternalInputs) -> DataFrame:
@@ -217,6 +230,7 @@ def measure(run: Run, inputs: ExternalInputs) -> None:
             sample_mean_square=mean_centred_square(sample),
         )
         measured(subject, known, run.watcher.progress, run.keep)
+        run.refuse_changed_inputs()
 
 
 def _items_with_sids(run: Run, inputs: ExternalInputs, sids: DataFrame) -> DataFrame | None:

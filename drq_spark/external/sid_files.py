@@ -18,7 +18,8 @@ from drq_spark.external.delimited_text import text_form
 from drq_spark.external.file_heads import JSON, NUMPY, PARQUET, ZIP, form_of, text_of
 from drq_spark.external.json_documents import read_document, refused_document
 from drq_spark.external.row_numbers import ROW, numbered, rows_without_order
-from drq_spark.table_names import is_delta_table, is_path, is_pattern, quoted_name
+from drq_spark.inputs.tables import read_table
+from drq_spark.table_names import at_version, is_delta_table, is_path, is_pattern
 
 WHAT = "SIDs"
 USUAL_IDS = ("item_id", "pid")
@@ -50,9 +51,9 @@ def open_sid_table(spark: SparkSession, settings: Sids, path: str, levels: int |
         InputRefused: there is nothing, or it is no form of SIDs.
     """
     if not is_path(path) and not _FILE.search(path):
-        return _without_order(SidTable(spark.table(quoted_name(path))), settings, path)
-    if not is_pattern(path) and is_delta_table(spark, path):
-        return _without_order(SidTable(spark.read.format("delta").load(path)), settings, path)
+        return _without_order(SidTable(read_table(spark, path, WHAT)), settings, path)
+    if at_version(spark, path)[1] is not None or (not is_pattern(path) and is_delta_table(spark, path)):
+        return _without_order(SidTable(read_table(spark, path, WHAT)), settings, path)
     head = _head(spark, path)
     form = form_of(head, path)
     if form in (NUMPY, ZIP):

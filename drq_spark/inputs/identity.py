@@ -10,6 +10,7 @@ from drq_spark.inputs.events import events_fingerprint
 from drq_spark.inputs.items import Catalogue
 from drq_spark.inputs.second_version import after_fingerprint
 
+_AFTER = "embeddings after"
 _FINGERPRINTS = (events_fingerprint, after_fingerprint, attributes_fingerprint)
 
 
@@ -20,6 +21,12 @@ def fingerprint_of(spark: SparkSession, config: Config, catalogue: Catalogue) ->
         InputRefused: something beside the items cannot be used.
     """
     return f"{catalogue.profile.fingerprint}:{fingerprint_beside(spark, config, catalogue.id_type)}"
+
+
+def differing(fingerprint: str, before: str) -> list[str]:
+    """What differs between two fingerprints of one run, in words; a second version of the embeddings may be another."""
+    parts = zip(("items", "events", _AFTER, "attributes"), fingerprint.split(":"), before.split(":"), strict=True)
+    return [name for name, now, then in parts if now != then and name != _AFTER]
 
 
 def fingerprint_beside(spark: SparkSession, config: Config, id_type: str) -> str:

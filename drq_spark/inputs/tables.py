@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 
 from drq_spark.errors import InputRefused, did_you_mean
 from drq_spark.files import one_line
-from drq_spark.table_names import is_delta_table, is_path, is_pattern, quoted, quoted_name
+from drq_spark.outside_faults import setup_fault
+from drq_spark.table_names import at_version, is_delta_table, is_path, is_pattern, quoted, quoted_name
 
 _MESSAGE_LENGTH = 300
 
@@ -42,6 +43,8 @@ def unreadable_refused(source: str, what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if (fault := setup_fault(error)) is not None:
+            raise fault from None
         condition = spark_condition(error)
         if condition is None:
             raise
@@ -49,10 +52,12 @@ def unreadable_refused(source: str, what: str) -> Iterator[None]:
 
 
 def _named_or_at(spark: SparkSession, source: str) -> DataFrame:
+    base, version = at_version(spark, source)
+    reader = spark.read if version is None else spark.read.option("versionAsOf", version)
     if not is_path(source):
-        return spark.table(quoted_name(source))
-    if not is_pattern(source) and is_delta_table(spark, source):
-        return spark.read.format("delta").load(source)
+        return reader.table(quoted_name(base))
+    if version is not None or (not is_pattern(source) and is_delta_table(spark, source)):
+        return reader.format("delta").load(base)
     return spark.read.parquet(source)
 
 

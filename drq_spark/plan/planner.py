@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -13,6 +14,7 @@ from drq_spark.config import Config
 from drq_spark.files import absolute, ensure_writable, remove_empty_folder, remove_folder
 from drq_spark.formulas.duplicates import different_rows
 from drq_spark.inputs.items import Catalogue, read_catalogue
+from drq_spark.inputs.pinning import pin
 from drq_spark.plan.grid import LEVELS, fit_shapes, quick, refuse_large, usable
 from drq_spark.plan.proposal import Candidate, Plan, PlannedCatalogue, Targets, candidate, propose
 from drq_spark.progress import SILENT, Watcher
@@ -54,6 +56,7 @@ def make_plan(
         ensure_writable(absolute(config.store.out))
     drawn_as = quick(config, min(codes) if codes else 2, 1)  # asks for no more items than the smallest shape
     with watcher.step("read"):
+        drawn_as, inputs = pin(spark, drawn_as)
         catalogue = read_catalogue(spark, drawn_as)
         profile = catalogue.profile
         rows = min(config.sample.size, profile.ids)
@@ -63,6 +66,7 @@ def make_plan(
         watcher.note(f"{items:,} items, {distinct:,} different embeddings of {profile.dim} numbers")
     with watcher.step("sample"):
         data, fingerprint = _sample(catalogue, drawn_as)
+        inputs.refuse_changes()
         grid = usable(codes, levels, len(data.fit))  # bad rows may have left fewer
         watcher.note(f"{len(data.prepared):,} items in the sample, {len(data.fit):,} of them to fit on")
     known = PlannedCatalogue(
@@ -113,10 +117,11 @@ def _staging(config: Config) -> Iterator[Staging]:
             yield Staging(f"{folder}/plan")
         return
     above = f"{absolute(config.store.out)}/staging"
+    own = f"{above}/plan-{uuid4().hex}"
     try:
-        yield Staging(f"{above}/plan")
+        yield Staging(own)
     finally:
-        remove_folder(f"{above}/plan")
+        remove_folder(own)
         remove_empty_folder(above)
         remove_empty_folder(absolute(config.store.out))
 

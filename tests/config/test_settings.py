@@ -384,11 +384,11 @@ def another(path: str, value: Any) -> Config:
 
 
 @pytest.mark.parametrize("path", [path for path, _ in leaves(Config().model_dump(mode="json"))])
-def test_the_fingerprint_is_of_every_setting_but_places(path):
+def test_the_fingerprint_is_of_every_setting_but_places_and_patience(path):
     value = dict(leaves(Config().model_dump(mode="json")))[path]
     changed = another(path, value)
     assert changed != Config()
-    assert (changed.fingerprint() == Config().fingerprint()) == (path in WHERE_ONLY)
+    assert (changed.fingerprint() == Config().fingerprint()) == (path in {*WHERE_ONLY, "store.wait_minutes"})
 
 
 def test_places_are_marked_once():

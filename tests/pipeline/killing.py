@@ -11,7 +11,7 @@ from pathlib import Path
 from deltalake import DeltaTable
 from pipeline.reference import rows_of
 
-from drq_spark.schemas import TABLES
+from drq_spark.schemas import LEASE, TABLES
 
 RUNNER = """
 import os, signal, sys
@@ -30,7 +30,7 @@ Store.write = killed
 session.local_session("killed", master="local[2]", memory="1g", shuffle_partitions=4, small_data=True)
 main(sys.argv[2:])
 """
-OF_THE_ATTEMPT = {"seconds", "table_versions", "started_at", "sids_version", "config"}  # config names the folder
+OF_THE_ATTEMPT = {"seconds", "table_versions", "started_at", "taken_up_at", "sids_version", "config"}
 
 
 def run_killed(before_table, arguments):
@@ -44,7 +44,7 @@ def run_killed(before_table, arguments):
 def content(out, run_id):
     """Rows of a run in every table, as text in order, without what belongs to the attempt."""
     found = {}
-    for table in (table for table in TABLES if (out / "tables" / table.name).exists()):
+    for table in (table for table in TABLES if table != LEASE and (out / "tables" / table.name).exists()):
         rows = [{k: v for k, v in row.items() if k not in OF_THE_ATTEMPT} for row in rows_of(out, table.name, run_id)]
         found[table.name] = sorted(repr(row) for row in rows)
     return found

@@ -19,7 +19,7 @@ from pipeline.reference import codes_of, expected_figures, rows_of, stored_figur
 from drq_spark.metrics import Metric
 from drq_spark.reference import Artifact
 from drq_spark.runs import Run
-from drq_spark.schemas import ATTRIBUTE_GAINS, BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS, PUBLISHED, TABLES
+from drq_spark.schemas import ATTRIBUTE_GAINS, BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS, TABLES
 
 pytestmark = pytest.mark.timeout(1800)  # the first test here waits for three whole runs
 OF_BEHAVIOUR = (BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS)
@@ -222,7 +222,7 @@ class TestTables:
         assert [field["metadata"]["comment"] for field in fields] == [column.comment for column in table.columns]
         assert [not field["nullable"] for field in fields] == [column.required for column in table.columns]
         assert delta.metadata().description == table.comment
-        assert delta.metadata().partition_columns == ([] if table is PUBLISHED else ["run_id"])
+        assert delta.metadata().partition_columns == (["run_id"] if table.by_run else [])
         assert delta.to_pyarrow_table().num_rows > 0
 
     @pytest.mark.parametrize(

@@ -58,6 +58,8 @@ def verdict(data: ReportData) -> Verdict:
         return Verdict(True, "Published", f"{held.capitalize()}: readers follow this run.")
     if data.run.get("status") == Status.PASSED.value:  # the page is written just before the pointer moves
         return Verdict(True, "Gate passed", f"{held.capitalize()}: readers move to this run.")
+    if data.run.get("status") == Status.OVERTAKEN.value:
+        return Verdict(True, "Not published", f"{held.capitalize()}, but readers follow a newer run.")
     return Verdict(True, "Not published", f"{held.capitalize()}; readers have not been moved to this run yet.")
 
 

@@ -1,0 +1,104 @@
+"""Inputs that stay what they were when a run began: Delta tables by their version, files by what is seen of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from drq_spark.config import Config
+from drq_spark.errors import InputRefused
+from drq_spark.files import absolute
+from drq_spark.inputs.fingerprint import content_hash, sums
+from drq_spark.table_names import at_version, is_path, is_pattern, quoted, quoted_name
+
+_NAMES = {
+    ("items", "path"): "items table",
+    ("events", "path"): "events table",
+    ("measure", "embeddings_after"): "measure.embeddings_after table",
+    ("sids", "path"): "SIDs",
+}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The tables that go into a run.
+
+    Attributes:
+        spark: The session.
+        versions: Section of the setting -> version, of those that are Delta tables.
+        seen: What messages call the others and where they are -> what stands for their files; None where a source
+            has no files that can be seen.
+    """
+
+    spark: SparkSession
+    versions: Mapping[str, int]
+    seen: Mapping[tuple[str, str], str | None]
+
+    def refuse_changes(self) -> None:
+        """Check that what cannot be pinned is still what it was.
+
+        Raises:
+            InputRefused: files have come, gone, or been written again.
+        """
+        for (what, source), before in self.seen.items():
+            if _files(self.spark, source) != before:
+                raise InputRefused(
+                    f"{what} {source!r} has changed while the run went on: start again when nobody writes to it, "
+                    "or give a Delta table, of which a run reads one version"
+                )
+
+
+def pin(spark: SparkSession, config: Config) -> tuple[Config, Inputs]:
+    """The settings with the version of every input that is a Delta table (`items@v12`), and what to check of the rest.
+
+    What cannot be read is left for whoever reads it to say so.
+    """
+    settings = config.model_dump(mode="json")
+    versions: dict[str, int] = {}
+    seen: dict[tuple[str, str], str | None] = {}
+    for (section, name), what in _NAMES.items():
+        source = settings[section][name]
+        if source is None:
+            continue
+        base, version = at_version(spark, source)
+        latest = _latest_version(spark, base) if version is None else version
+        if latest is None:
+            seen[what, source] = _files(spark, source)
+        else:
+            versions[section] = latest
+            settings[section][name] = f"{base}@v{latest}"
+    return Config.model_validate(settings), Inputs(spark, versions, seen)
+
+
+def _latest_version(spark: SparkSession, source: str) -> int | None:
+    """The version of a Delta table; None of everything else."""
+    if is_path(source) and is_pattern(source):
+        return None
+    try:
+        name = f"delta.{quoted(absolute(source))}" if is_path(source) else quoted_name(source)
+        row = spark.sql(f"DESCRIBE HISTORY {name} LIMIT 1").first()
+    except (PySparkException, InputRefused):
+        return None
+    return None if row is None else int(row.version)
+
+
+def _files(spark: SparkSession, source: str) -> str | None:
+    """What stands for the names, sizes and times of the files of a source; no file is opened.
+
+    None where there are none to be seen: a table of another system, or nothing at all.
+    """
+    try:
+        files: str | list[str] = source if is_path(source) else spark.table(quoted_name(source)).inputFiles()
+    except (PySparkException, InputRefused):
+        files = source  # a file whose name has no slash
+    if not files:
+        return None
+    try:
+        listed = spark.read.format("binaryFile").load(files)
+        return content_hash(listed.agg(*sums(F.xxhash64("path", "modificationTime", "length"))).collect())
+    except PySparkException:
+        return None
