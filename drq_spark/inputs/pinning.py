@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -13,7 +14,10 @@ from drq_spark.config import Config
 from drq_spark.errors import InputRefused
 from drq_spark.files import absolute
 from drq_spark.inputs.fingerprint import content_hash, sums
+from drq_spark.rows import one_row
 from drq_spark.table_names import at_version, is_path, is_pattern, quoted, quoted_name
+
+T = TypeVar("T")
 
 _NAMES = {
     ("items", "path"): "items table",
@@ -78,12 +82,12 @@ def _latest_version(spark: SparkSession, source: str) -> int | None:
     """The version of a Delta table; None of everything else."""
     if is_path(source) and is_pattern(source):
         return None
-    try:
+
+    def asked() -> int:
         name = f"delta.{quoted(absolute(source))}" if is_path(source) else quoted_name(source)
-        row = spark.sql(f"DESCRIBE HISTORY {name} LIMIT 1").first()
-    except (PySparkException, InputRefused):
-        return None
-    return None if row is None else int(row.version)
+        return int(one_row(spark.sql(f"DESCRIBE HISTORY {name} LIMIT 1")).version)
+
+    return _unless_unknown(asked)
 
 
 def _files(spark: SparkSession, source: str) -> str | None:
@@ -91,14 +95,24 @@ def _files(spark: SparkSession, source: str) -> str | None:
 
     None where there are none to be seen: a table of another system, or nothing at all.
     """
-    try:
-        files: str | list[str] = source if is_path(source) else spark.table(quoted_name(source)).inputFiles()
-    except (PySparkException, InputRefused):
-        files = source  # a file whose name has no slash
-    if not files:
+    named = None if is_path(source) else _unless_unknown(lambda: spark.table(quoted_name(source)).inputFiles())
+    if named == []:
         return None
-    try:
-        listed = spark.read.format("binaryFile").load(files)
+
+    def asked() -> str:
+        listed = spark.read.format("binaryFile").load(named or source)  # a file's name may have no slash
         return content_hash(listed.agg(*sums(F.xxhash64("path", "modificationTime", "length"))).collect())
-    except PySparkException:
+
+    return _unless_unknown(asked)
+
+
+def _unless_unknown(ask: Callable[[], T]) -> T | None:
+    """What Spark answers; None where it knows no such thing."""
+    try:
+        return ask()
+    except InputRefused:
         return None
+    except Exception as error:
+        if isinstance(error, PySparkException) or hasattr(error, "java_exception"):  # some of Java's come as they are
+            return None
+        raise
