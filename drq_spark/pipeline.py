@@ -90,8 +90,10 @@ def begin(
         watcher.note(f"{profile.rows:,} rows, embeddings of {profile.dim} numbers, ids are {catalogue.id_type}")
         check_memory(trainer(config.tokenizer.name), min(config.sample.size, profile.ids), profile.dim, config)
         fresh = new_run(config, fingerprint, run_date, started_at, profile.rows, profile.dim, catalogue.id_type)
-        state = taken_up(find_same_run(store, fresh), replace(fresh, input_versions=inputs.versions))
-    return Run(store, config, state, watcher, lease, inputs.refuse_changes), catalogue
+        before = find_same_run(store, fresh)
+        state = taken_up(before, replace(fresh, input_versions=inputs.versions))
+    run = Run(store, config, state, watcher, lease, refuse_changed_inputs=inputs.refuse_changes, begun_here=not before)
+    return run, catalogue
 
 
 def catalogue_of(run: Run) -> Catalogue:

@@ -55,6 +55,8 @@ class Run:
     """A run in progress: where it writes, whom it tells, and its row of the runs table.
 
     Attributes:
+        begun_here: That no process has written anything of this run before; one that is taken up again may have
+            left a slice of any table.
         refuse_changed_inputs: Raises `InputRefused` where a table that goes into the run is no longer what it was.
     """
 
@@ -65,11 +67,14 @@ class Run:
         state: RunState,
         watcher: Watcher,
         lease: Lease | None = None,
+        *,
+        begun_here: bool = False,
         refuse_changed_inputs: Callable[[], None] = lambda: None,
     ) -> None:
         self.store, self.config, self.state, self.watcher = store, config, state, watcher
         self.refuse_changed_inputs = refuse_changed_inputs
         self._lease = lease or Lease(store)
+        self._begun_here, self._written = begun_here, set[str]()
         self._staging = Staging(store.staging(self._lease.owner))
 
     @property
@@ -138,7 +143,8 @@ class Run:
         schema = ", ".join(f"`{column.name}` {column.type}" for column in RUNS.columns)
         row = asdict(self.state)
         values = tuple(row[column.name] for column in RUNS.columns)
-        self.store.put(RUNS, self.spark.createDataFrame([values], schema), self.state.run_id)
+        rows = self.spark.createDataFrame([values], schema)
+        self.store.put(RUNS, rows, self.state.run_id, first=self._first(RUNS))
 
     def write(self, table: Table, df: DataFrame) -> None:
         """Replace the run's slice of a table and note its version; rows need not say which run they are of.
@@ -147,8 +153,17 @@ class Run:
             Busy: another run took the lease from this one.
         """
         self._lease.confirm()
-        version = self.store.write(table, self._stamped(table, df), self.state.run_id, self.state.id_type)
+        if self._begun_here and not self._written:
+            self.save()  # from here on a kill leaves a run that is taken up again, and then nothing is its first write
+        rows, first = self._stamped(table, df), self._first(table)
+        version = self.store.write(table, rows, self.state.run_id, self.state.id_type, first=first)
         self.state = replace(self.state, table_versions={**self.state.table_versions, table.name: version})
+
+    def _first(self, table: Table) -> bool:
+        """Whether this write is known to be the run's first one into a table; what is written counts as tried."""
+        first = self._begun_here and table.name not in self._written
+        self._written.add(table.name)
+        return first
 
     def keep(self, table: Table, df: DataFrame) -> DataFrame:
         """`write` rows, and give them as they are read from the table."""

@@ -66,8 +66,16 @@ class Store:
         )
         return df if run_id is None else df.where(F.col("run_id") == run_id)
 
-    def write(self, table: Table, df: DataFrame, run_id: str, id_type: str = "string") -> int:
+    def write(self, table: Table, df: DataFrame, run_id: str, id_type: str = "string", *, first: bool = False) -> int:
         """Replace the run's slice of a table, or all of one that is not kept by run, in one commit.
+
+        Args:
+            table: Which.
+            df: The rows of the slice.
+            run_id: Whose slice it is.
+            id_type: Spark SQL type of the item ids.
+            first: That the table is known to hold no slice of the run. Then nothing is looked for that would have to
+                go, which on a laptop is most of the time that a small commit takes.
 
         Returns:
             The new version of the table.
@@ -76,19 +84,23 @@ class Store:
             ConfigError: the place cannot be written.
             InputRefused: the table is there with item ids of another type.
         """
-        self.put(table, df, run_id, id_type)
+        self.put(table, df, run_id, id_type, first=first)
         return self.version(table)
 
-    def put(self, table: Table, df: DataFrame, run_id: str, id_type: str = "string") -> None:
+    def put(self, table: Table, df: DataFrame, run_id: str, id_type: str = "string", *, first: bool = False) -> None:
         """`write`, for whoever needs no version.
 
         Raises:
             ConfigError, InputRefused: as `write`.
         """
         self._ensure(table, id_type)
-        writer = df.select(*table.column_names()).write.format("delta").mode("overwrite").option("userMetadata", run_id)
-        if table.by_run:
-            writer = writer.option("replaceWhere", f"run_id = '{run_id}'")
+        writer = df.select(*table.column_names()).write.format("delta").option("userMetadata", run_id)
+        if table.by_run and first:
+            writer = writer.mode("append")
+        else:
+            writer = writer.mode("overwrite")
+            if table.by_run:
+                writer = writer.option("replaceWhere", f"run_id = '{run_id}'")
         if self.schema_name:
             writer.saveAsTable(self._identifier(table))
         else:

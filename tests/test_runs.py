@@ -51,6 +51,32 @@ def test_a_step_alone_leaves_a_published_run_as_it_is(followed, step):
     assert listing(out) == before
 
 
+class TestFirstWrite:
+    """A run that has just begun looks for nothing to replace; one that is taken up again does, as does a second try."""
+
+    @pytest.fixture
+    def modes(self, monkeypatch):
+        """Tables that were written, in order, and whether each write was known to be the first."""
+        found = []
+
+        def put(self, table, df, run_id, id_type="string", *, first=False):
+            found.append((table.name, first))
+
+        monkeypatch.setattr(Store, "put", put)
+        monkeypatch.setattr(Store, "version", lambda self, table: 0)
+        return found
+
+    @pytest.mark.parametrize("begun_here", [True, False])
+    def test_is_the_runs_own_row(self, spark, tmp_path, modes, begun_here):
+        state = state_of("new")
+        run = Run(Store(spark, str(tmp_path)), state.settings(), state, SILENT, begun_here=begun_here)
+        for _ in range(2):
+            run.write(SIDS, sids_of(spark, ["a"]))
+        run.save()
+        new, taken_up = [("runs", True), ("sids", True), ("sids", False), ("runs", False)], [("sids", False)] * 2
+        assert modes == (new if begun_here else [*taken_up, ("runs", False)])
+
+
 class TestPointer:
     """Readers move forward only, unless they are told to move back."""
 

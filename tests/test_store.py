@@ -41,6 +41,14 @@ def test_a_write_replaces_the_runs_own_slice_only(spark, store):
     assert [row.item_id for row in store.read(SIDS, "two").collect()] == ["b"]
 
 
+def test_a_first_write_adds_to_what_other_runs_have_and_is_replaced_by_the_next(spark, store):
+    store.write(SIDS, sids(spark, item_id="a", run_id="before"), "before")
+    store.write(SIDS, sids(spark, item_id="b", run_id="new"), "new", first=True)
+    assert {(row["run_id"], row["item_id"]) for row in rows(store, SIDS)} >= {("before", "a"), ("new", "b")}
+    store.write(SIDS, sids(spark, item_id="c", run_id="new"), "new")
+    assert [row["item_id"] for row in rows(store, SIDS) if row["run_id"] == "new"] == ["c"]
+
+
 def test_a_row_of_another_run_is_refused(spark, store):
     with pytest.raises(PySparkException):
         store.write(SIDS, sids(spark, run_id="other"), "one")

@@ -111,12 +111,14 @@ def _begin(
         fingerprint = _fingerprint(spark, config, inputs)
         watcher.note(f"{sids.rows:,} rows, {sids.codebook_sizes} codes a level, ids are {sids.id_type}")
         fresh = new_run(config, fingerprint, run_date, started_at, sids.rows, inputs.dim, sids.id_type)
-        state = find_same_run(store, fresh) or fresh
+        before = find_same_run(store, fresh)
+        state = before or fresh
         if state.status != Status.MEASURED.value:
             identity = f"{EXTERNAL_ID}{sids.fingerprint}"
             state = taken_up(state, replace(fresh, input_versions=pinned.versions))
             state = replace(state, tokenizer_id=identity, notes=sids.notes)
-    return Run(store, config, state, watcher, lease, pinned.refuse_changes), inputs
+    run = Run(store, config, state, watcher, lease, refuse_changed_inputs=pinned.refuse_changes, begun_here=not before)
+    return run, inputs
 
 
 def _check_after(config: Config, inputs: ExternalInputs) -> None:
