@@ -19,6 +19,7 @@ from drq_spark.inputs.events import events_of, exposed
 from drq_spark.inputs.identity import differing, fingerprint_of
 from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.inputs.pinning import pin
+from drq_spark.inputs.second_version import check_after
 from drq_spark.lease import Lease, begun_anew
 from drq_spark.measure.run_subject import known_of, subject_of
 from drq_spark.measure.step import measured
@@ -85,13 +86,16 @@ def begin(
         config, inputs = pin(spark, config)
         catalogue = read_catalogue(spark, config)
         store.refuse_other_ids(SIDS, catalogue.id_type)
+        check_after(spark, config, catalogue)
         profile = catalogue.profile
         fingerprint = fingerprint_of(spark, config, catalogue)
         watcher.note(f"{profile.rows:,} rows, embeddings of {profile.dim} numbers, ids are {catalogue.id_type}")
+        for note in catalogue.notes:
+            watcher.note(note)
         check_memory(trainer(config.tokenizer.name), min(config.sample.size, profile.ids), profile.dim, config)
         fresh = new_run(config, fingerprint, run_date, started_at, profile.rows, profile.dim, catalogue.id_type)
         before = find_same_run(store, fresh)
-        state = taken_up(before, replace(fresh, input_versions=inputs.versions))
+        state = taken_up(before, replace(fresh, notes=catalogue.notes, input_versions=inputs.versions))
     run = Run(store, config, state, watcher, lease, refuse_changed_inputs=inputs.refuse_changes, begun_here=not before)
     return run, catalogue
 

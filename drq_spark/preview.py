@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 
 from drq_spark.config import Config
 from drq_spark.inputs.items import read_catalogue
+from drq_spark.inputs.second_version import check_after
 from drq_spark.train.driver import check_memory, memory_allowed, memory_needed
 from drq_spark.train.registry import trainer
 
@@ -21,6 +22,7 @@ def preview(spark: SparkSession, config: Config) -> dict[str, str]:
     """
     config.require_sources()
     catalogue = read_catalogue(spark, config)
+    check_after(spark, config, catalogue)
     profile = catalogue.profile
     chosen = trainer(config.tokenizer.name)
     rows = min(config.sample.size, profile.ids)
@@ -30,6 +32,7 @@ def preview(spark: SparkSession, config: Config) -> dict[str, str]:
         "rows": f"{profile.rows:,}",
         "ids": f"{profile.ids:,} of type {catalogue.id_type}",
         "embedding": f"{profile.dim} numbers",
+        **({"notes": "; ".join(catalogue.notes)} if catalogue.notes else {}),
         "sample": f"{rows:,} items",
         "SIDs": f"{prod(sizes):.3g} possible, {sizes} codes a level",
         "driver memory for training": f"{needed:.2f} GB of {memory_allowed(config):.3g}",

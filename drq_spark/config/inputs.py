@@ -14,7 +14,14 @@ class Items(Section):
     """Where the items are and what their columns are called."""
 
     path: Place = Field(None, description="Path, glob or table name; --items on the command line")
-    id: str = Field("item_id", description="Id column: string or any integer type")
+    id: str = Field(
+        "item_id",
+        description="Id column: string or any integer type; decimal, unsigned 64-bit and UUID ids become text",
+    )
+    version: Annotated[str | None, LATER] = Field(
+        None,
+        description="Number, date or time column: of several rows with one id the highest counts, with all that it holds, an embedding or none",
+    )
     embedding: str = Field(
         "embedding", description="Lists of float, double, decimal or half float, ml Vector, or binary: see items.bytes"
     )
@@ -38,6 +45,11 @@ class Items(Section):
         0.5,
         description="More rows than this without a usable embedding, or of SIDs without usable codes: the input is refused",
     )
+
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that a run reads."""
+        named = (self.id, self.version, self.embedding, self.exposure, self.name, *self.attributes)
+        return tuple(name for name in named if name is not None)
 
 
 class Events(Section):

@@ -30,7 +30,7 @@ from drq_spark.inputs.events import events_of, exposed
 from drq_spark.inputs.identity import fingerprint_beside
 from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.inputs.pinning import pin
-from drq_spark.inputs.second_version import read_after
+from drq_spark.inputs.second_version import check_after, read_after
 from drq_spark.lease import Lease, begun_anew
 from drq_spark.measure.step import Known, measured
 from drq_spark.measure.subject import Subject
@@ -108,6 +108,8 @@ def _begin(
         catalogue = read_catalogue(spark, config) if config.items.path else None
         inputs = ExternalInputs(sids, books, catalogue, known)
         _check_after(config, inputs)
+        if catalogue is not None:
+            check_after(spark, config, catalogue)
         fingerprint = _fingerprint(spark, config, inputs)
         watcher.note(f"{sids.rows:,} rows, {sids.codebook_sizes} codes a level, ids are {sids.id_type}")
         fresh = new_run(config, fingerprint, run_date, started_at, sids.rows, inputs.dim, sids.id_type)
@@ -116,7 +118,8 @@ def _begin(
         if state.status != Status.MEASURED.value:
             identity = f"{EXTERNAL_ID}{sids.fingerprint}"
             state = taken_up(state, replace(fresh, input_versions=pinned.versions))
-            state = replace(state, tokenizer_id=identity, notes=sids.notes)
+            told = (*(catalogue.notes if catalogue else ()), *sids.notes)
+            state = replace(state, tokenizer_id=identity, notes=told)
     run = Run(store, config, state, watcher, lease, refuse_changed_inputs=pinned.refuse_changes, begun_here=not before)
     return run, inputs
 

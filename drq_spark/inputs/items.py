@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -24,10 +24,18 @@ from drq_spark.inputs.embedding_columns import (
     refuse_other_bytes,
 )
 from drq_spark.inputs.fingerprint import content_hash, sums, sums_of_groups
-from drq_spark.inputs.tables import column, damage_refused, read_table, require_columns
+from drq_spark.inputs.ids import id_column, matching_ids
+from drq_spark.inputs.repeated_ids import (
+    VERSION,
+    hashes_that_stay,
+    one_row_per_id,
+    precedence,
+    repeats_in_words,
+    version_column,
+)
+from drq_spark.inputs.tables import column, damage_refused, file_notes, read_table, require_columns
 from drq_spark.schemas import Reason
 
-_INTEGERS = (T.ByteType, T.ShortType, T.IntegerType, T.LongType)
 _WHAT = "items table"
 
 
@@ -39,7 +47,8 @@ class Profile:
         rows: All rows.
         null_ids: Rows without an id.
         ids: Different ids.
-        duplicates: Whether some id has more than one row.
+        repeated: Ids with more than one row.
+        undecided: Those of which rows with different embeddings come first together, so that their hash decides.
         dim: D, as configured or the most frequent length.
         fingerprint: Hash of the rows, whatever their order, files and partitions.
         key_histogram: Bucket of the sample key -> ids, see `drq_spark.hashing`.
@@ -48,7 +57,8 @@ class Profile:
     rows: int
     null_ids: int
     ids: int
-    duplicates: bool
+    repeated: int
+    undecided: int
     dim: int
     fingerprint: str
     key_histogram: Mapping[int, int]
@@ -68,10 +78,11 @@ class Profile:
 
         Rows without an id are in the part without a bucket.
         """
-        counted = {part.bucket: part.ids for part in parts if part.bucket is not None}
-        rows, ids = sum(part.rows for part in parts), sum(counted.values())
-        null_ids = sum(part.rows for part in parts if part.bucket is None)
-        return cls(rows, null_ids, ids, rows - null_ids > ids, dim, fingerprint, counted)
+        known = [part for part in parts if part.bucket is not None]
+        counted = {part.bucket: part.ids for part in known}
+        rows, with_id = (sum(part.rows for part in some) for some in (parts, known))
+        repeated, undecided = (sum(part[name] for part in known) for name in ("repeated", "undecided"))
+        return cls(rows, rows - with_id, sum(counted.values()), repeated, undecided, dim, fingerprint, counted)
 
 
 @dataclass(frozen=True)
@@ -83,12 +94,14 @@ class Catalogue:
         quarantined: item_id and reason of the rows set aside so far.
         id_type: Spark SQL type of the ids.
         profile: What one pass over the items table told.
+        notes: What to know of the table before its figures are read.
     """
 
     df: DataFrame
     quarantined: DataFrame
     id_type: str
     profile: Profile
+    notes: tuple[str, ...] = ()
 
 
 def read_catalogue(spark: SparkSession, config: Config) -> Catalogue:
@@ -108,50 +121,68 @@ def read_catalogue(spark: SparkSession, config: Config) -> Catalogue:
     df = canonical(source, config.items)
     with damage_refused(config.items.path, _WHAT):
         profile = _profile(df, config)
-    kept, set_aside = one_row_per_id(df, duplicates=profile.duplicates)
-    return Catalogue(kept, set_aside, df.schema["item_id"].dataType.simpleString(), profile)
+    kept, set_aside = one_row_per_id(df, embedding_length(df), duplicates=profile.repeated > 0)
+    notes = (
+        *file_notes(spark, config.items.path, _WHAT, config.items.columns()),
+        *repeats_in_words(profile.repeated, profile.undecided, config.items),
+    )
+    return Catalogue(kept, set_aside, df.schema["item_id"].dataType.simpleString(), profile, notes)
 
 
 def _named_columns(items: Items) -> list[tuple[str, str]]:
     """Every column that the settings name, with its setting; the one of names is needed by the report alone."""
     named = (("items.id", items.id), ("items.embedding", items.embedding), ("items.exposure", items.exposure),
-             ("items.name", items.name))  # fmt: skip
+             ("items.name", items.name), ("items.version", items.version))  # fmt: skip
     return [*((setting, name) for setting, name in named if name is not None),
             *(("items.attributes", name) for name in items.attributes)]  # fmt: skip
 
 
-def canonical(source: DataFrame, items: Items, what: str = _WHAT) -> DataFrame:
-    """Rename and cast the user's columns to the catalogue columns; `what` names the table in messages.
+def canonical(source: DataFrame, items: Items, what: str = _WHAT, id_type: str | None = None) -> DataFrame:
+    """Rename and cast the user's columns to the catalogue columns, and `version` where `items.version` names one.
+
+    Args:
+        source: The user's table.
+        items: What its columns are called.
+        what: What messages call the table.
+        id_type: Spark SQL type that its ids are matched with; None for the items table itself.
 
     Raises:
         InputRefused: a column is missing or of an unusable type.
     """
     wanted = (("items.id", items.id), ("items.embedding", items.embedding), ("items.exposure", items.exposure))
     require_columns(source, [(setting, name) for setting, name in wanted if name is not None], what)
-    item_id = column(source, items.id, "items.id", what)
+    setting = "items.id"
+    item_id = (
+        id_column(source, items.id, setting, what)
+        if id_type is None
+        else matching_ids(source, items.id, setting, what, id_type)
+    )
     embedding = column(source, items.embedding, "items.embedding", what)
     exposure = F.lit(None) if items.exposure is None else column(source, items.exposure, "items.exposure", what)
-    _check_id_type(source, items.id, what)
+    version = {} if items.version is None else {VERSION: version_column(source, items.version, what)}
     if items.exposure is not None and not isinstance(source.schema[items.exposure].dataType, T.NumericType):
         raise InputRefused(
             f"{what}: exposure column {items.exposure!r} is {_type_of(source, items.exposure)}; it must be a number"
         )
     vector = embedding_column(embedding, source, items, what).alias("embedding")
-    chosen = source.select(item_id.alias("item_id"), vector, exposure.cast("double").alias("exposure"))
+    chosen = source.select(
+        item_id.alias("item_id"),
+        vector,
+        exposure.cast("double").alias("exposure"),
+        *[value.alias(name) for name, value in version.items()],
+    )
     if items.exposure is not None:
         chosen = chosen.withColumn("exposure", F.coalesce("exposure", F.lit(0.0)))
     return chosen.withColumn("embedding_hash", F.xxhash64("embedding"))
 
 
-def _check_id_type(source: DataFrame, name: str, what: str) -> None:
-    if not isinstance(source.schema[name].dataType, (T.StringType, *_INTEGERS)):
-        raise InputRefused(
-            f"{what}: id column {name!r} is {_type_of(source, name)}; ids must be a string or an integer type, cast it"
-        )
-
-
 def _type_of(source: DataFrame, name: str) -> str:
     return source.schema[name].dataType.simpleString()
+
+
+def embedding_length(df: DataFrame) -> Column:
+    """Numbers in an embedding (int), NULL where there is none."""
+    return F.when(F.col("embedding").isNotNull(), number_count(df))
 
 
 def _profile(df: DataFrame, config: Config) -> Profile:
@@ -162,6 +193,8 @@ def _profile(df: DataFrame, config: Config) -> Profile:
         .agg(
             *sums_of_groups(),
             F.count(F.lit(1)).alias("ids"),
+            F.count_if(F.col("rows") > 1).alias("repeated"),
+            F.count_if(F.col("lowest_hash") != F.col("highest_hash")).alias("undecided"),
             F.min("shortest").alias("shortest"),
             F.max("longest").alias("longest"),
             F.min("exposed").alias("exposed"),
@@ -177,17 +210,20 @@ def _profile(df: DataFrame, config: Config) -> Profile:
 def _per_id(df: DataFrame) -> DataFrame:
     """item_id, what stands for the content of its rows, shortest, longest, exposure of the row that stays, exposed.
 
-    `exposed` tells whether the exposure of every row is a number that exposures can be.
+    `exposed` tells whether the exposure of every row is a number that exposures can be; lowest_hash and highest_hash
+    differ where chance decides which embedding stays.
     """
-    row_hash = F.xxhash64("item_id", "embedding_hash", "exposure")
-    length = F.when(F.col("embedding").isNotNull(), number_count(df))
+    version = [VERSION] if VERSION in df.columns else []
+    row_hash = F.xxhash64("item_id", "embedding_hash", "exposure", *version)
+    length = embedding_length(df)
     usable = F.coalesce((F.col("exposure") >= 0) & (F.col("exposure") < float("inf")), F.lit(True))
-    rows = df.select("item_id", "exposure", "embedding_hash", row_hash.alias("hash"), length.alias("length"))
+    rows = df.select("item_id", "exposure", "embedding_hash", *version, row_hash.alias("hash"), length.alias("length"))
     return rows.groupBy("item_id").agg(
         *sums(F.col("hash")),
         F.min("length").alias("shortest"),
         F.max("length").alias("longest"),
-        F.min_by("exposure", _precedence()).alias("exposure"),
+        F.max_by("exposure", precedence(rows)).alias("exposure"),
+        *hashes_that_stay(rows),
         F.min(usable).alias("exposed"),
     )
 
@@ -201,11 +237,6 @@ def _refuse(parts: Sequence[T.Row], items: Items) -> None:
         raise InputRefused(f"{_WHAT}: exposure column {items.exposure!r} has negative, NaN or infinite values")
     if all(part.bucket is None for part in parts):
         raise InputRefused(f"{_WHAT}: id column {items.id!r} is NULL in all {rows:,} rows")
-
-
-def _precedence() -> Column:
-    """Order of the rows with one id, the lowest of which stays, by the columns length, embedding_hash, exposure."""
-    return F.struct(F.col("length").isNull(), F.col("embedding_hash"), -F.coalesce("exposure", F.lit(0.0)))
 
 
 def _dim(df: DataFrame, lengths: set[int], config: Config) -> int:
@@ -240,22 +271,3 @@ def _most_frequent_length(df: DataFrame, lengths: set[int]) -> int:
     most = counts.where("length > 0").orderBy(F.desc("count"), F.desc("length")).first()
     assert most is not None  # some length is above 0
     return int(most.length)
-
-
-def one_row_per_id(df: DataFrame, *, duplicates: bool) -> tuple[DataFrame, DataFrame]:
-    """Rows to assign, and (item_id, reason) of the others; `duplicates` says whether some id has more than one row.
-
-    Of several rows with one id one stays, that with the lowest embedding hash among those that have an embedding.
-    """
-    without_id = df.where(F.col("item_id").isNull())
-    null_ids = without_id.select("item_id", F.lit(Reason.NULL_ID.value).alias("reason"))
-    if not duplicates:
-        return df.where(F.col("item_id").isNotNull()), null_ids
-    repeated = df.groupBy("item_id").count().where("count > 1 AND item_id IS NOT NULL").select("item_id")
-    unique = df.where(F.col("item_id").isNotNull()).join(repeated, "item_id", "left_anti")
-    sized = df.withColumn("length", F.when(F.col("embedding").isNotNull(), number_count(df)))
-    ordered = Window.partitionBy("item_id").orderBy(_precedence())
-    ranked = sized.join(repeated, "item_id", "left_semi").withColumn("rank", F.row_number().over(ordered))
-    kept = unique.unionByName(ranked.where("rank = 1").drop("rank", "length"))
-    repeats = ranked.where("rank > 1").select("item_id", F.lit(Reason.DUPLICATE_ID.value).alias("reason"))
-    return kept, null_ids.unionByName(repeats)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pyspark.errors import PySparkException
@@ -12,10 +12,13 @@ from pyspark.sql import functions as F
 
 from drq_spark.errors import InputRefused, did_you_mean
 from drq_spark.files import one_line
+from drq_spark.inputs.parquet_files import NO_PARQUET, UNREADABLE, open_parquet, parquet_files
 from drq_spark.outside_faults import setup_fault
 from drq_spark.table_names import at_version, is_delta_table, is_path, is_pattern, quoted, quoted_name
 
 _MESSAGE_LENGTH = 300
+_REFUSAL = r"Caused by: (?:org\.apache\.spark\.|\S*Access)\S*: (?!\[FAILED_READ_FILE)([^\n]+)"
+"""What Spark or a file system says of a sound file that it does not read; a damaged one is a matter of Java's."""
 
 
 def read_table(spark: SparkSession, source: str, what: str) -> DataFrame:
@@ -32,9 +35,22 @@ def read_table(spark: SparkSession, source: str, what: str) -> DataFrame:
         InputRefused: it is not there or not readable.
     """
     with unreadable_refused(source, what):
-        df = _named_or_at(spark, source)
+        df = _named_or_at(spark, source, what)
         df.schema  # noqa: B018 - Connect looks at the table only when asked
         return df
+
+
+def file_notes(spark: SparkSession, source: str, what: str, names: Iterable[str]) -> tuple[str, ...]:
+    """What to know of the files of a table before its rows are used, as far as some columns are concerned.
+
+    Nothing of Delta tables and tables by name, which keep account of their files.
+    """
+    if not is_path(source) or at_version(spark, source)[1] is not None:
+        return ()
+    if not is_pattern(source) and is_delta_table(spark, source):
+        return ()
+    found = parquet_files(spark, source, what)
+    return () if found is None else found.notes(names)
 
 
 @contextmanager
@@ -51,23 +67,26 @@ def unreadable_refused(source: str, what: str) -> Iterator[None]:
         raise InputRefused(f"{what} {source!r} cannot be read: {_reason(condition, error)}") from None
 
 
-def _named_or_at(spark: SparkSession, source: str) -> DataFrame:
+def _named_or_at(spark: SparkSession, source: str, what: str) -> DataFrame:
     base, version = at_version(spark, source)
     reader = spark.read if version is None else spark.read.option("versionAsOf", version)
     if not is_path(source):
         return reader.table(quoted_name(base))
     if version is not None or (not is_pattern(source) and is_delta_table(spark, source)):
         return reader.format("delta").load(base)
-    return spark.read.parquet(source)
+    return open_parquet(spark, source, what)
 
 
 def column(df: DataFrame, name: str, setting: str, what: str) -> Column:
     """The top-level column of exactly that name.
 
     Raises:
-        InputRefused: there is none, see `require_columns`.
+        InputRefused: there is none, see `require_columns`; or the files hold it so that it cannot be read.
     """
     require_columns(df, [(setting, name)], what)
+    fault = df.schema[name].metadata.get(UNREADABLE)
+    if fault is not None:
+        raise InputRefused(f"{what}: column {name!r} ({setting}) {fault}")
     return F.col(quoted(name))
 
 
@@ -94,15 +113,35 @@ def require_columns(df: DataFrame, wanted: Sequence[tuple[str, str]], what: str,
 
 @contextmanager
 def damage_refused(source: str, what: str) -> Iterator[None]:
-    """Raise `InputRefused` where the work inside reads all of a table and meets a damaged file."""
+    """Raise `InputRefused` where the work inside reads all of a table and meets a file that cannot be read."""
     try:
         yield
     except Exception as error:
-        if not (spark_condition(error) or "").startswith("FAILED_READ_FILE"):
+        condition = spark_condition(error) or ""
+        if not condition.startswith("FAILED_READ_FILE"):
             raise
-        file = re.search(r"reading file (\S+?)\.?\s", str(error))
-        named = f": {file.group(1)}" if file else ""
-        raise InputRefused(f"{what} {source!r} has a damaged file{named}") from None
+        raise InputRefused(f"{what} {source!r} {_file_fault(condition, str(error))}") from None
+
+
+def _file_fault(condition: str, text: str) -> str:
+    """What is wrong with a file, by Spark's message."""
+    named = re.search(r"reading file (\S+?)\.?\s", text)
+    file = f": {named.group(1)}" if named else ""
+    types = re.search(r"column \[(.+?)\]\. Expected Spark type (.+?), actual Parquet type (\w+)", text)
+    if types:
+        name, asked, held = types.groups()
+        return (
+            f"has files that disagree: column {name.split(',')[0]!r} is {asked} in some and {held} (Parquet's name) in "
+            f"this one{file}; write the files with one type"
+        )
+    if "FILE_NOT_EXIST" in condition:
+        return f"has lost a file while it was read{file}; start again when nobody writes to it"
+    if "ChecksumException" in text:  # Hadoop keeps one beside every local file that it writes
+        return f"has a file that does not match the checksum in the .crc file beside it{file}; rewritten, or damaged?"
+    refusal = re.search(_REFUSAL, text)
+    if refusal:
+        return f"cannot be read{file}: {refusal.group(1)[:_MESSAGE_LENGTH]}"
+    return f"has a damaged file{file}"
 
 
 def spark_condition(error: Exception) -> str | None:
@@ -127,5 +166,5 @@ def _reason(condition: str, error: Exception) -> str:
             "table as schema.table, or give a path"
         )
     if condition.startswith(("UNABLE_TO_INFER_SCHEMA", "CANNOT_READ_FILE_FOOTER", "FAILED_READ_FILE")):
-        return "it holds no readable Parquet file; items and events are read from Delta or Parquet"
+        return NO_PARQUET
     return one_line(error)[:_MESSAGE_LENGTH]

@@ -9,6 +9,8 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from drq_spark.config import Config
+from drq_spark.inputs.ids import id_column
+from drq_spark.inputs.repeated_ids import VERSION, version_column
 from drq_spark.inputs.tables import column, read_table
 from drq_spark.schemas import SID_QUARANTINE, Table
 from drq_spark.store import Store
@@ -45,8 +47,11 @@ def names_of(spark: SparkSession, config: Config, ids: Sequence[Any]) -> dict[An
         return names
     what = "items table"
     source = read_table(spark, config.items.path, what)
-    item_id = column(source, config.items.id, "items.id", what).alias("item_id")
+    item_id = id_column(source, config.items.id, "items.id", what).alias("item_id")
     name = column(source, config.items.name, "items.name", what).cast("string").alias("name")
-    found = source.select(item_id, name).where(F.col("item_id").isin(list(names)) & F.col("name").isNotNull())
-    names |= {row.item_id: row.name for row in found.dropDuplicates(["item_id"]).collect()}
+    named = config.items.version
+    version = F.lit(0) if named is None else version_column(source, named, what)
+    found = source.select(item_id, name, version.alias(VERSION)).where(F.col("item_id").isin(list(names)))
+    newest = found.where("name IS NOT NULL").groupBy("item_id").agg(F.max(F.struct(VERSION, "name")).alias("newest"))
+    names |= {row.item_id: row.newest.name for row in newest.collect()}
     return names

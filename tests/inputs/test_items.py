@@ -102,7 +102,7 @@ class TestTypes:
             read_catalogue(spark, config(write(table, tmp_path / "items")))
 
     @pytest.mark.parametrize(
-        "kind", [pa.float64(), pa.bool_(), pa.timestamp("us"), pa.decimal128(10, 0), pa.list_(pa.int64())], ids=str
+        "kind", [pa.float64(), pa.bool_(), pa.timestamp("us"), pa.decimal128(10, 2), pa.list_(pa.int64())], ids=str
     )
     def test_another_type_of_id_is_refused_by_name(self, spark, tmp_path, kind):
         table = pa.table({"item_id": pa.nulls(1, kind), "embedding": pa.array([[1.0, 2.0]], pa.list_(pa.float32()))})
@@ -250,21 +250,22 @@ class TestRepeatedIds:
         assert read.profile.key_histogram == {row.bucket: row["count"] for row in kept}
 
 
-def part(bucket: int | None, rows: int, ids: int, *, exposed: bool = True) -> Row:
-    return Row(bucket=bucket, rows=rows, ids=ids, exposed=exposed)
+def part(bucket: int | None, rows: int, ids: int, *, exposed: bool = True, repeated: int = 0) -> Row:
+    return Row(bucket=bucket, rows=rows, ids=ids, exposed=exposed, repeated=repeated, undecided=repeated // 2)
 
 
 class TestParts:
     """The profile from the parts that Spark sums up."""
 
     def test_rows_without_an_id_are_told_apart_and_are_in_no_bucket(self):
-        profile = Profile.of([part(3, 5, 5), part(None, 2, 1), part(7, 1, 1)], 4, "f")
-        assert (profile.rows, profile.null_ids, profile.ids, profile.duplicates) == (8, 2, 6, False)
+        profile = Profile.of([part(3, 5, 5), part(None, 2, 1, repeated=1), part(7, 1, 1)], 4, "f")
+        assert (profile.rows, profile.null_ids, profile.ids, profile.repeated) == (8, 2, 6, 0)
         assert profile.key_histogram == {3: 5, 7: 1}
         assert (profile.dim, profile.fingerprint) == (4, "f")
 
-    def test_an_id_with_two_rows_is_a_duplicate(self):
-        assert Profile.of([part(3, 6, 5), part(7, 1, 1)], 4, "f").duplicates
+    def test_ids_with_several_rows_are_counted(self):
+        profile = Profile.of([part(3, 9, 5, repeated=4), part(7, 2, 1, repeated=1)], 4, "f")
+        assert (profile.repeated, profile.undecided) == (5, 2)
 
 
 @pytest.mark.parametrize(

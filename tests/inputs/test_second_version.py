@@ -78,7 +78,7 @@ def test_there_must_be_embeddings_to_compare_with(spark, tmp_path):
 @pytest.mark.parametrize(("ids", "own", "id_type"), [([1], pa.int64(), "string"), (["1"], pa.string(), "bigint")])
 def test_ids_of_another_type_are_refused(spark, tmp_path, ids, own, id_type):
     path = write(table(ids, own), tmp_path / "later")
-    with pytest.raises(InputRefused, match="embeddings_after table: id column 'sku' is"):
+    with pytest.raises(InputRefused, match=r"embeddings_after table: column 'sku' \(items.id\) is"):
         read_after(spark, config(path), id_type)
 
 
