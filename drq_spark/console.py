@@ -32,7 +32,18 @@ _ALWAYS = (
     ("relative MSE of the reconstruction", Metric.RELATIVE_MSE, ".4f"),
     ("mean cosine of the reconstruction", Metric.MEAN_COSINE, ".4f"),
 )
+_WHERE_ANY = (  # not worth a line at 0
+    ("events", Metric.EVENTS, _COUNT),
+    ("  without a user", Metric.EVENTS_WITHOUT_USER, _COUNT),
+    ("  without a position", Metric.EVENTS_WITHOUT_POSITION, _COUNT),
+    ("  of unknown items", Metric.EVENTS_OF_UNKNOWN_ITEMS, _COUNT),
+    ("  followed at the same position", Metric.EVENTS_TIED, _COUNT),
+    ("  followed by the same item", Metric.EVENTS_REPEATED, _COUNT),
+    ("users of events", Metric.EVENT_USERS, _COUNT),
+)
 _WHERE_MEASURED = (  # neighbours not of every catalogue, behaviour with events, churn with a published run before
+    ("pairs of consecutive items", Metric.EVENT_PAIRS, _COUNT),
+    ("users that judge behaviour", Metric.JUDGING_USERS, _COUNT),
     ("neighbours kept, of the nearest 20", Metric.NEIGHBOUR_RECALL_20, _SHARE),
     ("behaviour retention among 200 (embedding: 100%)", Metric.RETENTION_200, _SHARE),
     ("AUC of behaviour pairs, SIDs", Metric.AUC_SUM_POPULARITY, ".3f"),
@@ -92,6 +103,8 @@ def show_outcome(console: Console, outcome: Outcome, config: Config, store: Stor
         console.print(
             f"Nothing has changed since run {outcome.state.run_id}: same settings, same rows. Nothing was written."
         )
+    for note in outcome.state.notes:
+        console.print(f"[yellow]note:[/] {_plain(note)}", highlight=False, soft_wrap=True)
     console.print(_levels_table(outcome, config.measure.headline_eta))
     console.print(_catalogue_table(outcome))
     for result in outcome.gate:
@@ -179,6 +192,10 @@ def _catalogue_table(outcome: Outcome) -> Table:
     table.add_row("rows in quarantine", f"{state.rows_quarantined or 0:,}")
     for title, metric, spec in _ALWAYS:
         table.add_row(title, in_column(figures.value(metric), spec))
+    for title, metric, spec in _WHERE_ANY:
+        value = figures.value(metric)
+        if value:
+            table.add_row(title, in_column(value, spec))
     for title, metric, spec in _WHERE_MEASURED:
         value = figures.value(metric)
         if value is not None:

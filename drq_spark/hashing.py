@@ -57,6 +57,11 @@ def pair_key(seed: int) -> Column:
     return F.shiftrightunsigned(hashed, 1)
 
 
+def tie_key(seed: int) -> Column:
+    """Key (bigint) that orders the events of a user (user, item_id) at one position: by nothing that ids tell."""
+    return F.xxhash64(F.lit("tie"), "user", "position", _text("item_id"), F.lit(seed))
+
+
 def user_key(seed: int) -> Column:
     """Key (bigint) of the user of a row with column user."""
     return F.xxhash64(F.lit("user"), "user", F.lit(seed))

@@ -12,9 +12,10 @@ from datetime import date, datetime
 from pyspark.sql import SparkSession
 
 from drq_spark.assign.assignment import assign_items
-from drq_spark.assign.suffix import published_suffixes, with_suffix
+from drq_spark.assign.suffix import long_sids, published_suffixes, with_suffix
 from drq_spark.config import Config, canonical_json
 from drq_spark.errors import InputRefused
+from drq_spark.inputs.event_log import read_event_log
 from drq_spark.inputs.events import events_of, exposed
 from drq_spark.inputs.identity import differing, fingerprint_of
 from drq_spark.inputs.items import Catalogue, read_catalogue
@@ -88,7 +89,8 @@ def begin(
         store.refuse_other_ids(SIDS, catalogue.id_type)
         check_after(spark, config, catalogue)
         profile = catalogue.profile
-        fingerprint = fingerprint_of(spark, config, catalogue)
+        log = read_event_log(spark, config, catalogue.id_type)
+        fingerprint = fingerprint_of(spark, config, catalogue, log)
         watcher.note(f"{profile.rows:,} rows, embeddings of {profile.dim} numbers, ids are {catalogue.id_type}")
         for note in catalogue.notes:
             watcher.note(note)
@@ -97,11 +99,11 @@ def begin(
         before = find_same_run(store, fresh)
         state = taken_up(before, replace(fresh, notes=catalogue.notes, input_versions=inputs.versions))
     run = Run(store, config, state, watcher, lease, refuse_changed_inputs=inputs.refuse_changes, begun_here=not before)
-    return run, catalogue
+    return run, replace(catalogue, events=events_of(log, catalogue.df, config, run.staging))
 
 
 def catalogue_of(run: Run) -> Catalogue:
-    """The items of a resumed run, read again; from now on the inputs of the run stay as they are.
+    """The items of a resumed run with their events, read again; from now on the inputs of the run stay as they are.
 
     Raises:
         InputRefused: they, the events or the attributes have changed since the run began.
@@ -110,13 +112,14 @@ def catalogue_of(run: Run) -> Catalogue:
     settings = canonical_json(run.config.model_dump(mode="json"))
     run.state = replace(run.state, config=settings, input_versions=inputs.versions)
     catalogue = read_catalogue(run.spark, run.config)
-    found = fingerprint_of(run.spark, run.config, catalogue)
+    log = read_event_log(run.spark, run.config, catalogue.id_type)
+    found = fingerprint_of(run.spark, run.config, catalogue, log)
     if changed := differing(found, run.state.input_fingerprint):
         raise InputRefused(
             f"{' and '.join(changed)} of run {run.state.run_id} have changed since it began: start a new run"
         )
     run.refuse_changed_inputs = inputs.refuse_changes
-    return catalogue
+    return replace(catalogue, events=events_of(log, catalogue.df, run.config, run.staging))
 
 
 def sample(run: Run, catalogue: Catalogue) -> None:
@@ -165,8 +168,8 @@ def assign(run: Run, catalogue: Catalogue) -> None:
     run.hold()
     with run.step("assign"):
         done = assign_items(catalogue, run.tokenizer(), run.staging)
-        events = events_of(run.spark, run.config, run.state.id_type, run.staging)
-        numbered = with_suffix(exposed(done.rows, events, run.config), published_suffixes(run))
+        shown = exposed(done.rows, catalogue.events, run.config)
+        numbered = with_suffix(shown, published_suffixes(run), long_sids(done.rows, run), run.staging)
         run.write(SIDS, numbered)
         run.write(SID_QUARANTINE, done.quarantined)
         run.write(ASSIGNMENT_TOTALS, done.totals)

@@ -118,7 +118,7 @@ class Run:
                 yield
         finally:
             remove_folder(self.staging.folder)
-            self._staging = Staging(self.staging.folder)  # what it kept is gone
+            self.staging.kept_once.clear()  # what it kept is gone
             remove_empty_folder(f"{self.store.out}/staging")
             remove_empty_folder(self.store.out)
 
@@ -145,6 +145,12 @@ class Run:
         values = tuple(row[column.name] for column in RUNS.columns)
         rows = self.spark.createDataFrame([values], schema)
         self.store.put(RUNS, rows, self.state.run_id, first=self._first(RUNS))
+
+    def note(self, text: str) -> None:
+        """Keep something to know before the figures are read, and tell it; the row of a resumed run may have it."""
+        if text not in self.state.notes:
+            self.state = replace(self.state, notes=(*self.state.notes, text))
+        self.watcher.note(text)
 
     def write(self, table: Table, df: DataFrame) -> None:
         """Replace the run's slice of a table and note its version; rows need not say which run they are of.

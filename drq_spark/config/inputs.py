@@ -58,7 +58,17 @@ class Events(Section):
     path: Place = Field(None, description="Path, glob or table name; --events on the command line")
     user: str = Field("user_id", description="User, session or basket column")
     item: str = Field("item_id", description="Item id column, the same ids as in the items table")
-    order: str = Field("timestamp", description="Column that orders the events of a user")
+    order: str = Field(
+        "timestamp", description="Column that orders the events of a user; text that holds numbers counts as numbers"
+    )
+    unknown: Literal["bridge", "part"] = Field(
+        "bridge",
+        description="Events of items that are not in the items table. bridge: they are passed over; part: the events beside one are no pair",
+    )
+    ties: Literal["shuffle", "part"] = Field(
+        "shuffle",
+        description="Events of a user at one position, such as a basket. shuffle: in an order by hash; part: no pairs among them",
+    )
     holdout: Annotated[float, Field(ge=0.0, le=0.5)] = Field(
         0.2, description="Share of users, by hash, whose pairs only judge the behaviour training"
     )

@@ -54,6 +54,11 @@ class Config(Section):
         return {name: places for name, places in names.items() if places}
 
     @property
+    def holds_users_out(self) -> bool:
+        """Whether the pairs of some users judge and do nothing else; what another system made, all users judge."""
+        return self.events.holdout > 0 and not self.external
+
+    @property
     def external(self) -> bool:
         """Whether the SIDs are another system's."""
         return self.sids.path is not None

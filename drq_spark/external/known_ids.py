@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from drq_spark.config import Config
 from drq_spark.errors import InputRefused
 from drq_spark.external.row_numbers import ROW, numbered, require_files
-from drq_spark.inputs.events import events_id_type, read_events
+from drq_spark.inputs.event_log import events_id_type, read_events
 from drq_spark.inputs.items import canonical
 from drq_spark.inputs.tables import column, damage_refused, read_table
 from drq_spark.rows import one_row

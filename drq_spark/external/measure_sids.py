@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from drq_spark.arrays import F32
-from drq_spark.assign.suffix import with_suffix
+from drq_spark.assign.suffix import long_sids, with_suffix
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.external import notes
@@ -26,7 +26,8 @@ from drq_spark.external.shifted_ids import shift_note
 from drq_spark.external.sid_map import SidMap, read_sids, sid_key
 from drq_spark.inputs.attributes import read_attributes
 from drq_spark.inputs.embeddings import row_reasons
-from drq_spark.inputs.events import events_of, exposed
+from drq_spark.inputs.event_log import EventLog, read_event_log
+from drq_spark.inputs.events import Events, events_of, exposed
 from drq_spark.inputs.identity import fingerprint_beside
 from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.inputs.pinning import pin
@@ -38,6 +39,7 @@ from drq_spark.progress import SILENT, Watcher
 from drq_spark.report.step import write_report
 from drq_spark.run_state import find_same_run, new_run, taken_up
 from drq_spark.runs import Outcome, Run
+from drq_spark.sample.step import tell_account
 from drq_spark.schemas import EXTERNAL_ID, SID_QUARANTINE, SIDS, Reason, Status
 from drq_spark.store import open_store
 from drq_spark.tokenizer import Tokenizer
@@ -54,12 +56,14 @@ class ExternalInputs:
         books: Codebooks, float32 [K_l, d] a level; None where none were named.
         catalogue: The items; None where none were named.
         known: The ids that the map may name; None where there are no others.
+        events: What users did with the items of the map; None where none were named.
     """
 
     sids: SidMap
     books: tuple[F32, ...] | None
     catalogue: Catalogue | None
     known: KnownIds | None
+    events: Events | None = None
 
     @property
     def dim(self) -> int:
@@ -106,11 +110,12 @@ def _begin(
         sids = read_sids(spark, config, known, tuple(len(book) for book in books) if books else None)
         store.refuse_other_ids(SIDS, sids.id_type)
         catalogue = read_catalogue(spark, config) if config.items.path else None
+        log = read_event_log(spark, config, sids.id_type)
         inputs = ExternalInputs(sids, books, catalogue, known)
         _check_after(config, inputs)
         if catalogue is not None:
             check_after(spark, config, catalogue)
-        fingerprint = _fingerprint(spark, config, inputs)
+        fingerprint = _fingerprint(spark, config, inputs, log)
         watcher.note(f"{sids.rows:,} rows, {sids.codebook_sizes} codes a level, ids are {sids.id_type}")
         fresh = new_run(config, fingerprint, run_date, started_at, sids.rows, inputs.dim, sids.id_type)
         before = find_same_run(store, fresh)
@@ -121,7 +126,7 @@ def _begin(
             told = (*(catalogue.notes if catalogue else ()), *sids.notes)
             state = replace(state, tokenizer_id=identity, notes=told)
     run = Run(store, config, state, watcher, lease, refuse_changed_inputs=pinned.refuse_changes, begun_here=not before)
-    return run, inputs
+    return run, replace(inputs, events=events_of(log, sids.df, config, run.staging))
 
 
 def _check_after(config: Config, inputs: ExternalInputs) -> None:
@@ -134,14 +139,14 @@ def _check_after(config: Config, inputs: ExternalInputs) -> None:
         )
 
 
-def _fingerprint(spark: SparkSession, config: Config, inputs: ExternalInputs) -> str:
+def _fingerprint(spark: SparkSession, config: Config, inputs: ExternalInputs, log: EventLog | None) -> str:
     """What stands for all that goes in: map, items, codebooks, and what is beside them; `-` for what is not there."""
     items = inputs.catalogue.profile.fingerprint if inputs.catalogue else "-"
     digest = hashlib.sha256()
     for book in inputs.books or ():
         digest.update(f"{book.shape}".encode() + book.tobytes())
     books = digest.hexdigest()[:16] if inputs.books else "-"
-    beside = fingerprint_beside(spark, config, inputs.sids.id_type)
+    beside = fingerprint_beside(spark, config, inputs.sids.id_type, log)
     return ":".join(["sids", inputs.sids.fingerprint, items, books, beside])
 
 
@@ -155,14 +160,15 @@ def fill(run: Run, inputs: ExternalInputs) -> None:
         rows = _with_items(run, inputs)
         run.hold()
         run.save()  # killed from here on, the run is taken up again on any date
-        events = events_of(run.spark, run.config, run.state.id_type, run.staging)
-        usable = exposed(rows.where("reason IS NULL").drop("reason"), events, run.config)
+        tell_account(run, inputs.events)
+        usable = exposed(rows.where("reason IS NULL").drop("reason"), inputs.events, run.config)
         unknown = {
             "sid": sid_key(inputs.sids.codebook_sizes),
             "margin": F.lit(None).cast("array<float>"),
             "residual_norm": F.lit(None).cast("float"),
         }
-        numbered = with_suffix(usable.withColumns(unknown), None)
+        with_sids = usable.withColumns(unknown)
+        numbered = with_suffix(with_sids, None, long_sids(with_sids, run), run.staging)
         run.write(SIDS, numbered)
         set_aside = inputs.sids.quarantined.unionByName(rows.where("reason IS NOT NULL").select("item_id", "reason"))
         run.write(SID_QUARANTINE, set_aside)
@@ -214,7 +220,7 @@ def measure(run: Run, inputs: ExternalInputs) -> None:
         if inputs.known is not None and (shifted := shift_note(run.spark, run.config, inputs.known, sample)):
             _note(run, shifted)
         tokenizer = _tokenizer(run, inputs, sample)
-        events = events_of(run.spark, run.config, id_type, run.staging)
+        events = inputs.events
         subject = Subject(
             sids=sids,
             codebook_sizes=sizes,
@@ -225,6 +231,7 @@ def measure(run: Run, inputs: ExternalInputs) -> None:
             dim=inputs.dim or None,
             items=items,
             pairs=None if events is None else events.pairs(),
+            account=None if events is None else events.account,
             attributes=read_attributes(run.spark, run.config, id_type),
             after=read_after(run.spark, run.config, id_type),
         )

@@ -1,88 +1,18 @@
-"""The events table: who did what with which item, in which order."""
+"""The events of a run, for all its steps: who did what with which item, in which order."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from drq_spark.config import Config
-from drq_spark.errors import InputRefused
 from drq_spark.inputs.consecutive import with_following
-from drq_spark.inputs.fingerprint import content_hash, sums
-from drq_spark.inputs.tables import column, damage_refused, read_table, require_columns
+from drq_spark.inputs.event_account import EventAccount, account_of
+from drq_spark.inputs.event_log import EventLog
 from drq_spark.staging import Staging
-
-_WHAT = "events table"
-
-
-def read_events(spark: SparkSession, config: Config, id_type: str) -> DataFrame | None:
-    """Columns user, item_id (of the items' type), position; None where the config names no events.
-
-    Raises:
-        InputRefused: a column is missing or item ids are of a type that cannot match.
-    """
-    if config.events.path is None:
-        return None
-    source = read_table(spark, config.events.path, _WHAT)
-    _require(source, config)
-    user = column(source, config.events.user, "events.user", _WHAT)
-    item = column(source, config.events.item, "events.item", _WHAT)
-    position = column(source, config.events.order, "events.order", _WHAT)
-    _check_types(source, config, id_type)
-    # an integer that the items' type cannot hold is no item's id: NULL
-    return source.select(user.alias("user"), item.try_cast(id_type).alias("item_id"), position.alias("position"))
-
-
-def events_id_type(spark: SparkSession, config: Config) -> str | None:
-    """Spark SQL type of the item ids of the events; None without events, or where they are of no type that ids have.
-
-    Raises:
-        InputRefused: a column is missing.
-    """
-    if config.events.path is None:
-        return None
-    source = read_table(spark, config.events.path, _WHAT)
-    _require(source, config)
-    kind = source.schema[config.events.item].dataType
-    return kind.simpleString() if isinstance(kind, T.StringType | T.IntegralType) else None
-
-
-def _require(source: DataFrame, config: Config) -> None:
-    names = config.events
-    wanted = [("events.user", names.user), ("events.item", names.item), ("events.order", names.order)]
-    require_columns(source, wanted, _WHAT)
-
-
-def _check_types(source: DataFrame, config: Config, id_type: str) -> None:
-    item_type = source.schema[config.events.item].dataType
-    if not isinstance(item_type, T.StringType if id_type == "string" else T.IntegralType):
-        raise InputRefused(
-            f"{_WHAT}: item column {config.events.item!r} is {item_type.simpleString()}, "
-            f"the ids of the items table are {id_type}; both must be strings or both integers"
-        )
-    for name in (config.events.user, config.events.order):
-        if not isinstance(source.schema[name].dataType, T.AtomicType):
-            kind = source.schema[name].dataType.simpleString()
-            raise InputRefused(f"{_WHAT}: column {name!r} is {kind}; it must be a number, text, date or time")
-
-
-def events_fingerprint(spark: SparkSession, config: Config, id_type: str) -> str | None:
-    """What stands for all rows, whatever their order and files; None where the config names no events.
-
-    Raises:
-        InputRefused: they cannot be used, or there are no rows.
-    """
-    events = read_events(spark, config, id_type)
-    if events is None:
-        return None
-    with damage_refused(str(config.events.path), _WHAT):
-        groups = events.agg(*sums(F.xxhash64("user", "item_id", "position"))).collect()
-    if not groups[0]["rows"]:
-        raise InputRefused(f"{_WHAT} has no rows; leave --events out to run without behaviour")
-    return content_hash(groups)
 
 
 @dataclass(frozen=True)
@@ -90,36 +20,50 @@ class Events:
     """The events of a run, for all its steps: the table is read once, and what comes of it is kept in staging.
 
     Attributes:
-        rows: user, item_id, position, as `read_events` gives them.
+        log: The events as they are.
+        known: Column item_id, each once: the items that there are.
         config: Settings of the run.
         staging: Staging folder of the run, which the steps of one process share.
     """
 
-    rows: DataFrame
+    log: EventLog
+    known: DataFrame
     config: Config
     staging: Staging
 
     def exposure(self) -> DataFrame:
-        """How many events every item has: item_id, exposure (double)."""
+        """How many events every known item has: item_id, exposure (double)."""
         counted = self._followed().groupBy("item_id").agg(F.count(F.lit(1)).alias("exposure"))
         return counted.withColumn("exposure", F.col("exposure").cast("double"))
 
     def pairs(self) -> DataFrame:
-        """All pairs of consecutive items, known or not: item_id, next_item_id, pair_key, user_key, held_out."""
-        return self._followed().where("next_item_id IS NOT NULL")
+        """All pairs of consecutive known items: item_id, next_item_id, pair_key, user_key, held_out."""
+        pairs = self._followed().where("next_item_id IS NOT NULL")
+        return pairs.select("item_id", "next_item_id", "pair_key", "user_key", "held_out")
+
+    @cached_property
+    def account(self) -> EventAccount:
+        """What has become of every row."""
+        return account_of(self._followed(), self.log, self.config)
 
     def _followed(self) -> DataFrame:
-        return self.staging.keep_once(with_following(self.rows, self.config), "events")
+        if "events" in self.staging.kept_once:
+            return self.staging.read(self.known.sparkSession, "events")
+        followed = with_following(self._with_known(), self.config, self.log.profile.long_users, self.staging)
+        return self.staging.keep_once(followed, "events")
+
+    def _with_known(self) -> DataFrame:
+        """The events with `known`; those of unknown items are among them only where they part their neighbours."""
+        ids = self.known.select("item_id")
+        if self.config.events.unknown == "bridge":
+            return self.log.rows.join(ids, "item_id", "left_semi").withColumn("known", F.lit(True))
+        marked = self.log.rows.join(ids.withColumn("known", F.lit(True)), "item_id", "left")
+        return marked.withColumn("known", F.coalesce("known", F.lit(False)))
 
 
-def events_of(spark: SparkSession, config: Config, id_type: str, staging: Staging) -> Events | None:
-    """The events of a run; None where the config names none.
-
-    Raises:
-        InputRefused: a column is missing or item ids are of a type that cannot match.
-    """
-    rows = read_events(spark, config, id_type)
-    return None if rows is None else Events(rows, config, staging)
+def events_of(log: EventLog | None, known: DataFrame, config: Config, staging: Staging) -> Events | None:
+    """The events of a run; None where the config names none."""
+    return None if log is None else Events(log, known, config, staging)
 
 
 def exposed(rows: DataFrame, events: Events | None, config: Config) -> DataFrame:

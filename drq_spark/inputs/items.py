@@ -23,6 +23,7 @@ from drq_spark.inputs.embedding_columns import (
     number_count,
     refuse_other_bytes,
 )
+from drq_spark.inputs.events import Events
 from drq_spark.inputs.fingerprint import content_hash, sums, sums_of_groups
 from drq_spark.inputs.ids import id_column, matching_ids
 from drq_spark.inputs.repeated_ids import (
@@ -95,6 +96,7 @@ class Catalogue:
         id_type: Spark SQL type of the ids.
         profile: What one pass over the items table told.
         notes: What to know of the table before its figures are read.
+        events: What users did with the items; None without events, and where they have not been read.
     """
 
     df: DataFrame
@@ -102,6 +104,7 @@ class Catalogue:
     id_type: str
     profile: Profile
     notes: tuple[str, ...] = ()
+    events: Events | None = None
 
 
 def read_catalogue(spark: SparkSession, config: Config) -> Catalogue:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from drq_spark.inputs.attributes import read_attributes
-from drq_spark.inputs.events import events_of
 from drq_spark.inputs.items import Catalogue
 from drq_spark.inputs.second_version import read_after
 from drq_spark.measure.churn import churn_of
@@ -24,10 +23,10 @@ def subject_of(run: Run, catalogue: Catalogue) -> Subject:
 
     Raises:
         ConfigError: the run has no SIDs.
-        InputRefused: events, attributes or the second version of the embeddings cannot be used.
+        InputRefused: attributes or the second version of the embeddings cannot be used.
     """
     tokenizer = run.tokenizer()
-    events = events_of(run.spark, run.config, run.state.id_type, run.staging)
+    events = catalogue.events
     return Subject(
         sids=run.rows(SIDS, "assign"),
         codebook_sizes=tokenizer.codebook_sizes,
@@ -38,6 +37,7 @@ def subject_of(run: Run, catalogue: Catalogue) -> Subject:
         dim=run.state.dim,
         items=catalogue.df,
         pairs=None if events is None else events.pairs(),
+        account=None if events is None else events.account,
         attributes=read_attributes(run.spark, run.config, run.state.id_type),
         after=read_after(run.spark, run.config, run.state.id_type),
     )

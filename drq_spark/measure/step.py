@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pyspark.sql import DataFrame
 
 from drq_spark.measure.aggregates import Scale, Segments
+from drq_spark.measure.behaviour.event_figures import event_figures
 from drq_spark.measure.behaviour.retrieval import retrieval
 from drq_spark.measure.capacity.sid_capacity import whole_sid_capacity
 from drq_spark.measure.capacity.sigma import scales
@@ -140,7 +141,7 @@ class _Work:
 
     def ranks(self) -> None:
         """Measure neighbours, and what users do."""
-        self.figures += retrieval(self.subject)
+        self.figures += [*retrieval(self.subject), *event_figures(self.subject.account)]
 
     def attributes(self) -> None:
         """Measure what attributes tell of the codes."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, SparkSession
 
 from drq_spark.config import Config
+from drq_spark.inputs.event_account import EventAccount
 from drq_spark.staging import Staging
 from drq_spark.tokenizer import Tokenizer
 
@@ -28,6 +29,7 @@ class Subject:
             with the rows that have no usable embedding still in it; None where SIDs come without embeddings.
         pairs: item_id, next_item_id, pair_key, user_key, held_out of consecutive events, see `inputs.events.Events`;
             None without events.
+        account: What has become of every event; None without events.
         attributes: item_id and a_1, a_2, .. (text, NULL for unknown), one per name in `items.attributes`, see
             `inputs.attributes.read_attributes`; None without attributes.
         after: item_id, embedding of the second version; None without one.
@@ -42,6 +44,7 @@ class Subject:
     dim: int | None = None
     items: DataFrame | None = None
     pairs: DataFrame | None = None
+    account: EventAccount | None = None
     attributes: DataFrame | None = None
     after: DataFrame | None = None
 

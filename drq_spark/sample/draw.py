@@ -39,7 +39,7 @@ def draw_sample(catalogue: Catalogue, config: Config, staging: Staging) -> DataF
         valid, seen = counts.pop(None, 0), sum(counts.values())
         if valid >= wanted or limit == max(catalogue.profile.key_histogram):
             break
-        share = max(valid, 1) / (valid + seen)
+        share = max(valid, 1) / max(valid + seen, 1)
     _check_enough(valid, counts, catalogue, config)
     drawn = _lowest(candidates.where("reason IS NULL").drop("reason"), valid, wanted)
     return drawn.withColumn("split_key", item_key("split", config.seed))
@@ -48,9 +48,11 @@ def draw_sample(catalogue: Catalogue, config: Config, staging: Staging) -> DataF
 def _check_more(limit: int, before: int | None) -> None:
     """Check that another round looks further.
 
-    Bad rows alone make another round necessary, and the more of them there are, the further it looks.
+    Bad rows alone make another round necessary. Of so many candidates as the histogram promised, the usable ones were
+    fewer than wanted: their share is lower than it was taken to be, and the next round has to look further. Where it
+    does not, there were fewer candidates.
     """
-    if limit == before:
+    if before is not None and limit <= before:
         raise ConsistencyError(
             "items table: fewer rows than when it was first read; did the input change while the run went on?"
         )

@@ -1,9 +1,7 @@
 """Draw pairs of consecutive items from the events, and the items in them: the same ones under any layout.
 
-A pair is an event and the next event of the same user, ordered by position, then by the id as text (so that equal
-positions have one order), where the two items differ and both have a usable embedding. Only events that really follow
-one another make a pair: an event of an item that the catalogue does not have, or of none, stands between its
-neighbours and makes none of them. Events without a user or a position are no part of any sequence and are left out.
+A pair is an event and the next event of the same user, of two different items that both have a usable embedding; see
+`inputs.consecutive` for the order, and for events of items that the catalogue does not have.
 
 Which pairs are drawn is decided by the key of the pair alone, a uniform hash, so that they are a uniform sample:
 
@@ -27,6 +25,7 @@ from drq_spark.errors import InputRefused
 from drq_spark.hashing import item_key
 from drq_spark.inputs.consecutive import between
 from drq_spark.inputs.embeddings import checked_rows
+from drq_spark.inputs.event_account import EventAccount, why_no_pair
 from drq_spark.inputs.events import Events
 from drq_spark.inputs.items import Catalogue
 from drq_spark.rows import one_row
@@ -62,8 +61,7 @@ def draw_behaviour(catalogue: Catalogue, events: Events, config: Config, staging
     Raises:
         InputRefused: no pair is left to train on.
     """
-    ids = staging.keep(catalogue.df.select("item_id"), "ids")  # read twice, which the items table should not be
-    pairs = staging.keep(between(events.pairs().drop("user_key"), ids), "pairs")
+    pairs = events.pairs().drop("user_key")
     totals = _count(pairs)
     bounds = {False: config.events.max_pairs, True: int(config.events.max_pairs * config.events.holdout)}
     spare = _SPARE
@@ -77,7 +75,7 @@ def draw_behaviour(catalogue: Catalogue, events: Events, config: Config, staging
         if whole or limit is not None or all(found.get(kind, 0) >= bounds[kind] for kind in totals):
             break
         spare *= _MORE
-    _check_enough(found, config)
+    _check_enough(found, events.account, config)
     kept = drawn if limit is None else drawn.where(F.col("pair_key") < limit)
     touched = F.broadcast(_first_keys(kept).select("item_id"))
     return BehaviourDraw(items.join(touched, "item_id", "left_semi"), kept)
@@ -132,11 +130,19 @@ def _first_beyond(keyed: DataFrame, bound: int) -> int | None:
     return int(row["last"]) if row["rows"] > bound else None
 
 
-def _check_enough(found: Mapping[bool, int], config: Config) -> None:
-    if not found.get(False):
-        held_out = found.get(True, 0)
-        raise InputRefused(
-            "events table: no two events of a user follow one another with different items of the catalogue "
-            f"({held_out:,} such pairs of held-out users): are {config.events.user!r}, {config.events.item!r} and "
-            f"{config.events.order!r} the right columns? Else leave --events out or choose another --tokenizer"
+def _check_enough(found: Mapping[bool, int], account: EventAccount, config: Config) -> None:
+    if found.get(False):
+        return
+    if found.get(True):
+        cause = (
+            f"all {found[True]:,} such pairs are of held-out users (events.holdout={config.events.holdout:g}), of "
+            f"{account.users:,} users; lower it"
         )
+    elif account.pairs:
+        cause = f"{account.pairs:,} pairs have an item without a usable embedding"
+    else:
+        cause = why_no_pair(account, config)
+    raise InputRefused(
+        "events table: no two events of a user follow one another with different items of the catalogue that training "
+        f"may see: {cause}. Else leave --events out or choose another --tokenizer"
+    )

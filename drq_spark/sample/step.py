@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from drq_spark.inputs.events import events_of, with_exposure
+from drq_spark.inputs.event_account import in_short, warnings
+from drq_spark.inputs.events import Events, with_exposure
 from drq_spark.inputs.items import Catalogue
 from drq_spark.runs import Run
 from drq_spark.sample.draw import draw_sample
@@ -34,15 +35,25 @@ def draw(run: Run, catalogue: Catalogue) -> SampleDraw:
         InputRefused: too many bad rows, fewer valid ones than codes, or no pairs.
     """
     items = draw_sample(catalogue, run.config, run.staging)
-    events = events_of(run.spark, run.config, run.state.id_type, run.staging)
+    events = catalogue.events
     if events is None:
         return SampleDraw(items, None)
+    tell_account(run, events)
     if run.config.items.exposure is None:
         counted = with_exposure(items.select("item_id"), events)  # ids alone are shuffled, no embeddings
         items = items.drop("exposure").join(F.broadcast(counted), "item_id")
     if not run.config.trains_on_events:
         return SampleDraw(items, None)
     return SampleDraw(items, draw_behaviour(catalogue, events, run.config, run.staging))
+
+
+def tell_account(run: Run, events: Events | None) -> None:
+    """Tell what has become of the events, and keep in the run's notes what makes them doubtful."""
+    if events is None:
+        return
+    run.watcher.note(in_short(events.account))
+    for warning in (*events.log.profile.words, *warnings(events.account, run.config)):
+        run.note(warning)
 
 
 def write(run: Run, drawn: SampleDraw) -> None:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from pipeline.direct import by_id
 from runs_in_hand import published, run_of
 
+from drq_spark import long_groups
 from drq_spark.assign.suffix import published_suffixes, with_suffix
+from drq_spark.long_groups import long_buckets
+from drq_spark.staging import Staging
 
 SCHEMA = "item_id string, sid bigint, exposure double"
 
 
 @pytest.fixture
-def numbered(spark):
+def numbered(spark, tmp_path):
     """Suffixes of (item, sid, exposure) rows, with those of an earlier run where given: item -> suffix."""
 
-    def suffixes(rows, previous=None, partitions=1):
+    def suffixes(rows, previous=None, partitions=1, long=()):
         df = spark.createDataFrame(rows, SCHEMA).repartition(partitions)
         known = None
         if previous is not None:
             known = spark.createDataFrame(previous, "item_id string, sid bigint, suffix int")
-        found = with_suffix(df, known)
+        found = with_suffix(df, known, long, Staging(str(tmp_path)))
         assert dict(found.dtypes)["suffix"] == "int"
         return {item: values[0] for item, values in by_id(found, "suffix").items()}
 
@@ -51,6 +55,20 @@ def test_no_two_items_of_a_sid_share_a_suffix_whatever_the_partitions(numbered):
     assert len({(sid, found[item]) for item, sid, _ in rows}) == len(rows)
     assert all(found[f"old-{n}"] == n // 3 for n in range(0, 30, 2))
     assert numbered(rows, before, partitions=5) == found
+
+
+@pytest.mark.parametrize("known", [0, 40], ids=["first night", "second night"])
+def test_a_sid_with_too_many_items_for_a_task_has_the_same_suffixes(spark, numbered, monkeypatch, known):
+    random = np.random.default_rng(known)
+    exposure = [None if number < 0.2 else float(int(5 * number)) for number in random.random(400)]
+    sids = np.where(random.random(400) < 0.8, 7, random.integers(20, size=400)).tolist()
+    rows = [(f"item-{n:03d}", sid, shown) for n, (sid, shown) in enumerate(zip(sids, exposure, strict=True))]
+    before = [(item, sid, 2 * n) for n, (item, sid, _) in enumerate(rows[:known])] or None
+    expected = numbered(rows, before)
+    monkeypatch.setattr(long_groups, "ROWS_A_PART", 50)
+    long = long_buckets(spark.createDataFrame(rows, SCHEMA), "sid")
+    assert len(long) == 1
+    assert numbered(rows, before, partitions=3, long=long) == expected
 
 
 def test_suffixes_are_kept_from_the_published_run_of_the_same_tokenizer_alone(spark, tmp_path):

@@ -14,7 +14,9 @@ from pipeline.direct import config
 from pyspark.sql import functions as F
 
 from drq_spark.errors import ConsistencyError, InputRefused
+from drq_spark.hashing import tie_key
 from drq_spark.inputs import consecutive
+from drq_spark.inputs.event_log import read_event_log
 from drq_spark.inputs.events import events_of
 from drq_spark.inputs.items import read_catalogue
 from drq_spark.sample import load
@@ -75,18 +77,21 @@ def drawn(spark, items, events, staging, *settings, partitions=1):
     chosen = config("behaviour_items", "events.path=behaviour_events", *settings)
     catalogue = read_catalogue(spark, chosen)
     kept = Staging(str(staging))
-    return draw_behaviour(catalogue, events_of(spark, chosen, catalogue.id_type, kept), chosen, kept)
+    log = read_event_log(spark, chosen, catalogue.id_type)
+    return draw_behaviour(catalogue, events_of(log, catalogue.df, chosen, kept), chosen, kept)
 
 
 def all_pairs(spark, events, usable, *, holdout, seed=0):
-    """Every pair of two usable items in key order: a loop over users, keys from the hash one by one."""
+    """Every pair of two usable items in key order: a loop over users, keys and ties from the hash one by one."""
+    named = spark.createDataFrame(events, "user string, item_id string, position bigint").where(
+        "user IS NOT NULL AND position IS NOT NULL AND item_id != 'unknown'"
+    )
     sequences = defaultdict(list)
-    for user, item, position in events:
-        if user is not None and position is not None:
-            sequences[user].append((position, item or "", item))
+    for user, item, position, tie in named.select("*", tie_key(seed)).collect():
+        sequences[user].append((position, tie, item))
     found = []
     for user, sequence in sequences.items():
-        ordered = sorted(sequence, key=lambda event: event[:2])
+        ordered = sorted(sequence)
         for (position, _, item), (_, _, after) in pairwise(ordered):
             if item in usable and after in usable and item != after:
                 found.append((user, position, item, after))
@@ -144,16 +149,18 @@ class TestPairs:
         items = Rows(tuple("ABCDEFN"), (*plain(6, DIM).embeddings, BAD))
         seen = ["A", "B", "A", "A", "X", "C", "D", None, "E", "N", "F"]
         one = [("u", item, place) for place, item in enumerate(seen)]
-        two = [("v", "C", 2), ("v", "B", 1), ("v", "A", 1), ("w", "A", 1), (None, "A", 1), (None, "B", 2)]
+        two = [("v", "C", 2), ("v", "B", 1), ("v", "A", 0), ("w", "A", 1), (None, "A", 1), (None, "B", 2)]
         lost = [("x", "A", 1), ("x", "B", None), ("x", "C", 2), ("y", "F", 9), ("y", "E", 10)]
         found = drawn(spark, items.table(), table([*one, *two, *lost]), tmp_path, "events.holdout=0")
         assert sorted((pair.item, pair.next) for pair in rows_of(found)) == [
             ("A", "B"),  # u 0, 1
-            ("A", "B"),  # v, at one position
+            ("A", "B"),  # v
+            ("A", "C"),  # u 3, 5: X is not in the catalogue and is passed over
             ("A", "C"),  # x, whose event without a position is in no sequence
-            ("B", "A"),  # u 1, 2; then A again; X is not in the catalogue
+            ("B", "A"),  # u 1, 2; then A again
             ("B", "C"),  # v
-            ("C", "D"),  # u 5, 6; then no item; N has no usable embedding
+            ("C", "D"),  # u 5, 6
+            ("D", "E"),  # u 6, 8, with no item between; N is in the catalogue, without a usable embedding
             ("F", "E"),  # y, in the order of numbers, not of text
         ]
         assert not any(pair.held_out for pair in rows_of(found))
@@ -214,14 +221,19 @@ class TestPairs:
         assert ids_of(by_number) == ids_of(by_text)
 
     @pytest.mark.parametrize(
-        ("events", "held_out"), [([("u", "A", 1), ("v", "B", 2)], 0), ([("u", "A", 1), ("u", "B", 2)], 1)]
+        ("events", "said"),
+        [
+            ([("u", "A", 1), ("v", "B", 2)], "each of the 2 users has one event"),
+            ([("u", "A", 1), ("u", "A", 2), ("v", "B", 2)], "every event is followed by one of the same item"),
+            ([("u", "X", 1), ("u", "Y", 2)], "no event names an item that there is"),
+            ([("u", "A", 1), ("u", "N", 2)], "1 pairs have an item without a usable embedding"),
+            ([("u", "A", 1), ("u", "B", 2)], r"all 1 such pairs are of held-out users \(events.holdout=0.2\)"),
+        ],
     )
-    def test_no_pair_to_train_on_is_refused_in_one_line(self, spark, tmp_path, monkeypatch, events, held_out):
-        monkeypatch.setattr(consecutive, "held_out_user", lambda seed, share: F.lit(True))
-        with pytest.raises(
-            InputRefused, match=rf"no two events of a user .*\({held_out} such pairs of held-out users\)"
-        ):
-            drawn(spark, Rows(("A", "B"), plain(2, DIM).embeddings).table(), table(events), tmp_path)
+    def test_no_pair_to_train_on_is_refused_in_one_line(self, spark, tmp_path, monkeypatch, events, said):
+        monkeypatch.setattr(consecutive, "held_out_user", lambda seed, share: F.lit("all" in said))
+        with pytest.raises(InputRefused, match=rf"no two events of a user .*: {said}"):
+            drawn(spark, Rows(("A", "B", "N"), (*plain(2, DIM).embeddings, BAD)).table(), table(events), tmp_path)
 
 
 def hash_free(item):

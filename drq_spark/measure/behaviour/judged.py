@@ -61,8 +61,8 @@ def choose(subject: Subject) -> Judged:
 
     A pair is two events of one user that follow one another, see `inputs.consecutive`, of two items with a SID. Where
     users are held out (`events.holdout`) only their pairs are chosen, so that a tokenizer is judged on users that it
-    did not see. Items without a SID are never chosen; where there are embeddings, items without a usable one are not
-    chosen either.
+    did not see; what another system made, the pairs of all users judge. Items without a SID are never chosen; where
+    there are embeddings, items without a usable one are not chosen either.
     """
     pairs, all_pairs = _pairs(subject, subject.pairs)
     items = _items(subject, max(subject.config.measure.neighbour_queries, len(pairs)))
@@ -104,7 +104,7 @@ def _pairs(subject: Subject, every: DataFrame | None) -> tuple[pa.Table, int]:
         columns = ("item_id", F.col("item_id").alias("next_item_id"), F.lit(0).cast("bigint").alias("user_key"))
         return subject.sids.select(*columns).limit(0).toArrow(), 0
     pairs = between(every, subject.sids)
-    if subject.config.events.holdout > 0:
+    if subject.config.holds_users_out:
         pairs = pairs.where("held_out")
     staged = subject.staging.keep(pairs.drop("held_out"), "judged_pairs")
     order = ["pair_key", "item_id", "next_item_id"]

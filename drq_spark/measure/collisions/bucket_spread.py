@@ -7,11 +7,12 @@ from math import isfinite
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from drq_spark.formulas.within_buckets import ChosenSids, Moments, choose_sids, mean_square_within
 from drq_spark.hashing import bucket_key, item_key
+from drq_spark.long_groups import first_of_groups
 from drq_spark.measure.collisions.bucket_spread_worker import MOMENTS, moments_of_sids
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import Metric, MetricRow
@@ -72,6 +73,5 @@ def _members(subject: Subject, sids: pa.Table, chosen: ChosenSids) -> DataFrame:
     keys = F.broadcast(subject.spark.createDataFrame(sids.select(["sid"])))
     items = subject.sids.select("sid", "item_id").join(keys, "sid")
     key = item_key("member", subject.config.seed)  # some items of a crowded SID stand for all
-    order = Window.partitionBy("sid").orderBy(key, F.col("item_id").cast("string"))
-    placed = items.withColumn("place", F.row_number().over(order))
-    return F.broadcast(placed.where(F.col("place") <= int(chosen.shown.max())).drop("place"))
+    order = [key, F.col("item_id").cast("string")]
+    return F.broadcast(first_of_groups(items, "sid", order, int(chosen.shown.max())).drop("place"))

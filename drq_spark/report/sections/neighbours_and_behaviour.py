@@ -18,6 +18,20 @@ _AUC = (
     ("SID, prefix", Metric.AUC_PREFIX_UNIFORM, Metric.AUC_PREFIX_POPULARITY),
 )
 """Label, AUC against any item, AUC against items as popular."""
+_ALWAYS = (Metric.BEHAVIOUR_PAIRS, Metric.EVENT_PAIRS, Metric.JUDGING_USERS)
+_FACTS = (
+    (Metric.EVENTS, "Events", "rows of the events table"),
+    (Metric.EVENTS_WITHOUT_USER, "Without a user", "in no sequence"),
+    (Metric.EVENTS_WITHOUT_POSITION, "Without a position", "in no sequence"),
+    (Metric.EVENTS_OF_UNKNOWN_ITEMS, "Of unknown items", "of no item that there is"),
+    (Metric.EVENTS_TIED, "At one position", "followed by an event at the same position"),
+    (Metric.EVENTS_REPEATED, "Of one item", "followed by an event of the same item"),
+    (Metric.EVENT_PAIRS, "Pairs", "of items that a user took one after the other"),
+    (Metric.EVENT_USERS, "Users", "with an event of an item that there is"),
+    (Metric.JUDGING_USERS, "Users that judge", "with a pair that training does not see"),
+    (Metric.BEHAVIOUR_PAIRS, "Pairs that judge", "theirs, of items with a SID"),
+)
+"""Metric, term, what it counts; those not in `_ALWAYS` are shown where there are any."""
 Rows = list[tuple[str, list[Dot]]]
 
 
@@ -28,11 +42,13 @@ def parts(data: ReportData) -> dict[str, Any]:
 
 
 def _facts(data: ReportData) -> list[Fact]:
-    """How many pairs all of it was measured on."""
-    pairs = data.figures.value(Metric.BEHAVIOUR_PAIRS)
-    if pairs is None:
-        return []
-    return [Fact("Pairs", number(pairs), "of items that a user took one after the other")]
+    """How many pairs all of it was measured on, and what has become of the events."""
+    found = [(data.figures.value(metric), metric, term, meaning) for metric, term, meaning in _FACTS]
+    return [
+        Fact(term, number(value), meaning)
+        for value, metric, term, meaning in found
+        if value is not None and (value or metric in _ALWAYS)
+    ]
 
 
 def _rows(data: ReportData, rows: Sequence[tuple[str, Sequence[Metric]]]) -> Rows:
