@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 
@@ -103,8 +103,7 @@ def show_outcome(console: Console, outcome: Outcome, config: Config, store: Stor
         console.print(
             f"Nothing has changed since run {outcome.state.run_id}: same settings, same rows. Nothing was written."
         )
-    for note in outcome.state.notes:
-        console.print(f"[yellow]note:[/] {_plain(note)}", highlight=False, soft_wrap=True)
+    show_notes(console, outcome.state.notes)
     console.print(_levels_table(outcome, config.measure.headline_eta))
     console.print(_catalogue_table(outcome))
     for result in outcome.gate:
@@ -121,6 +120,12 @@ def show_outcome(console: Console, outcome: Outcome, config: Config, store: Stor
     )
     if not config.external:
         console.print(f"  tokenizer  {store.tokenizers}/{outcome.state.tokenizer_id}", highlight=False, soft_wrap=True)
+
+
+def show_notes(console: Console, notes: Sequence[str]) -> None:
+    """Print what to know before the figures are read, a line each."""
+    for note in notes:
+        console.print(f"[yellow]note:[/] {_plain(note)}", highlight=False, soft_wrap=True)
 
 
 def show_comparison(console: Console, comparison: Comparison, page: str) -> None:

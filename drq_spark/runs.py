@@ -147,10 +147,9 @@ class Run:
         self.store.put(RUNS, rows, self.state.run_id, first=self._first(RUNS))
 
     def note(self, text: str) -> None:
-        """Keep something to know before the figures are read, and tell it; the row of a resumed run may have it."""
+        """Keep one more thing to know before the figures are read; the row of a resumed run may have it."""
         if text not in self.state.notes:
             self.state = replace(self.state, notes=(*self.state.notes, text))
-        self.watcher.note(text)
 
     def write(self, table: Table, df: DataFrame) -> None:
         """Replace the run's slice of a table and note its version; rows need not say which run they are of.

@@ -90,6 +90,7 @@ def sample(
 ) -> None:
     """Begin a run and draw its sample; train, assign, measure and publish take it up."""
     from drq_spark import pipeline
+    from drq_spark.console import show_notes
 
     resolved = load_config(
         config or (), as_settings(items, events, out, tokenizer, levels, codes, seed), settings or ()
@@ -97,6 +98,7 @@ def sample(
     begun, catalogue = pipeline.begin(session(), resolved, day(run_date), now(), watcher())
     with begun.tidied():
         pipeline.sample(begun, catalogue)
+    show_notes(out_console, begun.state.notes)
     out_console.print(f"run {begun.state.run_id}")
 
 

@@ -61,11 +61,11 @@ class Events(Section):
     order: str = Field(
         "timestamp", description="Column that orders the events of a user; text that holds numbers counts as numbers"
     )
-    unknown: Literal["bridge", "part"] = Field(
+    unknown: Annotated[Literal["bridge", "part"], LATER] = Field(
         "bridge",
         description="Events of items that are not in the items table. bridge: they are passed over; part: the events beside one are no pair",
     )
-    ties: Literal["shuffle", "part"] = Field(
+    ties: Annotated[Literal["shuffle", "part"], LATER] = Field(
         "shuffle",
         description="Events of a user at one position, such as a basket. shuffle: in an order by hash; part: no pairs among them",
     )

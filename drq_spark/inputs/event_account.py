@@ -15,6 +15,7 @@ from drq_spark.rows import one_row
 
 _MUCH = 0.05  # share of the events that is worth a warning
 _MOST_BY_ONE = 0.2  # share of the events of one user
+_MUCH_BY_ONE, _TIMES_MEAN = 0.02, 20  # a lower one, where it is as many times that of a user on average
 _FEW_JUDGES, _FEW_PAIRS = 30, 1000
 _MANY_EVENTS = 5000  # of a user on average
 
@@ -37,6 +38,7 @@ class EventAccount:
         judging_users: Users with pairs that judge: of those held out, or of all (see `Config.holds_users_out`).
         largest: Placed events of the user that has the most.
         largest_name: Who that is, where it is worth a warning.
+        strangers: An item of the events and one that there is, where no event is of a known item.
     """
 
     rows: int
@@ -52,6 +54,7 @@ class EventAccount:
     judging_users: int
     largest: int
     largest_name: str | None = None
+    strangers: tuple[str, str] | None = None
 
     @property
     def unknown(self) -> int:
@@ -59,8 +62,15 @@ class EventAccount:
         return self.rows - self.known
 
 
-def account_of(followed: DataFrame, log: EventLog, config: Config) -> EventAccount:
-    """Count the rows of `consecutive.with_following`, by user and then all together."""
+def account_of(followed: DataFrame, log: EventLog, known: DataFrame, config: Config) -> EventAccount:
+    """Count the rows of `consecutive.with_following`, by user and then all together.
+
+    Args:
+        followed: These rows.
+        log: The events that they were made of.
+        known: Column item_id: the items that there are.
+        config: Settings of the run.
+    """
     # a group-by on users, whose partial results leave nothing of a long user to one task
     flags = ("placed", "followed", "tied", "repeated")
     counts = [F.count(F.lit(1)).alias("known"), *(F.count_if(F.col(flag)).alias(flag) for flag in flags)]
@@ -84,13 +94,33 @@ def account_of(followed: DataFrame, log: EventLog, config: Config) -> EventAccou
         without_user=profile.without_user,
         without_position=profile.without_position,
         largest_name=None,
+        strangers=None,
         **counted,
     )
-    if account.largest < _MOST_BY_ONE * account.placed or not account.placed:
-        return account
-    mine = log.rows.where(user_key(config.seed) == F.lit(key))
-    named = mine.select(F.col("user").cast("string").alias("user")).first()
-    return account if named is None else replace(account, largest_name=str(named.user))
+    if not account.known:
+        return replace(account, strangers=_strangers(log.rows, known))
+    return replace(account, largest_name=_name(log.rows, key, config)) if _stands_out(account) else account
+
+
+def _name(rows: DataFrame, key: int, config: Config) -> str | None:
+    """The user of a key, as text."""
+    mine = rows.where(user_key(config.seed) == F.lit(key)).select(F.col("user").cast("string").alias("user")).first()
+    return None if mine is None else str(mine.user)
+
+
+def _strangers(rows: DataFrame, known: DataFrame) -> tuple[str, str] | None:
+    """An item of the events and one that there is, as text."""
+    found = [df.where("item_id IS NOT NULL").select("item_id").first() for df in (rows, known)]
+    first, second = (None if row is None else str(row.item_id) for row in found)
+    return None if first is None or second is None else (first, second)
+
+
+def _stands_out(account: EventAccount) -> bool:
+    """Whether the user with the most events may be none."""
+    if not account.users:
+        return False
+    least = min(_MOST_BY_ONE, max(_MUCH_BY_ONE, _TIMES_MEAN / account.users))
+    return account.largest >= least * account.placed
 
 
 def in_short(account: EventAccount) -> str:
@@ -122,7 +152,10 @@ def why_no_pair(account: EventAccount, config: Config) -> str:
     """What leaves no pair, as far as counts tell."""
     user, item, order = config.events.user, config.events.item, config.events.order
     if not account.known:
-        return f"no event names an item that there is; does {item!r} (events.item) hold the same ids?"
+        such = (
+            f", such as {account.strangers[0][:60]!r} beside {account.strangers[1][:60]!r}" if account.strangers else ""
+        )
+        return f"no event names an item that there is{such}; does {item!r} (events.item) hold the same ids?"
     if not account.placed:
         return f"no event of a known item has both a user ({user!r}) and a position ({order!r})"
     if not account.followed:

@@ -44,7 +44,7 @@ class Events:
     @cached_property
     def account(self) -> EventAccount:
         """What has become of every row."""
-        return account_of(self._followed(), self.log, self.config)
+        return account_of(self._followed(), self.log, self.known, self.config)
 
     def _followed(self) -> DataFrame:
         if "events" in self.staging.kept_once:

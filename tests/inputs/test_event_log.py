@@ -86,7 +86,7 @@ def test_users_and_positions_that_stand_for_none_are_none_and_counted(spark, tmp
 
 def test_text_positions_that_hold_numbers_are_ordered_as_numbers(spark, tmp_path):
     log = read(spark, of_order(tmp_path, "9", "10", None, "-1", "1e1", "1700000000123456789"))
-    found = [float(row.position) for row in log.rows.where("position IS NOT NULL").orderBy("position").collect()]
+    found = [int(row.position) for row in log.rows.where("position IS NOT NULL").orderBy("position").collect()]
     assert found == [-1, 9, 10, 10, 1700000000123456789]
     assert "ordered by the numbers" in log.profile.words[0]
 

@@ -166,6 +166,12 @@ class Run:
         self.add("harmful_shared_rate", 0.081)
         self.add("exact_duplicate_bucket_rate", 0.012)
         self.add("bucket_spread", 0.0123)
+        counts = {"": 1_204_000, "_without_user": 31_002, "_without_position": 0, "_of_unknown_items": 61_730}
+        for name, count in {**counts, "_tied": 1_201, "_repeated": 92_770}.items():
+            self.add(f"events{name}", count)
+        self.add("event_pairs", 458_110)
+        self.add("event_users", 75_001)
+        self.add("judging_users", 15_020)
         self.add("behaviour_pairs", 91_224)
         for most, recall, raw, retention in ((20, 0.377, 0.113, 0.73), (200, 0.521, 0.318, 0.96)):
             self.add(f"neighbour_recall_{most}", recall, error=0.011)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from pipeline.catalogues import plain, write
 from pipeline.direct import config
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from drq_spark.errors import ConsistencyError, InputRefused
@@ -54,6 +56,23 @@ def size_that_ends_in_a_bucket(histogram):
     raise AssertionError("no bucket is large enough")
 
 
+@dataclass
+class Counted:
+    """Stands in for candidates, of which the draw asks counts by reason."""
+
+    valid: int
+    bad: int
+
+    def groupBy(self, _):
+        return self
+
+    def count(self):
+        return self
+
+    def collect(self):
+        return [Row(reason=None, count=self.valid), Row(reason="null", count=self.bad)]
+
+
 class TestRows:
     def test_exactly_the_wanted_number_with_the_lowest_keys(self, spark, drawn):
         rows = plain(1000, DIM)
@@ -97,6 +116,16 @@ class TestRows:
         shrunk = replace(catalogue, df=catalogue.df.where("item_id < 'item-00100'"))
         with pytest.raises(ConsistencyError, match="did the input change"):
             draw_sample(shrunk, chosen, Staging(str(tmp_path / "staging")))
+
+    @pytest.mark.parametrize("rounds", [[(0, 0)], [(10, 90), (50, 50)]], ids=["empty", "to and fro"])
+    def test_a_table_that_goes_on_shrinking_ends_the_search(self, monkeypatch, rounds):
+        """Counts (valid, bad) of rounds that find fewer candidates than the histogram says; what follows repeats."""
+        left = iter([*rounds, *rounds * 20])
+        monkeypatch.setattr(draw, "_candidates", lambda *_: Counted(*next(left)))
+        profile = SimpleNamespace(key_histogram={bucket: 100 for bucket in range(100)})
+        with pytest.raises(ConsistencyError, match="did the input change"):
+            draw.draw_sample(SimpleNamespace(profile=profile), config("items", "sample.size=100"), None)
+        assert len(list(left)) >= 20 * len(rounds) - 1
 
     def test_a_small_catalogue_is_its_own_sample_without_the_bad_rows(self, drawn):
         rows = plain(50, DIM).plus(["bad", None], [None, [1.0] * DIM])
