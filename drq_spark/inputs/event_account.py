@@ -83,7 +83,7 @@ def account_of(followed: DataFrame, log: EventLog, known: DataFrame, config: Con
             F.count("user_key").alias("users"),
             F.count_if(F.col("judges") & (F.col("pairs") > 0)).alias("judging_users"),
             F.max("placed").alias("largest"),
-            F.max_by("user_key", "placed").alias("largest_key"),
+            F.max_by("user_key", F.struct("placed", "user_key")).alias("largest_key"),
         )
     ).asDict()
     key = totals.pop("largest_key")

@@ -47,7 +47,7 @@ class Events:
         return account_of(self._followed(), self.log, self.known, self.config)
 
     def _followed(self) -> DataFrame:
-        if "events" in self.staging.kept_once:
+        if "events" in self.staging.kept_once:  # with_following keeps the events of long users while it is called
             return self.staging.read(self.known.sparkSession, "events")
         followed = with_following(self._with_known(), self.config, self.log.profile.long_users, self.staging)
         return self.staging.keep_once(followed, "events")
