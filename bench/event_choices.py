@@ -1,7 +1,7 @@
 """What a tokenizer learns from events with equal positions, and from events of unknown items, by what is made of them.
 
-    python bench/event_choices.py FOLDER [--seeds 2] [--codes 256] [--levels 3] [--steps 1200] [--threads 2] [--whole]
-                                  [--to FILE]
+    python bench/event_choices.py FOLDER [--seeds 2] [--codes 256] [--levels 3] [--steps 1200] [--batch 1024]
+                                  [--threads 2] [--only PART ...] [--whole] [--to FILE]
 
 FOLDER holds items.parquet and events.parquet as for `tokenizers.py`, whose exact order is the truth. The events that
 train are spoiled: their positions are made coarse (4 neighbours at one position, or a whole basket), or a share of
@@ -133,8 +133,16 @@ def main() -> None:
     """Print a line for every way and seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    for name, default in (("seeds", 2), ("codes", 256), ("levels", 3), ("steps", 1200), ("threads", 2)):
+    for name, default in (
+        ("seeds", 2),
+        ("codes", 256),
+        ("levels", 3),
+        ("steps", 1200),
+        ("batch", 1024),
+        ("threads", 2),
+    ):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--only", nargs="*", default=[""], help="parts of names of ways")
     parser.add_argument("--whole", action="store_true", help="fit and judge all of drq")
     parser.add_argument("--to", type=Path, help="file for JSON lines")
     arguments = parser.parse_args()
@@ -145,10 +153,13 @@ def main() -> None:
         judge = Judge(with_pairs(sample, held_out[:1], held_out)) if arguments.whole else None
         options = {
             "seed": seed, "tokenizer.codes": arguments.codes, "tokenizer.levels": arguments.levels,
-            "train.threads": arguments.threads, "train.behaviour.steps": arguments.steps, "events.path": "events",
+            "train.threads": arguments.threads, "train.behaviour.steps": arguments.steps,
+            "train.behaviour.batch_size": arguments.batch, "events.path": "events",
         }  # fmt: skip
         config = load_config(options=options)
         for name, pairs_of in ways(events, random):
+            if not any(part in name for part in arguments.only):
+                continue
             pairs = pairs_of()
             figures = figures_of(with_pairs(sample, pairs, held_out), config, judge)
             shown = "  ".join(f"{key} {value:.4f}" for key, value in figures.items())
