@@ -161,6 +161,9 @@ def main() -> None:
             if not any(part in name for part in arguments.only):
                 continue
             pairs = pairs_of()
+            if not len(pairs):
+                print(f"{seed} {name:36s} no pair", flush=True)
+                continue
             figures = figures_of(with_pairs(sample, pairs, held_out), config, judge)
             shown = "  ".join(f"{key} {value:.4f}" for key, value in figures.items())
             print(f"{seed} {name:36s} {len(pairs):8,d}  {shown}", flush=True)
