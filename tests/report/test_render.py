@@ -219,7 +219,9 @@ def test_parts_without_figures_do_not_appear(data):
             tuple(
                 metric
                 for metric in Metric
-                if metric.value.startswith(("auc", "hit", "raw_hit", "retention", "neighbour", "behaviour"))
+                if metric.value.startswith(
+                    ("auc", "hit", "raw_hit", "retention", "neighbour", "behaviour", "event", "judging")
+                )
             ),
             (),
             "behaviour",
