@@ -186,13 +186,18 @@ def test_as_many_items_as_codes(name: str) -> None:
     assert len(np.unique(tokenizer.encode(x).codes[:, 0])) == 12
 
 
-@pytest.mark.parametrize("distinct", [1, 5])
+@pytest.mark.parametrize("distinct", [2, 5])
 def test_fewer_distinct_rows_than_codes(name: str, distinct: int) -> None:
     x = np.tile(clusters(distinct), (300 // distinct, 1))
     tokenizer = train_tokenizer(sample_of(x), config_of(name))
     sids = tokenizer.keys(tokenizer.encode(x).codes)
     assert len(np.unique(sids)) == distinct
     assert np.allclose(tokenizer.decode(tokenizer.encode(x).codes), x, atol=0.05 * np.abs(x).max())
+
+
+def test_items_that_are_all_equal_are_refused(name: str) -> None:
+    with pytest.raises(InputRefused, match="all 300 embeddings of the sample are equal"):
+        train_tokenizer(sample_of(np.tile(clusters(1), (300, 1))), config_of(name))
 
 
 def test_constant_dimensions_cost_nothing(name: str, trained: dict[str, Tokenizer]) -> None:
