@@ -21,10 +21,10 @@ from drq_spark.store import Store
 
 write, deadly = Store.write, sys.argv[1]
 
-def killed(self, table, *more):
+def killed(self, table, *more, **named):
     if table.name == deadly:
         os.killpg(os.getpgrp(), signal.SIGKILL)
-    return write(self, table, *more)
+    return write(self, table, *more, **named)
 
 Store.write = killed
 session.local_session("killed", master="local[2]", memory="1g", shuffle_partitions=4, small_data=True)
