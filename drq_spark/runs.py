@@ -144,7 +144,7 @@ class Run:
         row = asdict(self.state)
         values = tuple(row[column.name] for column in RUNS.columns)
         rows = self.spark.createDataFrame([values], schema)
-        self.store.put(RUNS, rows, self.state.run_id, first=self._first(RUNS))
+        self.store.put(RUNS, rows, self.state.run_id, "string", self._first(RUNS))
 
     def note(self, text: str) -> None:
         """Keep one more thing to know before the figures are read; the row of a resumed run may have it."""
@@ -161,7 +161,7 @@ class Run:
         if self._begun_here and not self._written:
             self.save()  # from here on a kill leaves a run that is taken up again, and then nothing is its first write
         rows, first = self._stamped(table, df), self._first(table)
-        version = self.store.write(table, rows, self.state.run_id, self.state.id_type, first=first)
+        version = self.store.write(table, rows, self.state.run_id, self.state.id_type, first)
         self.state = replace(self.state, table_versions={**self.state.table_versions, table.name: version})
 
     def _first(self, table: Table) -> bool:

@@ -66,7 +66,7 @@ class Store:
         )
         return df if run_id is None else df.where(F.col("run_id") == run_id)
 
-    def write(self, table: Table, df: DataFrame, run_id: str, id_type: str = "string", *, first: bool = False) -> int:
+    def write(self, table: Table, df: DataFrame, run_id: str, id_type: str = "string", first: bool = False) -> int:
         """Replace the run's slice of a table, or all of one that is not kept by run, in one commit.
 
         Args:
@@ -84,10 +84,10 @@ class Store:
             ConfigError: the place cannot be written.
             InputRefused: the table is there with item ids of another type.
         """
-        self.put(table, df, run_id, id_type, first=first)
+        self.put(table, df, run_id, id_type, first)
         return self.version(table)
 
-    def put(self, table: Table, df: DataFrame, run_id: str, id_type: str = "string", *, first: bool = False) -> None:
+    def put(self, table: Table, df: DataFrame, run_id: str, id_type: str = "string", first: bool = False) -> None:
         """`write`, for whoever needs no version.
 
         Raises:

@@ -59,7 +59,7 @@ class TestFirstWrite:
         """Tables that were written, in order, and whether each write was known to be the first."""
         found = []
 
-        def put(self, table, df, run_id, id_type="string", *, first=False):
+        def put(self, table, df, run_id, id_type="string", first=False):
             found.append((table.name, first))
 
         monkeypatch.setattr(Store, "put", put)

@@ -370,7 +370,7 @@ def test_events_alone_make_exposure_and_give_ids_their_type(tmp_path):
     counted = {name: value for (name, *_), value in done.metrics.items() if "event" in name or "judging" in name}
     assert counted == {
         "events": 7, "events_without_user": 0, "events_without_position": 0, "events_of_unknown_items": 1,
-        "events_tied": 0, "events_repeated": 2, "event_pairs": 2, "event_users": 1, "judging_users": 1,
+        "events_tied": 0, "events_repeated": 3, "event_pairs": 2, "event_users": 1, "judging_users": 1,
     }  # fmt: skip
     assert done.metrics[("behaviour_pairs", 0, "items", None, None)] == 2  # the one user judges what nobody trained
     assert "User '1' has 6 of 6 (100%) events" in " ".join(done.state["notes"])

@@ -30,11 +30,14 @@ COUNTS = {Metric.ITEMS, Metric.DEAD_CODES, Metric.UNIQUE_SIDS, Metric.LARGEST_BU
 
 
 def _has_its_own_tests(metric, level, weighting, eta):
-    """Figures that are drawn or perturbed, and those of whole SIDs: tests/measure compares them with plain loops."""
+    """Figures that are drawn or perturbed, of whole SIDs, of prices or events: other tests have plain references."""
     if level == 0 and metric in ("expected_overlap", "effective_capacity", "distribution", "geometry"):
         return True
     drawn = ("auc", "hit_rate", "raw_hit_rate", "retention", "neighbour_recall", "behaviour_pairs", "bucket_spread")
-    return metric in ("uncertain_share", "flip_rate", "sid_survival") or metric.startswith(drawn)
+    of_events = ("events", "event_", "judging_users")
+    return metric in ("uncertain_share", "flip_rate", "sid_survival", "priced_overlap") or metric.startswith(
+        (*drawn, *of_events)
+    )
 
 
 def run_row(nights, name):
