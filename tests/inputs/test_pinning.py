@@ -22,6 +22,9 @@ def rows(seed: int, count: int = 5) -> pa.Table:
     return pa.table({"item_id": [f"i{n}" for n in range(count)], "embedding": x.tolist()})
 
 
+PLAINLY = {"compression": "none", "use_dictionary": False, "write_statistics": False}  # other numbers, the same size
+
+
 def settings(**paths: str):
     """Settings with these places."""
     return load_config(options={name.replace("__", "."): path for name, path in paths.items()})
@@ -33,7 +36,7 @@ def parquet(tmp_path):
     folder = tmp_path / "items"
     folder.mkdir()
     for part in range(2):
-        pq.write_table(rows(part), folder / f"part-{part}.parquet")
+        pq.write_table(rows(part), folder / f"part-{part}.parquet", **PLAINLY)
     return folder
 
 
@@ -81,7 +84,7 @@ def again(folder: Path) -> None:
     """Other rows of the same size in the same file."""
     file = folder / "part-0.parquet"
     before = file.stat()
-    pq.write_table(rows(8), file)
+    pq.write_table(rows(8), file, **PLAINLY)
     assert file.stat().st_size == before.st_size
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 2_000_000))
 

@@ -88,9 +88,12 @@ def subject(spark, given, folder, partitions=1, **other):
     frames = [spark.createDataFrame(table) for table in tables]
     if partitions > 1:
         frames = [frame.repartition(partitions, F.rand(3)) for frame in frames]
+    known = frames[0].select("item_id", F.lit(True).alias("known"))
+    marked = frames[2].join(known, "item_id", "left").withColumn("known", F.coalesce("known", F.lit(False)))
+    followed = with_following(marked, given.settings, (), Staging(str(folder)))
     values = {
         "items": frames[0],
-        "pairs": with_following(frames[2], given.settings).where("next_item_id IS NOT NULL"),
+        "pairs": followed.where("next_item_id IS NOT NULL"),
         "tokenizer": given.tokenizer,
         "dim": DIM,
         **other,
