@@ -66,10 +66,10 @@ def world(*, numbers=False, normalize="none", rows=260, tokenizer=None):
     for user in range(90):
         item = int(random.integers(rows))
         for place in range(1 if user % 9 == 0 else int(random.geometric(0.15))):
-            events.append((f"user-{user}", ids[item], place))
+            events.append((f"user-{user}", ids[item], 2 * place))
             near = np.flatnonzero(cluster == cluster[item])
             item = int(random.choice(near)) if random.random() < 0.6 else int(popular[int(random.pareto(1.0)) % rows])
-    events += [("user-1", -1 if numbers else "unknown", 3), ("user-2", ids[50], 1), ("user-2", ids[51], 2)]
+    events += [("user-1", -1 if numbers else "unknown", 5), ("user-2", ids[50], 1), ("user-2", ids[51], 3)]
     settings = config("items", f"items.normalize={normalize}", *SETTINGS)
     return World(ids, x, chosen, chosen.encode(x).codes, events, settings)
 
