@@ -37,7 +37,7 @@ _WHERE_ANY = (  # not worth a line at 0
     ("  without a user", Metric.EVENTS_WITHOUT_USER, _COUNT),
     ("  without a position", Metric.EVENTS_WITHOUT_POSITION, _COUNT),
     ("  of unknown items", Metric.EVENTS_OF_UNKNOWN_ITEMS, _COUNT),
-    ("  followed at the same position", Metric.EVENTS_TIED, _COUNT),
+    ("  tied with another item", Metric.EVENTS_TIED, _COUNT),
     ("  followed by the same item", Metric.EVENTS_REPEATED, _COUNT),
     ("users of events", Metric.EVENT_USERS, _COUNT),
 )

@@ -20,8 +20,8 @@ def with_following(events: DataFrame, config: Config, long_users: Sequence[int],
     """Every event of a known item, with what follows it.
 
     Columns item_id; next_item_id, the item of a pair's second event, else NULL; placed, whether the event has a user
-    and a position and so is part of a sequence; followed, whether an event of the same user follows; tied, whether that
-    one is at the same position; repeated, whether it is of the same item; pair_key, user_key, held_out.
+    and a position and so is part of a sequence; followed, whether an event of the same user follows; tied, whether
+    another item does so at the same position; repeated, whether the same item follows; pair_key, user_key, held_out.
 
     Events at one position are in the order of a hash of user, position and item: a uniform sample of all orders, which
     knows nothing of ids. An event of an unknown item has no row here; where there are any among `events`, each stands
@@ -70,8 +70,8 @@ def _described(rows: DataFrame, config: Config) -> DataFrame:
     """The columns of `with_following`, of rows with `next`."""
     following = F.col("next")
     followed = ~F.col("loose") & following.isNotNull()
-    tied = followed & (following["position"] == F.col("position"))
     repeated = followed & F.coalesce(following["item_id"] == F.col("item_id"), F.lit(False))
+    tied = followed & ~repeated & (following["position"] == F.col("position"))
     pair = followed & following["known"] & ~repeated & ~(tied & F.lit(config.events.ties == "part"))
     steps = {"placed": ~F.col("loose"), "followed": followed, "tied": tied, "repeated": repeated}
     described = rows.where("known").withColumns({**steps, "next_item_id": F.when(pair, following["item_id"])})

@@ -31,7 +31,7 @@ class EventAccount:
         known: Those of an item that there is.
         placed: Those of a known item with a user and a position: what sequences are made of.
         followed: Those of them that another event of the same user follows.
-        tied: Those of these that it follows at the same position.
+        tied: Those of these that another item follows at the same position: which comes first is chance.
         repeated: Those of these that it follows with the same item.
         pairs: Those of these that make a pair.
         users: Users of the placed events.
@@ -129,7 +129,7 @@ def in_short(account: EventAccount) -> str:
         "without a user": account.without_user,
         "without a position": account.without_position,
         "of unknown items": account.unknown,
-        "followed at the same position": account.tied,
+        "followed by another item at the same position": account.tied,
         "followed by the same item": account.repeated,
     }
     told = ", ".join(f"{count:,} {what}" for what, count in lost.items() if count)
@@ -165,7 +165,7 @@ def why_no_pair(account: EventAccount, config: Config) -> str:
         )
     if account.repeated == account.followed:
         return f"every event is followed by one of the same item; does {user!r} (events.user) name the item?"
-    if account.tied == account.followed and config.events.ties == "part":
+    if account.tied + account.repeated == account.followed and config.events.ties == "part":
         return f"all events of a user have one position ({order!r}), and events.ties is part"
     return f"events of unknown items stand between all others, and events.unknown is {config.events.unknown}"
 
@@ -190,7 +190,7 @@ def _order(account: EventAccount, config: Config) -> Iterator[str]:
     if account.tied > _MUCH * account.followed:
         made = "in an order by hash" if config.events.ties == "shuffle" else "no pairs"
         yield (
-            f"{_of(account.tied, account.followed)} events are followed by one at the same position "
+            f"{_of(account.tied, account.followed)} events are followed by another item at the same position "
             f"({config.events.order!r}): ties are {made} (events.ties={config.events.ties})."
         )
     if account.pairs and account.repeated > account.followed / 2:

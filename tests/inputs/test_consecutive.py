@@ -121,7 +121,7 @@ def test_the_account_is_that_of_a_loop(spark, rows, ties, tmp_path):
     ordered = sorted(placed, key=lambda row: (row[0], row[2], ties[row]))
     steps = [(a, b) for a, b in pairwise(ordered) if a[0] == b[0]]
     assert account.followed == len(steps)
-    assert account.tied == sum(a[2] == b[2] for a, b in steps)
+    assert account.tied == sum(a[2] == b[2] and a[1] != b[1] for a, b in steps)
     assert account.repeated == sum(a[1] == b[1] for a, b in steps)
     assert account.pairs == len(steps) - account.repeated
     assert account.judging_users == len({a[0] for a, b in steps if a[1] != b[1]})

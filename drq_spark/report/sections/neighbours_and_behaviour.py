@@ -24,7 +24,7 @@ _FACTS = (
     (Metric.EVENTS_WITHOUT_USER, "Without a user", "in no sequence"),
     (Metric.EVENTS_WITHOUT_POSITION, "Without a position", "in no sequence"),
     (Metric.EVENTS_OF_UNKNOWN_ITEMS, "Of unknown items", "of no item that there is"),
-    (Metric.EVENTS_TIED, "At one position", "followed by an event at the same position"),
+    (Metric.EVENTS_TIED, "At one position", "followed by another item at the same position"),
     (Metric.EVENTS_REPEATED, "Of one item", "followed by an event of the same item"),
     (Metric.EVENT_PAIRS, "Pairs", "of items that a user took one after the other"),
     (Metric.EVENT_USERS, "Users", "with an event of an item that there is"),
