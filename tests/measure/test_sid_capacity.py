@@ -133,7 +133,7 @@ def test_few_shown_sids_are_exact_where_all_are_too_many(spark, tmp_path):
     exposure = np.where(np.arange(len(codes)) < 50, 2.0, 0.0)
     found = measured(spark, tmp_path, codes, exposure, DRAWN)
     row = found["expected_overlap", "exposure", "latent", 0.5]
-    assert row.value == pytest.approx(direct(codes, exposure, 0.4)[0], rel=1e-9)
+    assert row.value == pytest.approx(direct(codes, exposure, SCALES[0].sigma[-1])[0], rel=1e-9)
     assert row.standard_error is None
     assert found["expected_overlap", "items", "latent", 0.5].standard_error is not None
 
