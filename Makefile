@@ -36,7 +36,7 @@ demo: java $(VENV)/.ready
 	@$(BIN)/drq demo --out build/demo
 
 test: java $(VENV)/.ready
-	@$(BIN)/python tools/fetch_jars.py
+	@$(BIN)/python tools/prepare_java.py
 	@$(BIN)/$(PYTEST) $(COVERED)
 
 test-fast: $(VENV)/.ready
@@ -45,7 +45,7 @@ test-fast: $(VENV)/.ready
 SEED ?= 1
 test-random canary: export HYPOTHESIS_PROFILE = thorough
 test-random: java $(VENV)/.ready
-	@$(BIN)/python tools/fetch_jars.py
+	@$(BIN)/python tools/prepare_java.py
 	@$(BIN)/$(PYTEST) --random-order-bucket=module --random-order-seed=$(SEED)
 
 # Not part of what a change must pass: a new version of a package may fail on a day when nothing was changed here.
@@ -55,7 +55,7 @@ canary: java $(VENV)/.ready
 	@mkdir -p $(CANARY)
 	@$(UV) pip compile pyproject.toml --all-extras --upgrade --python $(BIN)/python --no-header -q -o $(CANARY)/lock
 	@sh setup/environment.sh $(CANARY)/venv "$(PYTHON)" $(CANARY)/lock
-	@$(CANARY)/venv/bin/python tools/fetch_jars.py
+	@$(CANARY)/venv/bin/python tools/prepare_java.py
 	@$(CANARY)/venv/bin/$(PYTEST) -m "not spark"
 	@$(CANARY)/venv/bin/$(PYTEST) $(SMALL_RUNS)
 

@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import glob
+from pathlib import Path
 from uuid import uuid4
 
 from pyarrow import fs
@@ -96,6 +98,15 @@ def alone_on_disk(path: str) -> Iterator[None]:
         with suppress(OSError):  # mounts of object stores know no locks
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def bytes_on_disk(path: str) -> int | None:
+    """Size of a local file, of all files in a local folder, or of those that a local pattern names; None elsewhere."""
+    if _is_uri(path):
+        return None
+    found = [Path(name) for name in glob(path)] or [Path(path)]
+    inside = [file for name in found for file in ([name] if name.is_file() else name.rglob("*")) if file.is_file()]
+    return sum(file.stat().st_size for file in inside) if inside else None
 
 
 def exists(path: str) -> bool:

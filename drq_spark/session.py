@@ -83,8 +83,8 @@ def local_session(
         memory: Java heap, such as "4g"; a quarter of the memory of the machine or container between 1 and 8 GiB
             without it.
         shuffle_partitions: Upper bound of the tasks after a shuffle; small, because every task costs some milliseconds.
-        small_data: Spark interprets queries instead of compiling each to Java: a third less time for the hundreds of
-            queries of a run on thousands of rows (the tests, the demo), slower over millions.
+        small_data: Spark interprets queries instead of compiling each to Java, and Java compiles in haste: half the
+            time for the hundreds of queries of a run on thousands of rows, slower over millions.
         scratch: Folder for the warehouse, the shuffle files and `spark.log`; without it a temporary folder that goes
             when the process ends.
         settings: Spark settings that are laid over the ones made here.

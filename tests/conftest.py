@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # a quarter less processor time for queries as short as these
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # half the processor time for queries as short as these
 OF_SPARK = {"spark", "run_connect"}
 NO_JAVA = "/a test that is not marked spark"
 
@@ -49,8 +50,15 @@ LONGEST = (
 
 def pytest_configure() -> None:
     """All Java processes of the tests, those of scripts included, start quickly."""
+    from drq_spark.errors import SetupError
+    from drq_spark.local.class_archive import class_archive
+    from drq_spark.local.java import find_java
+
+    options = QUICK_JAVA
+    with suppress(SetupError):  # the fast tests need no Java
+        options += f" -XX:SharedArchiveFile={class_archive(find_java())}"
     for name in ("SPARK_SUBMIT_OPTS", "SPARK_LAUNCHER_OPTS"):
-        os.environ.setdefault(name, QUICK_JAVA)
+        os.environ.setdefault(name, options)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

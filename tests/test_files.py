@@ -10,7 +10,7 @@ import pytest
 from pyarrow import fs
 
 from drq_spark import files
-from drq_spark.files import write_bytes
+from drq_spark.files import bytes_on_disk, write_bytes
 
 HOLD = """
 import sys, time
@@ -44,6 +44,15 @@ def test_a_file_is_written_over_with_the_folders_above_it(tmp_path):
         write_bytes(str(path), content)
         assert path.read_bytes() == content
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+
+
+def test_sizes_of_what_is_on_this_disk(tmp_path):
+    for name, size in (("a.parquet", 3), ("b.parquet", 4), ("part/c.parquet", 5)):
+        write_bytes(str(tmp_path / name), b"x" * size)
+    for path, size in (("a.parquet", 3), ("*.parquet", 7), ("", 12), ("part", 5), ("none", None), ("n*", None)):
+        assert bytes_on_disk(str(tmp_path / path)) == size, path
+    assert bytes_on_disk("s3://bucket/items") is None
+    assert bytes_on_disk("shop.items") is None
 
 
 def test_a_lock_keeps_others_out_until_its_process_is_killed(tmp_path):

@@ -84,5 +84,6 @@ def measure_external(config: Config, run_date: datetime | None) -> None:
     from drq_spark.external.measure_sids import measure_sids
     from drq_spark.store import open_store
 
-    done = measure_sids(session(), config, day(run_date), now(), watcher())
-    finish(done, config, open_store(session(), config))
+    spark = session(config)
+    done = measure_sids(spark, config, day(run_date), now(), watcher())
+    finish(done, config, open_store(spark, config))

@@ -71,7 +71,6 @@ def demo(
     }
     out_console.print("The catalogue: 5,000 software packages, their descriptions embedded, and what depends on what.")
     config = load_config([Path(str(folder / "columns.yaml"))], options, settings or ())
-    session(small_data=True)  # `_run` takes it up
     _run(config, None, dry_run=False)
 
 
@@ -95,7 +94,7 @@ def sample(
     resolved = load_config(
         config or (), as_settings(items, events, out, tokenizer, levels, codes, seed), settings or ()
     )
-    begun, catalogue = pipeline.begin(session(), resolved, day(run_date), now(), watcher())
+    begun, catalogue = pipeline.begin(session(resolved), resolved, day(run_date), now(), watcher())
     with begun.tidied():
         pipeline.sample(begun, catalogue)
     show_notes(out_console, begun.state.notes)
@@ -150,11 +149,12 @@ def _run(config: Config, run_date: datetime | None, dry_run: bool) -> None:
     from drq_spark.preview import preview
     from drq_spark.store import open_store
 
+    spark = session(config)
     if dry_run:
-        _show_plan(config, preview(session(), config))
+        _show_plan(config, preview(spark, config))
         return
-    done = pipeline.run_all(session(), config, day(run_date), now(), watcher())
-    finish(done, config, open_store(session(), config))
+    done = pipeline.run_all(spark, config, day(run_date), now(), watcher())
+    finish(done, config, open_store(spark, config))
 
 
 def _show_plan(config: Config, plan: Mapping[str, str]) -> None:

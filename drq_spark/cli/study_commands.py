@@ -48,8 +48,9 @@ def compare(
     resolved = load_config(config or (), as_settings(items, events, out, None, levels, codes, seed), settings or ())
     chosen = [name.strip() for name in tokenizers.split(",")]
     numbers = range(resolved.seed, resolved.seed + seeds)
-    store = open_store(session(), resolved)
-    compared = compare_runs(session(), resolved, chosen, numbers, day(run_date), now(), watcher())
+    spark = session(resolved)
+    store = open_store(spark, resolved)
+    compared = compare_runs(spark, resolved, chosen, numbers, day(run_date), now(), watcher())
     page = f"{store.out}/compare.html"
     write_bytes(page, render(compared, short_path(str(resolved.items.path))).encode())
     show_comparison(out_console, compared, page)
@@ -83,7 +84,7 @@ def plan(
 
     targets = Targets(target_duplicate_rate, target_k_eff)
     resolved = load_config(config or (), as_settings(items, out=out, seed=seed), settings or ())
-    made = make_plan(session(), resolved, targets, codes or None, levels or LEVELS, watcher())
+    made = make_plan(session(resolved), resolved, targets, codes or None, levels or LEVELS, watcher())
     if resolved.store.out is not None:
         write_plan(made, absolute(resolved.store.out))
     show_plan(out_console, made)

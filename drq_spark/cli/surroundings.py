@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from drq_spark.errors import ConfigError, GateFailed, Overtaken
-from drq_spark.files import absolute
+from drq_spark.files import absolute, bytes_on_disk
 
 if TYPE_CHECKING:  # Spark is loaded by the command that needs it, so that `drq --help` is quick
     from pyspark.sql import SparkSession
@@ -26,14 +26,22 @@ if TYPE_CHECKING:  # Spark is loaded by the command that needs it, so that `drq 
 out_console = Console()
 error_console = Console(stderr=True)
 _heap: ContextVar[str | None] = ContextVar("heap", default=None)
+_SMALL = 64 * 2**20  # bytes; some 100,000 embeddings of 128 numbers (bench/small_data.py)
 _UNITS = {"m": 2**20, "g": 2**30}
 
 
-def session(*, small_data: bool = False) -> SparkSession:
-    """The cluster's session, or a local one that is started now."""
+def session(config: Config | None = None) -> SparkSession:
+    """The cluster's session, or a local one that is started now, for what the settings name."""
     from drq_spark.session import session_for_run
 
+    small_data = config is not None and is_small(config)
     return session_for_run(watcher().loading, small_data=small_data, memory=_heap.get())
+
+
+def is_small(config: Config) -> bool:
+    """Whether all that a run reads are local files of little size; of a table with a name nothing is known."""
+    sizes = [bytes_on_disk(source) for source in config.sources()]
+    return sum(size for size in sizes if size is not None) <= _SMALL and None not in sizes
 
 
 def take_driver_memory(value: str | None) -> None:

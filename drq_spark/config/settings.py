@@ -53,6 +53,12 @@ class Config(Section):
         names = {name: value.places() for name, value in values.items() if isinstance(value, Section)}
         return {name: places for name, places in names.items() if places}
 
+    def sources(self) -> list[str]:
+        """All that a run reads: what settings name a `Place`, but for the store."""
+        named = ((getattr(self, section), names) for section, names in self.place_names().items() if section != "store")
+        values = [getattr(section, name) for section, names in named for name in sorted(names)]
+        return [value for value in values if value is not None]
+
     @property
     def holds_users_out(self) -> bool:
         """Whether the pairs of some users judge and do nothing else; what another system made, all users judge."""

@@ -157,7 +157,7 @@ def _ivy_command(java: Path, work: Path) -> list[str]:
         raise SetupError(f"DRQ_IVY_SETTINGS is {settings}, which is not a file")
     return [
         *(str(java), *_java_proxy(os.environ), f"-Divy.default.ivy.user.dir={work / 'ivy'}"),
-        *("-cp", str(_spark_jars() / "*")),
+        *("-cp", str(spark_jars() / "*")),
         *("org.apache.ivy.Main", "-warn", "-ivy", str(work / "ivy.xml"), "-cache", str(work / "cache")),
         *("-confs", "default", "-types", "jar", "-retrieve", str(work / "jars" / "[artifact]-[revision].[ext]")),
         *(("-settings", settings) if settings else ()),
@@ -186,7 +186,8 @@ def _java_proxy(environment: Mapping[str, str]) -> list[str]:
     return options
 
 
-def _spark_jars() -> Path:
+def spark_jars() -> Path:
+    """Folder of the jars that pyspark brings, or that SPARK_HOME names."""
     import pyspark
 
     here = Path(pyspark.__file__).parent / "jars"

@@ -69,4 +69,4 @@ def _end_java(gateway: Any) -> None:
     if process.stdin is not None:
         process.stdin.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=15)
+        process.wait(timeout=60)

@@ -6,11 +6,14 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from drq_spark.local.class_archive import class_archive
 from drq_spark.local.java import delta_jars, find_java
 from drq_spark.machine_memory import memory_limit
 
 logger = logging.getLogger(__name__)
 
+# Interpreted queries run no loop long enough for Java's second compiler to pay: without it half the processor time.
+_QUICK_JAVA = "-XX:TieredStopAtLevel=1"
 _INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 
 
@@ -31,14 +34,15 @@ def local_settings(
     Raises:
         SetupError: Java or Delta's jars are missing.
     """
-    jars = delta_jars(find_java(), progress or logger.info)
+    java = find_java()
+    jars = delta_jars(java, progress or logger.info)
     for name in ("warehouse", "local"):
         (scratch / name).mkdir(parents=True, exist_ok=True)
     return {
         **_delta_settings(jars),
         **_quiet_settings(scratch),
         **(_INTERPRETED if small_data else {}),
-        "spark.driver.extraJavaOptions": _java_options(scratch),
+        "spark.driver.extraJavaOptions": _java_options(scratch, java, small_data),
         "spark.driver.memory": memory or default_heap(),
         "spark.sql.shuffle.partitions": str(shuffle_partitions),
     }
@@ -63,11 +67,14 @@ def _delta_settings(jars: list[Path]) -> dict[str, str]:
     }
 
 
-def _java_options(folder: Path) -> str:
+def _java_options(folder: Path, java: Path, small_data: bool) -> str:
+    archive = class_archive(java)
     options = [
         "-Duser.timezone=UTC",
         f"-Dderby.system.home={folder}",
         f"-XX:ErrorFile={folder / 'java-crash.log'}",
+        *([_QUICK_JAVA] if small_data else []),
+        *([f"-XX:SharedArchiveFile={archive}"] if archive.is_file() else []),
     ]
     return " ".join(f'"{option}"' for option in options)
 

@@ -6,6 +6,7 @@ import pytest
 
 from drq_spark import machine_memory, session
 from drq_spark.cli import main, surroundings
+from drq_spark.config import load_config
 from drq_spark.errors import SetupError
 
 
@@ -51,3 +52,18 @@ def test_a_spark_that_runs_already_has_its_memory(started, capsys, monkeypatch):
     assert main(["run", "--driver-memory", "1g"]) == 2
     assert "one runs already" in capsys.readouterr().err
     assert surroundings._heap.get() is None
+
+
+def test_little_data_is_local_files_of_little_size(tmp_path, monkeypatch):
+    little, much, events = tmp_path / "little", tmp_path / "much", tmp_path / "events"
+    for file, size in ((little, 10), (much, 11), (events, 5)):
+        file.write_bytes(b"x" * size)
+    monkeypatch.setattr(surroundings, "_SMALL", 15)
+
+    def small(**sources):
+        return surroundings.is_small(load_config(options={f"{name}.path": str(at) for name, at in sources.items()}))
+
+    assert small(items=little, events=events)
+    assert not small(items=much, events=events)
+    assert not small(items="shop.items")
+    assert not small(items=little, events="shop.events")
