@@ -40,7 +40,7 @@ class GateFailed(DrqError):
 
 
 class Overtaken(DrqError):
-    """A run passed the gate, but readers follow a newer one; data is written, readers stay where they are."""
+    """An old run was tried again, and readers follow a newer one; data is written, readers stay where they are."""
 
     exit_code = 5
 

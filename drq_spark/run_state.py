@@ -46,6 +46,11 @@ class RunState:
     package_version: str = __version__
     notes: Sequence[str] = ()
 
+    @property
+    def taken_up(self) -> bool:
+        """Whether it was killed once, and taken up again."""
+        return self.taken_up_at not in (None, self.started_at)
+
     def settings(self) -> Config:
         """The settings that the run was started with."""
         return Config.model_validate_json(self.config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -110,15 +111,24 @@ class TestPointer:
         moved = ["hold", "page: passed", "save", "move_pointer", "save"]
         assert done == (["hold", "save"] if status == "overtaken" else moved)
 
-    def test_the_command_says_so_in_one_line_with_a_code_of_its_own(self):
+    @pytest.mark.parametrize("repeated", [False, True])
+    def test_an_old_run_tried_again_is_one_line_with_a_code_of_its_own(self, repeated):
         state = replace(state_of("older"), status="overtaken", rows_out=4)
-        outcome = Outcome(state, (2,), (), (), repeated=False, followed="newer")
+        if not repeated:
+            state = replace(state, taken_up_at=state.started_at + timedelta(hours=1))
+        outcome = Outcome(state, (2,), (), (), repeated=repeated, followed="newer")
         with pytest.raises(
             Overtaken, match=r"run older is older than run newer.*publish --out DIR --run older"
         ) as ended:
             finish(outcome, state.settings(), Store(None, "DIR"))
         assert ended.value.exit_code == 5
         assert "\n" not in str(ended.value)
+
+    def test_a_first_try_of_an_earlier_day_ends_well(self, capsys):
+        state = replace(state_of("older"), status="overtaken", rows_out=4)
+        outcome = Outcome(state, (2,), (), (), repeated=False, followed="newer")
+        finish(outcome, state.settings(), Store(None, "DIR"))
+        assert "readers follow a newer run" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("step", ["sample", "assign", "measure"])

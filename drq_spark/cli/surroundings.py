@@ -131,7 +131,8 @@ def finish(outcome: Outcome, config: Config, store: Store) -> None:
 
     Raises:
         GateFailed: its figures break a rule of the gate.
-        Overtaken: readers follow a newer run.
+        Overtaken: it is an old run that was tried again, and readers follow a newer one. A first try of an earlier day
+            ends well: the catalogue of that day is there, and the pointer is where it should be.
     """
     from drq_spark.console import show_outcome
 
@@ -140,7 +141,7 @@ def finish(outcome: Outcome, config: Config, store: Store) -> None:
     if failed:
         worst = "; ".join(f"{result.rule} (is {result.found})" for result in failed)
         raise GateFailed(f"the gate failed: {worst}. Data is written, the published pointer was not moved")
-    if outcome.state.status == "overtaken":
+    if outcome.state.status == "overtaken" and (outcome.repeated or outcome.state.taken_up):
         run_id = outcome.state.run_id
         raise Overtaken(
             f"run {run_id} is older than run {outcome.followed}, which readers follow. Data is written, the published "
