@@ -11,12 +11,12 @@ from datetime import date, datetime
 
 from pyspark.sql import SparkSession
 
-from drq_spark.assign.assignment import assign_items
-from drq_spark.assign.suffix import long_sids, published_suffixes, with_suffix
+from drq_spark.assign.step import assign_all, assign_changes
 from drq_spark.config import Config, canonical_json
+from drq_spark.current_sids import move_readers
 from drq_spark.errors import InputRefused
 from drq_spark.inputs.event_log import read_event_log
-from drq_spark.inputs.events import events_of, exposed
+from drq_spark.inputs.events import events_of
 from drq_spark.inputs.identity import differing, fingerprint_of
 from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.inputs.pinning import pin
@@ -24,12 +24,13 @@ from drq_spark.inputs.second_version import check_after
 from drq_spark.lease import Lease, begun_anew
 from drq_spark.measure.run_subject import known_of, subject_of
 from drq_spark.measure.step import measured
+from drq_spark.origin import start_of, unchanged
 from drq_spark.progress import SILENT, Watcher
 from drq_spark.report.step import write_report
 from drq_spark.run_state import find_same_run, new_run, taken_up
 from drq_spark.runs import Outcome, Run
 from drq_spark.sample.step import draw, load, write
-from drq_spark.schemas import ASSIGNMENT_TOTALS, SID_QUARANTINE, SIDS, Status
+from drq_spark.schemas import SIDS, Mode, Status
 from drq_spark.store import open_store
 from drq_spark.tokenizer.artifact import save_tokenizer, tokenizer_id
 from drq_spark.train.driver import check_memory, fit_tokenizer, split
@@ -37,17 +38,27 @@ from drq_spark.train.registry import trainer
 
 
 def run_all(
-    spark: SparkSession, config: Config, run_date: date, started_at: datetime, watcher: Watcher = SILENT
+    spark: SparkSession,
+    config: Config,
+    run_date: date,
+    started_at: datetime,
+    watcher: Watcher = SILENT,
+    *,
+    night: bool = False,
 ) -> Outcome:
     """Do all steps, from the items table to the published pointer.
 
+    A night carries the published SIDs over and changes only those of items that are new, changed or gone; where nothing
+    is published yet it is a run like any other.
+
     Raises:
         ConfigError, InputRefused: before anything is written; InputRefused also where an input changes meanwhile.
+        Overtaken: a night of an earlier day than the run that readers follow.
         Busy: another run writes into the same place, and did not end within `store.wait_minutes`.
     """
 
     def work() -> Outcome:
-        run, catalogue = begin(spark, config, run_date, started_at, watcher)
+        run, catalogue = begin(spark, config, run_date, started_at, watcher, night=night)
         status = Status(run.state.status)
         if status.finished:
             return run.outcome(repeated=True)
@@ -62,42 +73,55 @@ def run_all(
 
 def to_figures(run: Run, catalogue: Catalogue) -> None:
     """Do the steps before publishing."""
-    sample(run, catalogue)
-    train(run)
+    if run.state.trains:
+        sample(run, catalogue)
+        train(run)
     assign(run, catalogue)
     measure(run, catalogue)
 
 
 def begin(
-    spark: SparkSession, config: Config, run_date: date, started_at: datetime, watcher: Watcher
+    spark: SparkSession,
+    config: Config,
+    run_date: date,
+    started_at: datetime,
+    watcher: Watcher,
+    *,
+    night: bool = False,
 ) -> tuple[Run, Catalogue]:
-    """Check the inputs, and take up the run that they belong to, or make a new one; writes nothing.
+    """Check the inputs, and take up the run that they belong to, or make a new one; writes no table.
 
     Raises:
         ConfigError: no place to write, training would need more memory than allowed, or needs events and there are
             none.
         InputRefused: the tables cannot be used.
+        Overtaken: a night of an earlier day than the run that readers follow.
         Busy: another run writes into the same place.
     """
-    config.require_sources()
     store = open_store(spark, config)
     lease = Lease(store, config.store.wait_minutes)
     lease.wait(watcher.heading)
     with watcher.step("read"):
-        config, inputs = pin(spark, config)
+        start = start_of(store, config, run_date, night=night)
+        start.config.require_sources(trains=start.origin.mode == Mode.TRAINED.value)
+        config, inputs = pin(spark, start.config)
         catalogue = read_catalogue(spark, config)
         store.refuse_other_ids(SIDS, catalogue.id_type)
         check_after(spark, config, catalogue)
         profile = catalogue.profile
+        start.check(profile.dim, catalogue.id_type)
         log = read_event_log(spark, config, catalogue.id_type)
         fingerprint = fingerprint_of(spark, config, catalogue, log)
         watcher.note(f"{profile.rows:,} rows, embeddings of {profile.dim} numbers, ids are {catalogue.id_type}")
-        for note in catalogue.notes:
+        notes = (*start.notes, *catalogue.notes)
+        for note in notes:
             watcher.note(note)
-        check_memory(trainer(config.tokenizer.name), min(config.sample.size, profile.ids), profile.dim, config)
-        fresh = new_run(config, fingerprint, run_date, started_at, profile.rows, profile.dim, catalogue.id_type)
-        before = find_same_run(store, fresh)
-        state = taken_up(before, replace(fresh, notes=catalogue.notes, input_versions=inputs.versions))
+        if start.tokenizer is None:
+            check_memory(trainer(config.tokenizer.name), min(config.sample.size, profile.ids), profile.dim, config)
+        described = (config, fingerprint, run_date, started_at, profile.rows, profile.dim, catalogue.id_type)
+        fresh = new_run(*described, start.origin)
+        before = unchanged(start.base, fresh) or find_same_run(store, fresh)
+        state = taken_up(before, replace(fresh, notes=notes, input_versions=inputs.versions))
     run = Run(store, config, state, watcher, lease, refuse_changed_inputs=inputs.refuse_changes, begun_here=not before)
     return run, replace(catalogue, events=events_of(log, catalogue.df, config, run.staging))
 
@@ -126,10 +150,11 @@ def sample(run: Run, catalogue: Catalogue) -> None:
     """Draw the sample into its table, and the pairs of the events into theirs where training uses them.
 
     Raises:
-        ConfigError: readers follow the run.
+        ConfigError: readers follow the run, or it takes a tokenizer that is there.
         InputRefused: too many bad rows, fewer valid ones than codes, or no pairs; nothing is written then.
     """
     run.refuse_followed()
+    run.refuse_given("sample")
     with run.step("sample"):
         drawn = draw(run, catalogue)
         run.hold()
@@ -142,10 +167,11 @@ def train(run: Run) -> None:
     """Train the tokenizer on the sample table and write its artifact.
 
     Raises:
-        ConfigError: the run has no sample.
+        ConfigError: the run has no sample, or takes a tokenizer that is there.
         TrainingFailed: the fit diverged, or a VAE tells its items no longer apart.
     """
     run.refuse_followed()
+    run.refuse_given("train")
     run.hold()
     with run.step("train"):
         data = split(load(run), run.config)  # the prepared copy alone stays: training holds the sample twice
@@ -158,21 +184,20 @@ def train(run: Run) -> None:
 
 
 def assign(run: Run, catalogue: Catalogue) -> None:
-    """Give every item its SID; every row of the items table ends in sids or in sid_quarantine.
+    """Give every item its SID, or keep the one it has; every row of the items table has one or is in sid_quarantine.
 
     Raises:
         ConfigError: the run has no tokenizer.
+        InputRefused: more changes at once than a night may bring.
         ConsistencyError: rows were lost or doubled.
     """
     run.refuse_followed()
     run.hold()
     with run.step("assign"):
-        done = assign_items(catalogue, run.tokenizer(), run.staging)
-        shown = exposed(done.rows, catalogue.events, run.config)
-        numbered = with_suffix(shown, published_suffixes(run), long_sids(done.rows, run), run.staging)
-        run.write(SIDS, numbered)
-        run.write(SID_QUARANTINE, done.quarantined)
-        run.write(ASSIGNMENT_TOTALS, done.totals)
+        if run.state.base_run_id is None:
+            assign_all(run, catalogue)
+        else:
+            assign_changes(run, catalogue)
         run.check_rows()
         run.refuse_changed_inputs()
 
@@ -188,7 +213,8 @@ def measure(run: Run, catalogue: Catalogue) -> None:
     run.hold()
     with run.step("measure"):
         subject = subject_of(run, catalogue)
-        measured(subject, known_of(run, subject), run.watcher.progress, run.keep)
+        quick = run.state.is_night and run.config.nightly.figures == "quick"
+        measured(subject, known_of(run, subject), run.watcher.progress, run.keep, quick=quick)
         run.refuse_changed_inputs()
         run.state = replace(run.state, status=Status.MEASURED.value)
 
@@ -211,5 +237,6 @@ def publish(run: Run, *, back: bool = False) -> None:
             write_report(run)
         if ended is Status.PASSED:
             run.save()
+            move_readers(run)
             run.move_pointer()
             run.state = replace(run.state, status=Status.PUBLISHED.value)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -17,8 +17,21 @@ from pyspark.sql import functions as F
 from drq_spark import __version__
 from drq_spark.config import Config, canonical_json
 from drq_spark.errors import ConfigError
-from drq_spark.schemas import RUNS, Status
+from drq_spark.schemas import RUNS, Mode, Status
 from drq_spark.store import Store
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the tokenizer of a run comes from; see `schemas.RUNS`."""
+
+    mode: str = Mode.TRAINED.value
+    tokenizer_id: str | None = None
+    base_run_id: str | None = None
+
+
+TRAINED = Origin()
+"""The run trains one."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,18 @@ class RunState:
     table_versions: Mapping[str, int] = field(default_factory=dict)
     package_version: str = __version__
     notes: Sequence[str] = ()
+    mode: str = Mode.TRAINED.value
+    base_run_id: str | None = None
+
+    @property
+    def trains(self) -> bool:
+        """Whether the run trains its tokenizer."""
+        return self.mode == Mode.TRAINED.value
+
+    @property
+    def is_night(self) -> bool:
+        """Whether it changes the SIDs of another run instead of having all of its own."""
+        return self.mode == Mode.NIGHT.value
 
     @property
     def taken_up(self) -> bool:
@@ -57,11 +82,21 @@ class RunState:
 
 
 def new_run(
-    config: Config, input_fingerprint: str, run_date: date, started_at: datetime, rows_in: int, dim: int, id_type: str
+    config: Config,
+    input_fingerprint: str,
+    run_date: date,
+    started_at: datetime,
+    rows_in: int,
+    dim: int,
+    id_type: str,
+    origin: Origin = TRAINED,
 ) -> RunState:
     """State of a run that has done nothing yet; its id is the date and a hash of all that goes in."""
     settings = config.fingerprint()
-    identity = hashlib.sha256(f"{settings}:{input_fingerprint}:{__version__}".encode()).hexdigest()[:8]
+    known_by = f"{settings}:{input_fingerprint}:{__version__}"
+    if origin != TRAINED:
+        known_by += f":{origin.mode}:{origin.tokenizer_id}:{origin.base_run_id}"
+    identity = hashlib.sha256(known_by.encode()).hexdigest()[:8]
     return RunState(
         run_id=f"{run_date.isoformat()}-{identity}",
         run_date=run_date,
@@ -74,18 +109,23 @@ def new_run(
         started_at=started_at,
         taken_up_at=started_at,
         config=canonical_json(config.model_dump(mode="json")),
+        **asdict(origin),
     )
 
 
 def find_same_run(store: Store, state: RunState) -> RunState | None:
-    """An earlier run of the same settings, rows and package version."""
+    """An earlier run of the same settings, rows, package version and origin."""
     if not store.exists(RUNS):
         return None
     same = _rows(store).where(
         (F.col("config_fingerprint") == state.config_fingerprint)
         & (F.col("input_fingerprint") == state.input_fingerprint)
         & (F.col("package_version") == state.package_version)
+        & (F.coalesce("mode", F.lit(Mode.TRAINED.value)) == state.mode)
+        & F.col("base_run_id").eqNullSafe(F.lit(state.base_run_id))
     )
+    if not state.trains:
+        same = same.where(F.col("tokenizer_id") == F.lit(state.tokenizer_id))
     row = same.orderBy(F.desc("started_at")).first()
     return None if row is None else _state(row.asDict())
 
@@ -114,6 +154,17 @@ def find_run(store: Store, run_id: str | None) -> RunState:
     return _state(row.asDict())
 
 
+def recent_nights(store: Store, tokenizer_id: str, most: int) -> list[str]:
+    """The latest published runs that carried SIDs of a tokenizer over, at most so many."""
+    runs = _rows(store).where(
+        (F.col("tokenizer_id") == tokenizer_id)
+        & F.col("base_run_id").isNotNull()
+        & (F.col("status") == Status.PUBLISHED.value)
+    )
+    latest = runs.orderBy(F.desc("run_date"), F.desc("started_at")).limit(most)
+    return [str(row.run_id) for row in latest.select("run_id").collect()]
+
+
 def newest(store: Store, *run_ids: str) -> str | None:
     """Of some runs the one of the latest day, and of those of one day the one that began last; None where none is."""
     runs = _rows(store).where(F.col("run_id").isin(*run_ids))
@@ -130,4 +181,6 @@ def _rows(store: Store, run_id: str | None = None) -> DataFrame:
 
 def _state(row: Mapping[str, Any]) -> RunState:
     known = {item.name: row[item.name] for item in fields(RunState)}
-    return RunState(**known | {"input_versions": row["input_versions"] or {}})
+    return RunState(
+        **known | {"input_versions": row["input_versions"] or {}, "mode": row["mode"] or Mode.TRAINED.value}
+    )

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -23,7 +24,18 @@ from drq_spark.metrics import MetricRow
 from drq_spark.outside_faults import outside_faults_explained
 from drq_spark.progress import Watcher
 from drq_spark.run_state import RunState, find_run, newest
-from drq_spark.schemas import CODE_USAGE, METRICS, PUBLISHED, RUNS, SID_QUARANTINE, SIDS, Table
+from drq_spark.schemas import (
+    CODE_USAGE,
+    CURRENT_SIDS,
+    METRICS,
+    NIGHT_SIDS,
+    PUBLISHED,
+    RUNS,
+    SID_QUARANTINE,
+    SIDS,
+    Table,
+)
+from drq_spark.sids_of_run import base_rows, sids_of_run
 from drq_spark.staging import Staging
 from drq_spark.store import Store
 from drq_spark.tokenizer import Tokenizer
@@ -194,6 +206,22 @@ class Run:
             raise ConfigError(f"run {self.state.run_id} has no {table.name} yet: run drq {step} first")
         return self.store.read(table, self.state.run_id)
 
+    def sids(self) -> DataFrame:
+        """The SIDs of all items, columns of `schemas.SIDS`; those of a night are put together once for all steps.
+
+        Raises:
+            ConfigError: the run has none yet.
+        """
+        if not self.state.is_night:
+            return self.rows(SIDS, "assign")
+        self.rows(NIGHT_SIDS, "assign")
+        return self.staging.keep_once(sids_of_run(self.store, self.state, self.base), "sids")
+
+    @cached_property
+    def base(self) -> DataFrame | None:
+        """Columns of `schemas.CURRENT_SIDS` of the run whose SIDs this one carries over; None where it carries none."""
+        return None if self.state.base_run_id is None else base_rows(self.store, self.state)
+
     def tokenizer(self) -> Tokenizer:
         """The run's tokenizer.
 
@@ -210,7 +238,7 @@ class Run:
         Raises:
             ConsistencyError: rows were lost or doubled.
         """
-        out = self.store.read(SIDS, self.state.run_id).count()
+        out = self.sids().count()
         bad = self.store.read(SID_QUARANTINE, self.state.run_id).count()
         if out + bad != self.state.rows_in:
             raise ConsistencyError(
@@ -255,6 +283,18 @@ class Run:
         if self.followed == self.state.run_id:
             raise ConfigError(f"run {self.state.run_id} is published, its tables stay as they are: start a new run")
 
+    def refuse_given(self, step: str) -> None:
+        """Refuse a step that makes a tokenizer where one was given.
+
+        Raises:
+            ConfigError: the run takes a tokenizer that is there.
+        """
+        if not self.state.trains:
+            raise ConfigError(
+                f"run {self.state.run_id} takes tokenizer {self.state.tokenizer_id}, which is there: drq {step} has "
+                "nothing to do, go on with drq assign"
+            )
+
     def overtaken(self) -> bool:
         """Whether readers follow a newer run: one of a later day, or of this day and begun later."""
         followed = self.followed
@@ -266,7 +306,8 @@ class Run:
     def move_pointer(self) -> None:
         """Let readers follow this run, in one commit."""
         state = self.state
-        row = (state.run_id, state.run_date, state.tokenizer_id, state.table_versions[SIDS.name], state.rows_out)
+        version = state.table_versions[(CURRENT_SIDS if state.is_night else SIDS).name]
+        row = (state.run_id, state.run_date, state.tokenizer_id, version, state.rows_out)
         schema = "run_id string, run_date date, tokenizer_id string, sids_version bigint, rows bigint"
         self.write(PUBLISHED, self.spark.createDataFrame([row], schema))
 

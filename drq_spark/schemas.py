@@ -90,6 +90,25 @@ class Status(str, Enum):
         return self in (Status.PUBLISHED, Status.GATE_FAILED, Status.OVERTAKEN)
 
 
+class Mode(str, Enum):
+    """Where the tokenizer of a run comes from, and what the run writes; the values of runs.mode."""
+
+    TRAINED = "trained"
+    GIVEN = "given"
+    NIGHT = "night"
+
+
+class Change(str, Enum):
+    """What a night does with an item that does not stay as it is; the values of night_sids.change."""
+
+    ADDED = "added"
+    MOVED = "moved"
+    REFRESHED = "refreshed"
+    BACK = "back"
+    GONE = "gone"
+    REMOVED = "removed"
+
+
 EXTERNAL = "external"
 """What stands for the kind of the tokenizer where another system made the SIDs."""
 EXTERNAL_ID = "sids-"
@@ -183,6 +202,50 @@ SIDS = Table(
             "(margin IS NOT NULL AND residual_norm IS NOT NULL AND embedding_hash IS NOT NULL)",
         ),
     ),
+)
+_OF_A_SID = SIDS.columns[1:6]  # codes, sid, suffix, margin, residual_norm
+_EMBEDDING_HASH = Column("embedding_hash", "bigint", "xxhash64 of the embedding that the SID is of", True)
+_GONE_NIGHTS = Column("gone_nights", "int", "Nights since the item has left the items table; 0 while it is there", True)
+CURRENT_SIDS = Table(
+    "current_sids",
+    "The SIDs that readers follow, changed in one commit a night",
+    (_ITEM_ID, *_OF_A_SID, _EMBEDDING_HASH, _GONE_NIGHTS, _TOKENIZER_ID, _RUN_ID, _RUN_DATE),
+    key=("item_id",),
+    by_run=False,
+)
+NIGHT_SIDS = Table(
+    "night_sids",
+    "What a night puts in the place of rows of current_sids: items that do not stay as they are",
+    (
+        _ITEM_ID,
+        Column("change", "string", f"One of {' '.join(change.value for change in Change)}", True),
+        *_OF_A_SID,
+        _EMBEDDING_HASH,
+        _GONE_NIGHTS,
+        Column("old_sid", "bigint", "sid of the item before the night; NULL for an added one"),
+        Column("old_suffix", "int", "suffix of the item before the night; NULL for an added one"),
+        _TOKENIZER_ID,
+        _RUN_ID,
+        _RUN_DATE,
+    ),
+    key=("run_id", "item_id"),
+)
+SID_CHANGES = Table(
+    "sid_changes",
+    "What each version of current_sids changed: readers that keep a copy take these rows only",
+    (
+        Column("version", "bigint", "Version of current_sids that made the change", True),
+        _ITEM_ID,
+        Column("change", "string", "added, moved or removed", True),
+        Column("old_sid", "bigint", "sid before; NULL for an added item"),
+        Column("old_suffix", "int", "suffix before; NULL for an added item"),
+        Column("sid", "bigint", "sid after; NULL for a removed item"),
+        Column("suffix", "int", "suffix after; NULL for a removed item"),
+        _TOKENIZER_ID,
+        _RUN_ID,
+        _RUN_DATE,
+    ),
+    key=("run_id", "version", "item_id"),
 )
 SID_QUARANTINE = Table(
     "sid_quarantine",
@@ -356,6 +419,12 @@ RUNS = Table(
         ),
         Column("package_version", "string", "Version of drq_spark", True),
         Column("notes", "array<string>", "What to know before the figures are read"),
+        Column(
+            "mode",
+            "string",
+            "trained: a tokenizer was trained; given: one was there; night: one was there, and night_sids has what changed",
+        ),
+        Column("base_run_id", "string", "Run whose SIDs were carried over; NULL where none were"),
     ),
     key=("run_id",),
 )
@@ -366,7 +435,12 @@ PUBLISHED = Table(
         _RUN_ID,
         _RUN_DATE,
         _TOKENIZER_ID,
-        Column("sids_version", "bigint", "Delta version of the sids table that holds the run", True),
+        Column(
+            "sids_version",
+            "bigint",
+            "Delta version of the table that holds the run: sids, for a night current_sids",
+            True,
+        ),
         Column("rows", "bigint", "Rows with a SID", True),
     ),
     by_run=False,
@@ -387,6 +461,9 @@ TABLES = (
     BEHAVIOUR_ITEMS,
     BEHAVIOUR_PAIRS,
     SIDS,
+    NIGHT_SIDS,
+    CURRENT_SIDS,
+    SID_CHANGES,
     SID_QUARANTINE,
     ASSIGNMENT_TOTALS,
     CODE_USAGE,

@@ -17,6 +17,7 @@ from drq_spark.schemas import Table
 from drq_spark.table_names import is_delta_table, is_pattern, quoted, quoted_name
 
 _MESSAGE_LENGTH = 300
+_HISTORY = 100  # commits in which the latest one of a run is looked for; the others are those of OPTIMIZE and such
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,13 @@ class Store:
             return self.spark.catalog.tableExists(self._identifier(table))
         return is_delta_table(self.spark, self.location(table))
 
-    def read(self, table: Table, run_id: str | None = None) -> DataFrame:
-        """Rows of a table, of one run or of all."""
+    def read(self, table: Table, run_id: str | None = None, version: int | None = None) -> DataFrame:
+        """Rows of a table, of one run or of all, as they are or as they were in a version of the table."""
+        reader = self.spark.read if version is None else self.spark.read.option("versionAsOf", version)
         df = (
-            self.spark.table(self._identifier(table))
+            reader.table(self._identifier(table))
             if self.schema_name
-            else self.spark.read.format("delta").load(self.location(table))
+            else reader.format("delta").load(self.location(table))
         )
         return df if run_id is None else df.where(F.col("run_id") == run_id)
 
@@ -106,6 +108,63 @@ class Store:
         else:
             writer.save(self.location(table))
 
+    def put_version(self, table: Table, df: DataFrame, version: int, id_type: str) -> None:
+        """Replace the rows of a table that say which version (column) of another table they are of, in one commit.
+
+        Raises:
+            ConfigError, InputRefused: as `write`.
+        """
+        writer = df.select(*table.column_names()).write.format("delta")
+        if self._ensure(table, id_type):
+            writer = writer.mode("append")
+        else:
+            writer = writer.mode("overwrite").option("replaceWhere", f"version = {version}")
+        if self.schema_name:
+            writer.saveAsTable(self._identifier(table))
+        else:
+            writer.save(self.location(table))
+
+    def merge(self, table: Table, rows: DataFrame, deleted: str, run_id: str) -> int:
+        """Put rows into a table in place of those with the same key, in one commit.
+
+        Args:
+            table: Which; it is there.
+            rows: Its columns, and what the condition needs.
+            deleted: SQL condition on a row, called `new`, that says that the row with its key is to go.
+            run_id: Who does so; kept with the commit.
+
+        Returns:
+            The new version of the table.
+        """
+        metadata = "spark.databricks.delta.commitInfo.userMetadata"
+        same = " AND ".join(f"old.`{name}` = new.`{name}`" for name in table.key)
+        values = {name: f"new.`{name}`" for name in table.column_names()}
+        updated = ", ".join(f"old.`{name}` = {value}" for name, value in values.items())
+        inserted = ", ".join(f"`{name}`" for name in values)
+        before = self.spark.conf.get(metadata, None)
+        self.spark.conf.set(metadata, run_id)
+        try:
+            self.spark.sql(
+                f"MERGE INTO {self._identifier(table)} AS old USING {{rows}} AS new ON {same} "
+                f"WHEN MATCHED AND {deleted} THEN DELETE WHEN MATCHED THEN UPDATE SET {updated} "
+                f"WHEN NOT MATCHED AND NOT ({deleted}) THEN INSERT ({inserted}) VALUES ({', '.join(values.values())})",
+                rows=rows,
+            )
+        finally:
+            if before is None:
+                self.spark.conf.unset(metadata)
+            else:
+                self.spark.conf.set(metadata, before)
+        return self.version(table)
+
+    def last_writer(self, table: Table) -> str | None:
+        """Run that the latest commit with rows in it is of; None where the table is not there, or is empty yet."""
+        if not self.exists(table):
+            return None
+        history = self.spark.sql(f"DESCRIBE HISTORY {self._identifier(table)} LIMIT {_HISTORY}")
+        row = history.where("userMetadata IS NOT NULL").orderBy(F.desc("version")).select("userMetadata").first()
+        return None if row is None else str(row.userMetadata)
+
     def put_term(self, table: Table, df: DataFrame, term: int) -> None:
         """Replace all of a table that is not kept by run, unless that was done for this term or a later one before.
 
@@ -142,11 +201,12 @@ class Store:
             return quoted_name(f"{self.schema_name}.{table.name}")
         return f"delta.{quoted(self.location(table))}"
 
-    def _ensure(self, table: Table, id_type: str) -> None:
+    def _ensure(self, table: Table, id_type: str) -> bool:
+        """Create the table, or check the one that is there; whether it was created."""
         if self.exists(table):
             self._check_id_type(table, id_type)
             self._add_columns(table, id_type)
-            return
+            return False
         partitioning = "PARTITIONED BY (run_id)" if table.by_run else ""
         # constraints as properties: a table that is there has them, wherever its maker was killed
         rules = ", ".join(f"'delta.constraints.{name}' = '{condition}'" for name, condition in table.constraints)
@@ -161,6 +221,7 @@ class Store:
                 raise fault from None
             reason = one_line(error)[:_MESSAGE_LENGTH]
             raise ConfigError(f"table {self.location(table)} cannot be created: {reason}") from None
+        return True
 
     def _add_columns(self, table: Table, id_type: str) -> None:
         """Give a table that an earlier version has made the columns that it did not know."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from drq_spark.config import load_config
 from drq_spark.progress import SILENT
 from drq_spark.run_state import RunState, new_run
 from drq_spark.runs import Run
-from drq_spark.schemas import SIDS
+from drq_spark.schemas import SID_CHANGES, SIDS
 from drq_spark.store import Store
 
 DAY, NOW = date(2026, 1, 1), datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -46,4 +47,17 @@ def published(spark: SparkSession, out: Path, run_id: str, items: Sequence[str])
     run = run_of(spark, out, run_id, rows_out=len(items))
     run.write(SIDS, sids_of(spark, items))
     run.move_pointer()
+    run.save()
     return run
+
+
+def changed(
+    spark: SparkSession, out: Path, run_id: str, rows: Sequence[tuple[Any, ...]], after: int = 0, **more: Any
+) -> None:
+    """A night, so many days after the first; its rows: item_id, change, old_sid, old_suffix, sid, suffix."""
+    night = {"mode": "night", "base_run_id": "first", "status": "published", **more}
+    run = run_of(spark, out, run_id, run_date=DAY + timedelta(days=after), **night)
+    schema = "item_id string, change string, old_sid bigint, old_suffix int, sid bigint, suffix int"
+    stamped = spark.createDataFrame(list(rows), schema).withColumn("version", F.lit(1).cast("bigint"))
+    run.write(SID_CHANGES, stamped)
+    run.save()

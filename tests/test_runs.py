@@ -90,6 +90,7 @@ class TestPointer:
         monkeypatch.setattr(run, "figures", tuple)
         monkeypatch.setattr(run, "judged", lambda figures: ())
         monkeypatch.setattr(pipeline, "write_report", lambda run: done.append(f"page: {run.state.status}"))
+        monkeypatch.setattr(pipeline, "move_readers", lambda run: done.append("move_readers"))
         return run, done
 
     @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ class TestPointer:
         monkeypatch.setattr(runs, "newest", lambda store, *ids: newer)
         pipeline.publish(run, back=back)
         assert run.state.status == status
-        moved = ["hold", "page: passed", "save", "move_pointer", "save"]
+        moved = ["hold", "page: passed", "save", "move_readers", "move_pointer", "save"]
         assert done == (["hold", "save"] if status == "overtaken" else moved)
 
     @pytest.mark.parametrize("repeated", [False, True])
@@ -133,8 +134,7 @@ class TestPointer:
 
 @pytest.mark.parametrize("step", ["sample", "assign", "measure"])
 def test_a_step_that_reads_inputs_ends_by_looking_whether_they_have_changed(step, monkeypatch):
-    for name in ("draw", "write", "assign_items", "events_of", "exposed", "with_suffix", "published_suffixes",
-                 "subject_of", "known_of", "measured"):  # fmt: skip
+    for name in ("draw", "write", "assign_all", "subject_of", "known_of", "measured"):
         monkeypatch.setattr(pipeline, name, MagicMock())
     run = MagicMock(state=state_of("run"))
     run.refuse_changed_inputs.side_effect = InputRefused("they have")

@@ -20,6 +20,7 @@ from drq_spark.schemas import (
     PUBLISHED,
     RUNS,
     SAMPLE,
+    SID_CHANGES,
     SID_QUARANTINE,
     SID_USAGE,
     SIDS,
@@ -36,8 +37,9 @@ HEAD = """\
 
 Every run writes its rows into these Delta tables, under `DIR/tables/<name>` or, with
 `--set store.schema_name=catalog.schema`, in the catalog. A table is partitioned by `run_id`, and a run replaces its own
-slice only; `published` and `lease` have one row for all runs. *id* is the type of your item ids, string or an integer
-type. The same comments stand in the tables themselves.
+slice only; `published` and `lease` have one row for all runs, `current_sids` one row an item, and `sid_changes` is by
+version of `current_sids`: a reader of version 7 takes the rows above 7, up to the version that it finds. *id* is the
+type of your item ids, string or an integer type. The same comments stand in the tables themselves.
 """
 
 
@@ -61,6 +63,7 @@ class Join:
 
 
 JOINS = (
+    Join(SID_CHANGES, RUNS, ("run_id",), "what readers found anew from night to night"),
     Join(SIDS, PUBLISHED, ("run_id",), "the SIDs that readers follow"),
     Join(PUBLISHED, RUNS, ("run_id",), "settings, seconds and versions of the run that readers follow"),
     Join(METRICS, RUNS, ("run_id",), "figures from night to night"),

@@ -8,18 +8,32 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from drq_spark.long_groups import ROWS_A_PART, bucket_of, in_parts, long_buckets, numbered_in_parts
+from drq_spark.run_state import find_run, recent_nights
 from drq_spark.runs import Run
-from drq_spark.schemas import SIDS
+from drq_spark.schemas import SID_CHANGES
+from drq_spark.sids_of_run import reader_rows
 from drq_spark.staging import Staging
 
 
-def published_suffixes(run: Run) -> DataFrame | None:
-    """item_id, sid and suffix of the run that readers follow, where it has the same tokenizer."""
+def places_of_readers(run: Run) -> DataFrame | None:
+    """The places that are taken or held under the run's tokenizer: item_id, sid, suffix, held (0 or 1).
+
+    Taken are those of the items that readers find now. Held are those that items have left, by moving or by leaving the
+    catalogue, in the last `nightly.hold_places` nights: nobody else gets them, so that who comes back finds its own.
+    None where readers follow no run of the same tokenizer.
+    """
     followed = run.followed
     if followed is None:
         return None
-    same = run.store.read(SIDS, followed).where(F.col("tokenizer_id") == F.lit(run.state.tokenizer_id))
-    return same.select("item_id", "sid", "suffix")
+    tokenizer_id = F.lit(run.state.tokenizer_id)
+    now = reader_rows(run.store, find_run(run.store, followed)).where(F.col("tokenizer_id") == tokenizer_id)
+    taken = now.select("item_id", "sid", "suffix", F.lit(0).alias("held"))
+    nights = recent_nights(run.store, str(run.state.tokenizer_id), run.config.nightly.hold_places)
+    if not nights or not run.store.exists(SID_CHANGES):
+        return taken
+    left = run.store.read(SID_CHANGES).where(F.col("run_id").isin(nights) & F.col("old_sid").isNotNull())
+    held = left.select("item_id", F.col("old_sid").alias("sid"), F.col("old_suffix").alias("suffix"), F.lit(1))
+    return taken.union(held)
 
 
 def long_sids(rows: DataFrame, run: Run) -> tuple[int, ...]:
@@ -27,53 +41,51 @@ def long_sids(rows: DataFrame, run: Run) -> tuple[int, ...]:
     return long_buckets(rows, "sid") if run.state.rows_in > ROWS_A_PART else ()
 
 
-def with_suffix(rows: DataFrame, previous: DataFrame | None, long: Sequence[int], staging: Staging) -> DataFrame:
+def with_suffix(rows: DataFrame, places: DataFrame | None, long: Sequence[int], staging: Staging) -> DataFrame:
     """Number the items that share a SID: 0, 1, .. by falling exposure, then id.
 
     Args:
         rows: item_id, sid, exposure and more.
-        previous: item_id, sid, suffix of the published run of the same tokenizer, whose items keep their suffix;
-            newcomers get the next free ones.
+        places: item_id, sid, suffix, held: an item of `rows` that has a place under its SID keeps it, one that is
+            taken before one that is held; all others get the next numbers above every place of their SID.
         long: Buckets of SIDs that are too long for one task, see `long_sids`.
         staging: Folder for the rows, where there are such SIDs.
     """
-    matched = rows.withColumn("kept", F.lit(None).cast("int")) if previous is None else _with_kept(rows, previous)
+    matched = _with_places(rows, places)
     if long:
         staged = staging.keep(matched, "unnumbered")
         is_long = bucket_of("sid").isin(list(long))
-        in_tasks = _by_sid(staged.where(~is_long), previous)
+        in_tasks = _by_sid(staged.where(~is_long))
         numbered = in_tasks.unionByName(_by_part(staged.where(is_long), staging))
     else:
-        numbered = _by_sid(matched, previous)
-    return numbered.withColumn("suffix", F.col("suffix").cast("int")).drop("kept")
+        numbered = _by_sid(matched)
+    return numbered.withColumn("suffix", F.col("suffix").cast("int")).drop("kept", "last")
 
 
-def _with_kept(rows: DataFrame, previous: DataFrame) -> DataFrame:
-    """Rows with the suffix that an item had under the SID that it has, as `kept`; NULL for newcomers."""
-    known = previous.select("item_id", F.col("sid").alias("known_sid"), F.col("suffix").alias("known_suffix"))
-    kept = F.when(F.col("known_sid") == F.col("sid"), F.col("known_suffix"))
-    return rows.join(known, "item_id", "left").withColumn("kept", kept).drop("known_sid", "known_suffix")
+def _with_places(rows: DataFrame, places: DataFrame | None) -> DataFrame:
+    """Rows with the suffix that is theirs already (`kept`, NULL for none) and the highest one of their SID (`last`)."""
+    if places is None:
+        return rows.withColumns({"kept": F.lit(None).cast("int"), "last": F.lit(-1)})
+    own = places.groupBy("item_id", "sid").agg(F.min(F.struct("held", "suffix")).getField("suffix").alias("kept"))
+    highest = places.groupBy("sid").agg(F.max("suffix").alias("last"))
+    matched = rows.join(own, ["item_id", "sid"], "left").join(highest, "sid", "left")
+    return matched.withColumn("last", F.coalesce("last", F.lit(-1)))
 
 
 def _order() -> list[Column]:
     return [F.desc_nulls_last("exposure"), F.asc("item_id")]
 
 
-def _by_sid(rows: DataFrame, previous: DataFrame | None) -> DataFrame:
+def _by_sid(rows: DataFrame) -> DataFrame:
     """Rows with their suffix, each SID in one task."""
-    if previous is None:
-        return rows.withColumn("suffix", F.row_number().over(Window.partitionBy("sid").orderBy(*_order())) - 1)
-    first_free = F.coalesce(F.max("kept").over(Window.partitionBy("sid")), F.lit(-1))
     newcomers = Window.partitionBy("sid", F.col("kept").isNull()).orderBy(*_order())
-    return rows.withColumn("suffix", F.coalesce(F.col("kept"), first_free + F.row_number().over(newcomers)))
+    return rows.withColumn("suffix", F.coalesce(F.col("kept"), F.col("last") + F.row_number().over(newcomers)))
 
 
 def _by_part(rows: DataFrame, staging: Staging) -> DataFrame:
     """The same of long SIDs, whose newcomers are numbered part by part."""
     old, new = rows.where("kept IS NOT NULL"), rows.where("kept IS NULL")
     parts = in_parts(new, "sid", _order(), staging, "long_sids")
-    last = old.groupBy("sid").agg(F.max("kept").alias("last"))
-    numbered = numbered_in_parts(parts, "sid", _order(), "number").join(last, "sid", "left")
-    suffix = F.coalesce("last", F.lit(-1)) + F.col("number")
-    newcomers = numbered.withColumn("suffix", suffix).drop("last", "number")
+    numbered = numbered_in_parts(parts, "sid", _order(), "number")
+    newcomers = numbered.withColumn("suffix", F.col("last") + F.col("number")).drop("number")
     return old.withColumn("suffix", F.col("kept")).unionByName(newcomers)

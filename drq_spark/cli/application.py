@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from drq_spark.cli.measure_command import measure
-from drq_spark.cli.step_commands import assign, demo, publish, report, run, sample, train
+from drq_spark.cli.step_commands import assign, demo, nightly, publish, report, run, sample, train
 from drq_spark.cli.study_commands import compare, inspect, plan
 from drq_spark.cli.surroundings import error_console, own_session_stopped
 from drq_spark.errors import DrqError
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, demo, sample, train, assign, measure, publish, report, compare, plan, inspect):
+for command in (run, nightly, demo, sample, train, assign, measure, publish, report, compare, plan, inspect):
     app.command()(command)
 
 

@@ -27,6 +27,13 @@ Codes = Annotated[
 Seed = Annotated[int | None, typer.Option("--seed", help="Of the sample and of training.")]
 ConfigFiles = Annotated[list[Path] | None, typer.Option("--config", help="YAML file; repeatable, later files win.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; repeatable, wins over files.")]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--tokenizer-from",
+        help="Use a tokenizer that is there: folder of an artifact, or published. Known items keep their SIDs.",
+    ),
+]
 RunDate = Annotated[
     datetime | None, typer.Option("--run-date", formats=["%Y-%m-%d"], help="Logical date; today without it.")
 ]

@@ -28,7 +28,9 @@ from drq_spark.cli.options import (
     SchemaOfRun,
     Seed,
     Settings,
+    Source,
     as_settings,
+    named,
 )
 from drq_spark.cli.surroundings import day, finish, now, out_console, session, store_of, watcher
 from drq_spark.config import Config, load_config
@@ -43,6 +45,7 @@ def run(
     levels: Levels = None,
     codes: Codes = None,
     seed: Seed = None,
+    tokenizer_from: Source = None,
     config: ConfigFiles = None,
     settings: Settings = None,
     run_date: RunDate = None,
@@ -52,9 +55,25 @@ def run(
 ) -> None:
     """All steps, from an items table to published SIDs, figures and a report."""
     options = as_settings(items, events, out, tokenizer, levels, codes, seed)
-    if embeddings_after is not None:
-        options["measure.embeddings_after"] = embeddings_after
+    options |= named({"measure.embeddings_after": embeddings_after, "tokenizer.source": tokenizer_from})
     _run(load_config(config or (), options, settings or ()), run_date, dry_run)
+
+
+def nightly(
+    items: Items = None,
+    events: Events = None,
+    out: Out = None,
+    config: ConfigFiles = None,
+    settings: Settings = None,
+    run_date: RunDate = None,
+    driver_memory: DriverMemory = None,
+) -> None:
+    """Carry the published SIDs on: items that are new or have another embedding get one, all others keep theirs.
+
+    The first night is drq run.
+    """
+    resolved = load_config(config or (), as_settings(items, events, out), settings or ())
+    _run(resolved, run_date, dry_run=False, night=True)
 
 
 def demo(
@@ -144,7 +163,7 @@ def report(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None, driv
     out_console.print(f"report {opened.store.report}", soft_wrap=True)
 
 
-def _run(config: Config, run_date: datetime | None, dry_run: bool) -> None:
+def _run(config: Config, run_date: datetime | None, dry_run: bool, *, night: bool = False) -> None:
     from drq_spark import pipeline
     from drq_spark.preview import preview
     from drq_spark.store import open_store
@@ -153,7 +172,7 @@ def _run(config: Config, run_date: datetime | None, dry_run: bool) -> None:
     if dry_run:
         _show_plan(config, preview(spark, config))
         return
-    done = pipeline.run_all(spark, config, day(run_date), now(), watcher())
+    done = pipeline.run_all(spark, config, day(run_date), now(), watcher(), night=night)
     finish(done, config, open_store(spark, config))
 
 

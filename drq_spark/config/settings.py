@@ -10,6 +10,7 @@ from pydantic import Field
 
 from drq_spark.config.inputs import Events, Items, Sample, Sids
 from drq_spark.config.measure import Gate, Measure
+from drq_spark.config.nightly import Nightly
 from drq_spark.config.section import Patience, Place, Section
 from drq_spark.config.tokenizer import TokenizerSettings
 from drq_spark.config.train import Train
@@ -39,6 +40,7 @@ class Config(Section):
     train: Train = Train()
     measure: Measure = Measure()
     gate: Gate = Gate()
+    nightly: Nightly = Nightly()
     store: Store = Store()
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the sample and of training")
 
@@ -54,8 +56,9 @@ class Config(Section):
         return {name: places for name, places in names.items() if places}
 
     def sources(self) -> list[str]:
-        """All that a run reads: what settings name a `Place`, but for the store."""
-        named = ((getattr(self, section), names) for section, names in self.place_names().items() if section != "store")
+        """All tables that a run reads: what settings name a `Place`, but for the tokenizer and the store."""
+        read = {name: names for name, names in self.place_names().items() if name not in ("tokenizer", "store")}
+        named = ((getattr(self, section), names) for section, names in read.items())
         values = [getattr(section, name) for section, names in named for name in sorted(names)]
         return [value for value in values if value is not None]
 
@@ -69,8 +72,8 @@ class Config(Section):
         """Whether the SIDs are another system's."""
         return self.sids.path is not None
 
-    def require_sources(self) -> None:
-        """Refuse settings that need what no source can give.
+    def require_sources(self, *, trains: bool = True) -> None:
+        """Refuse settings that need what no source can give; a tokenizer that is there already needs no events.
 
         Raises:
             ConfigError: External SIDs are named; or the tokenizer needs events, or exposure that is to be evened
@@ -80,6 +83,8 @@ class Config(Section):
             raise ConfigError(
                 "sids.path names SIDs that are there already: drq measure judges them, drq run makes its own"
             )
+        if not trains:
+            return
         if self.tokenizer.balance_by == "exposure" and self.items.exposure is None and self.events.path is None:
             raise ConfigError(
                 "tokenizer.balance_by is exposure, but no exposure is known: set items.exposure, give --events, "

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from drq_spark.config.section import Positive, Section, Share
+from drq_spark.config.section import Place, Positive, Section, Share
 from drq_spark.errors import ConfigError
 from drq_spark.kinds import KINDS, Kind, kind_of
 from drq_spark.tokenizer.keys import check_codebook_sizes
@@ -31,6 +31,10 @@ class TokenizerSettings(Section):
     levels: Positive = Field(3, description="L, codes in a SID")
     codes: Positive | tuple[Positive, ...] = Field(256, description="K, codes a level: one number, or one per level")
 
+    source: Place = Field(
+        None,
+        description="Take a tokenizer that is there instead of training one: folder of an artifact, or published for the one that readers follow",
+    )
     balance: Share | None = Field(
         None,
         description=f"Prices that even out the use of codes: 0 none, 1 uniform; {_defaults('balance')}. Not for {_NOT_FITTED}",

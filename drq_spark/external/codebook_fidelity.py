@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from drq_spark.arrays import F32, F64
 from drq_spark.blocks import row_blocks
-from drq_spark.external.item_sample import ItemSample, centred_square
-from drq_spark.formulas import ratios
+from drq_spark.measure.item_sample import ItemSample, centred_square, sampled_ratio
 from drq_spark.metrics import Metric, MetricRow
 from drq_spark.vectors import row_cosines
 
@@ -26,10 +25,10 @@ def fidelity(sample: ItemSample, books: Sequence[F32]) -> list[MetricRow]:
     for block in row_blocks(*sample.x.shape):
         square[:, block], cosine[block] = _errors(sample.x[block].astype(np.float64), sample.codes[block], books)
     centred = centred_square(sample.x)
-    rows = [_ratio(Metric.RELATIVE_MSE, 0, square[-1], centred, sample.whole)]
-    rows.append(_ratio(Metric.MEAN_COSINE, 0, cosine, np.ones(len(cosine)), sample.whole))
+    rows = [sampled_ratio(Metric.RELATIVE_MSE, 0, square[-1], centred, sample.whole)]
+    rows.append(sampled_ratio(Metric.MEAN_COSINE, 0, cosine, np.ones(len(cosine)), sample.whole))
     shares = enumerate(square, start=1)
-    rows += [_ratio(Metric.RESIDUAL_SHARE, level, left, centred, sample.whole) for level, left in shares]
+    rows += [sampled_ratio(Metric.RESIDUAL_SHARE, level, left, centred, sample.whole) for level, left in shares]
     return [row for row in rows if np.isfinite(row.value)]
 
 
@@ -40,10 +39,3 @@ def _errors(x: F64, codes: NDArray[np.int32], books: Sequence[F32]) -> tuple[F64
         residual -= book[codes[:, level]]
         square[level] = np.square(residual).sum(axis=1)
     return square, row_cosines(x, x - residual)
-
-
-def _ratio(metric: Metric, level: int, above: F64, below: F64, whole: bool) -> MetricRow:
-    """sum above / sum below, with its standard error where not all items were drawn."""
-    value = ratios.ratio(float(above.sum()), float(below.sum()))
-    error = None if whole or not np.isfinite(value) else ratios.sample_standard_error(above, below)
-    return MetricRow(metric.value, level, "items", None, value, error)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.arrays import F32
-from drq_spark.external.item_sample import ItemSample
+from drq_spark.measure.item_sample import ItemSample
 from drq_spark.schemas import EXTERNAL
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import Normalize, effective_rms

@@ -20,7 +20,6 @@ from drq_spark.external import notes
 from drq_spark.external.codebook_fidelity import fidelity
 from drq_spark.external.codebook_files import read_codebooks
 from drq_spark.external.codebook_tokenizer import codebook_tokenizer
-from drq_spark.external.item_sample import ItemSample, mean_centred_square, sample_items
 from drq_spark.external.known_ids import KnownIds, known_ids
 from drq_spark.external.shifted_ids import shift_note
 from drq_spark.external.sid_map import SidMap, read_sids, sid_key
@@ -33,6 +32,7 @@ from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.inputs.pinning import pin
 from drq_spark.inputs.second_version import check_after, read_after
 from drq_spark.lease import Lease, begun_anew
+from drq_spark.measure.item_sample import ItemSample, mean_centred_square, sample_items
 from drq_spark.measure.step import Known, measured
 from drq_spark.measure.subject import Subject
 from drq_spark.progress import SILENT, Watcher

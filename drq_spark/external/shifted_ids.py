@@ -11,10 +11,10 @@ from pyspark.sql import functions as F
 from drq_spark.arrays import F32
 from drq_spark.config import Config
 from drq_spark.external import notes
-from drq_spark.external.item_sample import ItemSample
 from drq_spark.external.known_ids import KnownIds, identified
 from drq_spark.external.sid_formats import open_sids
 from drq_spark.formulas.between_codes import no_better_than_chance
+from drq_spark.measure.item_sample import ItemSample
 
 _ITEMS = 5_000
 _SHIFTS = (-1, 1, -2, 2)

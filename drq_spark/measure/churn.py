@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from drq_spark.measure.figures import Churn
 from drq_spark.run_state import find_run
 from drq_spark.runs import Run
-from drq_spark.schemas import SIDS
+from drq_spark.sids_of_run import sids_of_run
 from drq_spark.staging import Staging
 
 _MOST_MATCHED_CODES = 4096  # the matching is cubic in K and its matrix K x K
@@ -22,12 +22,13 @@ _WHOLE = -1  # in the place of a level: the whole SID
 
 def churn_of(run: Run, sids: DataFrame) -> Churn | None:
     """Changes against the run that readers follow, where it is another one; code by code where the shapes agree."""
-    previous = run.followed
+    previous = run.state.base_run_id or run.followed
     if previous is None or previous == run.state.run_id:
         return None
     run.state = replace(run.state, previous_run_id=previous)
-    before, sizes = run.store.read(SIDS, previous), run.codebook_sizes
-    same_shape = find_run(run.store, previous).settings().tokenizer.codebook_sizes == sizes
+    state, sizes = find_run(run.store, previous), run.codebook_sizes
+    before = sids_of_run(run.store, state) if run.base is None else run.base.where("gone_nights = 0")
+    same_shape = state.settings().tokenizer.codebook_sizes == sizes
     return changes(before, sids, sizes if same_shape else (), run.staging)
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from pyspark.sql import DataFrame
 
 from drq_spark.inputs.attributes import read_attributes
+from drq_spark.inputs.events import exposed
 from drq_spark.inputs.items import Catalogue
 from drq_spark.inputs.second_version import read_after
 from drq_spark.measure.churn import churn_of
 from drq_spark.measure.figures import AssignmentTotals
+from drq_spark.measure.item_sample import mean_centred_square, sample_items
+from drq_spark.measure.sampled_fidelity import sampled_fidelity
 from drq_spark.measure.step import Known
 from drq_spark.measure.subject import Subject
 from drq_spark.rows import one_row
 from drq_spark.runs import Run
-from drq_spark.schemas import ASSIGNMENT_TOTALS, SIDS
+from drq_spark.schemas import ASSIGNMENT_TOTALS
 
 
 def subject_of(run: Run, catalogue: Catalogue) -> Subject:
@@ -28,7 +33,7 @@ def subject_of(run: Run, catalogue: Catalogue) -> Subject:
     tokenizer = run.tokenizer()
     events = catalogue.events
     return Subject(
-        sids=run.rows(SIDS, "assign"),
+        sids=_sids(run, catalogue),
         codebook_sizes=tokenizer.codebook_sizes,
         id_type=run.state.id_type,
         config=run.config,
@@ -45,12 +50,31 @@ def subject_of(run: Run, catalogue: Catalogue) -> Subject:
 
 def known_of(run: Run, subject: Subject) -> Known:
     """What the steps before measuring have counted, and what has changed since the run that readers follow."""
-    return Known(
+    counted = Known(
         rows_in=run.state.rows_in,
         rows_quarantined=run.state.rows_quarantined or 0,
-        totals=_totals(run),
         churn=churn_of(run, subject.sids),
     )
+    if run.state.base_run_id is None:
+        return replace(counted, totals=_totals(run))
+    assert subject.tokenizer is not None  # a run's own SIDs
+    assert subject.dim is not None
+    sample = sample_items(
+        subject.sids, subject.levels, run.config.seed, subject.items, subject.dim, subject.tokenizer.normalize,
+        run.config.nightly.judged_items,
+    )  # fmt: skip
+    return replace(
+        counted, fidelity=sampled_fidelity(sample, subject.tokenizer), sample_mean_square=mean_centred_square(sample)
+    )
+
+
+def _sids(run: Run, catalogue: Catalogue) -> DataFrame:
+    """The SIDs of all items; those of a night know no exposure, and get that of today."""
+    sids = run.sids()
+    if not run.state.is_night:
+        return sids
+    shown = sids.drop("exposure").join(catalogue.df.select("item_id", "exposure"), "item_id")
+    return run.staging.keep_once(exposed(shown, catalogue.events, run.config), "exposed_sids")
 
 
 def _totals(run: Run) -> AssignmentTotals:

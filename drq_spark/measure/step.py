@@ -73,15 +73,17 @@ class Known:
         return self.sample_mean_square
 
 
-def measured(subject: Subject, known: Known, progress: Progress, keep: Keep) -> None:
+def measured(subject: Subject, known: Known, progress: Progress, keep: Keep, *, quick: bool = False) -> None:
     """Write all figures into their tables; that of the figures themselves comes last, so that what has them is whole.
 
-    `progress` is told of each of the parts when it is done. A part that the subject has nothing for is quick.
+    `progress` is told of each of the parts when it is done. A part that the subject has nothing for is quick; `quick`
+    leaves out those that look at many embeddings.
     """
     work = _Work(subject, known, keep)
-    for done, (name, part) in enumerate(_PARTS, start=1):
+    parts = [part for part in _PARTS if part[0] in _QUICK or not quick]
+    for done, (name, part) in enumerate(parts, start=1):
         part(work)
-        progress(name, done, len(_PARTS))
+        progress(name, done, len(parts))
     rows = [tuple(asdict(row).values()) for row in work.figures]
     keep(METRICS, subject.spark.createDataFrame(rows, _METRICS_DDL))
 
@@ -139,9 +141,13 @@ class _Work:
         self.keep(CODE_CONFUSION, found.confusion)
         self.keep(ITEMS_AT_RISK, items_at_risk(self.subject.sids))
 
+    def events(self) -> None:
+        """Tell what has become of the events."""
+        self.figures += event_figures(self.subject.account)
+
     def ranks(self) -> None:
         """Measure neighbours, and what users do."""
-        self.figures += [*retrieval(self.subject), *event_figures(self.subject.account)]
+        self.figures += retrieval(self.subject)
 
     def attributes(self) -> None:
         """Measure what attributes tell of the codes."""
@@ -156,6 +162,8 @@ _PARTS: Sequence[tuple[str, Callable[[_Work], None]]] = (
     ("capacity of SIDs", _Work.capacity),
     ("spread inside SIDs", _Work.spread),
     ("perturbation", _Work.perturbation),
+    ("events", _Work.events),
     ("ranks", _Work.ranks),
     ("attributes", _Work.attributes),
 )
+_QUICK = {"sigma", "use and collisions", "capacity of SIDs", "events"}

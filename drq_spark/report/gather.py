@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from pyspark.sql import Row
+from pyspark.sql import DataFrame, Row
 
 from drq_spark.addresses import short_path
 from drq_spark.config import Config
@@ -25,7 +25,6 @@ from drq_spark.schemas import (
     ITEMS_AT_RISK,
     PREFIX_USAGE,
     SID_USAGE,
-    SIDS,
 )
 from drq_spark.store import Store
 from drq_spark.tokenizer import Tokenizer
@@ -37,6 +36,7 @@ _MEASURING = {"sids", "items", "events", "measure", "store", "seed"}  # settings
 def gather(
     store: Store,
     run: Mapping[str, Any],
+    sids: DataFrame,
     config: Config,
     tokenizer: Tokenizer | None,
     codebook_sizes: tuple[int, ...],
@@ -50,6 +50,7 @@ def gather(
     Args:
         store: Where the tables lie.
         run: The run's row of the runs table.
+        sids: Its rows, see `schemas.SIDS`.
         config: The settings that it was measured with.
         tokenizer: None for external SIDs.
         codebook_sizes: K per level.
@@ -58,7 +59,6 @@ def gather(
     """
     sizes = codebook_sizes
     found = RunTables(store, str(run["run_id"]))
-    sids = store.read(SIDS, found.run_id)
     usage = usage_of_codes(store.read(CODE_USAGE, found.run_id), sizes)
     chosen, near = examples(sids, sizes)
     pairs = confused_pairs(found.rows(CODE_CONFUSION), config.measure.headline_eta)

@@ -18,6 +18,6 @@ def write_report(run: Run) -> None:
     """
     figures = run.figures()
     tokenizer = None if run.config.external else run.tokenizer()
-    gate = run.judged(figures)
-    data = gather(run.store, asdict(run.state), run.config, tokenizer, run.codebook_sizes, figures, gate)
+    gate, sids = run.judged(figures), run.sids()
+    data = gather(run.store, asdict(run.state), sids, run.config, tokenizer, run.codebook_sizes, figures, gate)
     write_bytes(run.store.report, render(data).encode())

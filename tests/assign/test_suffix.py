@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pipeline.direct import by_id
-from runs_in_hand import published, run_of
+from runs_in_hand import changed, published, run_of
 
 from drq_spark import long_groups
-from drq_spark.assign.suffix import published_suffixes, with_suffix
+from drq_spark.assign.suffix import places_of_readers, with_suffix
+from drq_spark.config import load_config
 from drq_spark.long_groups import long_buckets
 from drq_spark.staging import Staging
 
@@ -17,13 +18,14 @@ SCHEMA = "item_id string, sid bigint, exposure double"
 
 @pytest.fixture
 def numbered(spark, tmp_path):
-    """Suffixes of (item, sid, exposure) rows, with those of an earlier run where given: item -> suffix."""
+    """Suffixes (item -> suffix) of (item, sid, exposure) rows, with places (item, sid, suffix, held) where given."""
 
     def suffixes(rows, previous=None, partitions=1, long=()):
         df = spark.createDataFrame(rows, SCHEMA).repartition(partitions)
         known = None
         if previous is not None:
-            known = spark.createDataFrame(previous, "item_id string, sid bigint, suffix int")
+            places = [(*place, 0)[:4] for place in previous]
+            known = spark.createDataFrame(places, "item_id string, sid bigint, suffix int, held int")
         found = with_suffix(df, known, long, Staging(str(tmp_path)))
         assert dict(found.dtypes)["suffix"] == "int"
         return {item: values[0] for item, values in by_id(found, "suffix").items()}
@@ -39,7 +41,18 @@ def test_first_come_the_most_exposed_then_the_lowest_ids(numbered):
 def test_known_items_keep_theirs_and_newcomers_get_the_next(numbered):
     before = [("a", 1, 0), ("b", 1, 1), ("gone", 1, 2), ("d", 2, 0)]
     rows = [("a", 1, 0.0), ("b", 1, 9.0), ("new", 1, 99.0), ("newer", 1, 50.0), ("d", 2, 0.0), ("alone", 3, 1.0)]
-    assert numbered(rows, before) == {"a": 0, "b": 1, "new": 2, "newer": 3, "d": 0, "alone": 0}
+    assert numbered(rows, before) == {"a": 0, "b": 1, "new": 3, "newer": 4, "d": 0, "alone": 0}
+
+
+def test_who_comes_back_finds_the_place_that_was_held(numbered):
+    before = [("a", 1, 0, 0), ("back", 1, 1, 1), ("moved", 2, 0, 0), ("moved", 1, 2, 1)]
+    rows = [("back", 1, 0.0), ("moved", 1, 0.0), ("new", 1, 9.0), ("other", 2, 1.0)]
+    assert numbered(rows, before) == {"back": 1, "moved": 2, "new": 3, "other": 1}
+
+
+def test_a_place_that_is_taken_counts_before_one_that_is_held(numbered):
+    before = [("a", 1, 4, 0), ("a", 1, 2, 1), ("b", 1, 3, 1)]
+    assert numbered([("a", 1, 0.0), ("b", 1, 0.0)], before) == {"a": 4, "b": 3}
 
 
 def test_an_item_with_another_sid_is_a_newcomer_there(numbered):
@@ -71,12 +84,29 @@ def test_a_sid_with_too_many_items_for_a_task_has_the_same_suffixes(spark, numbe
     assert numbered(rows, before, partitions=3, long=long) == expected
 
 
-def test_suffixes_are_kept_from_the_published_run_of_the_same_tokenizer_alone(spark, tmp_path):
+def test_places_are_those_of_the_published_run_of_the_same_tokenizer_alone(spark, tmp_path):
     """SIDs of two tokenizers may be equal by chance: the items of one are no neighbours of the other's."""
-    assert published_suffixes(run_of(spark, tmp_path, "first")) is None
+    assert places_of_readers(run_of(spark, tmp_path, "first")) is None
     published(spark, tmp_path, "first", ["a", "b"])
-    same = published_suffixes(run_of(spark, tmp_path, "second"))
+    same = places_of_readers(run_of(spark, tmp_path, "second"))
     assert same is not None
-    assert by_id(same, "sid", "suffix") == {"a": (0, 0), "b": (0, 1)}
-    other = published_suffixes(run_of(spark, tmp_path, "third", tokenizer_id="tokenizer-b"))
+    assert by_id(same, "sid", "suffix", "held") == {"a": (0, 0, 0), "b": (0, 1, 0)}
+    other = places_of_readers(run_of(spark, tmp_path, "third", tokenizer_id="tokenizer-b"))
     assert other is None or other.count() == 0
+
+
+def test_places_that_were_left_are_held_for_some_nights(spark, tmp_path):
+    published(spark, tmp_path, "first", ["a"])
+    for night, item in enumerate(("b", "c", "d"), start=1):
+        changed(spark, tmp_path, f"night-{night}", [(item, "removed", 0, night, None, None)], after=night)
+    changed(spark, tmp_path, "another", [("e", "moved", 0, 9, 1, 0)], tokenizer_id="tokenizer-b")
+
+    def held(nights):
+        run = run_of(spark, tmp_path, "next")
+        run.config = load_config(options={"nightly.hold_places": nights})
+        places = places_of_readers(run)
+        assert places is not None
+        return by_id(places.where("held = 1"), "sid", "suffix")
+
+    assert held(2) == {"c": (0, 2), "d": (0, 3)}
+    assert held(0) == {}

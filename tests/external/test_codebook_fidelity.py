@@ -11,7 +11,7 @@ from pipeline.direct import ready_tokenizer
 
 from drq_spark.blocks import row_blocks
 from drq_spark.external.codebook_fidelity import fidelity
-from drq_spark.external.item_sample import ItemSample
+from drq_spark.measure.item_sample import ItemSample
 from drq_spark.metrics import Metric
 
 X = clustered(300, 6)
@@ -55,8 +55,8 @@ def test_codes_of_the_map_count_not_the_nearest_codewords():
 
 def test_blocks_make_no_difference(monkeypatch):
     before = fidelity(ItemSample(CODES, X, whole=True), TOKENIZER.codebooks)
-    for module in ("codebook_fidelity", "item_sample"):
-        monkeypatch.setattr(f"drq_spark.external.{module}.row_blocks", lambda rows, width: row_blocks(rows, width, 7))
+    for module in ("external.codebook_fidelity", "measure.item_sample"):
+        monkeypatch.setattr(f"drq_spark.{module}.row_blocks", lambda rows, width: row_blocks(rows, width, 7))
     after = fidelity(ItemSample(CODES, X, whole=True), TOKENIZER.codebooks)
     assert [row.value for row in after] == pytest.approx([row.value for row in before], rel=1e-12)
 

@@ -9,7 +9,7 @@ import pytest
 from external.test_codebook_fidelity import CODES, TOKENIZER, X
 
 from drq_spark.external.codebook_tokenizer import agreement, codebook_tokenizer, rebuilt
-from drq_spark.external.item_sample import ItemSample
+from drq_spark.measure.item_sample import ItemSample
 
 # rows (1, 0), (-1, 0), (0, 1), (0, -1): covariance I / 2, so the RMS per effective coordinate is sqrt(1/2)
 CROSS = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]], np.float32)

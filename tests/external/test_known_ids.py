@@ -11,10 +11,10 @@ from external.local import index_json, parquet
 
 from drq_spark.config import load_config
 from drq_spark.errors import InputRefused
-from drq_spark.external.item_sample import ItemSample
 from drq_spark.external.known_ids import known_ids
 from drq_spark.external.shifted_ids import shift_note
 from drq_spark.external.sid_map import read_sids
+from drq_spark.measure.item_sample import ItemSample
 
 N = 40
 IDS = [f"B{n:02d}" for n in range(N)]

@@ -169,7 +169,6 @@ def test_a_run_with_every_table(spark):
     gains = [(2, "brand", 1, "plug_in", 1.0, 0.5, 0.1), (1, "kind", 1, "plug_in", 1.5, 0.4, 0.2)]
     store = Tables(
         spark,
-        sids=sids(spark),
         code_usage=code_usage(spark),
         prefix_usage=prefixes(spark),
         code_confusion=confusion(spark),
@@ -181,7 +180,7 @@ def test_a_run_with_every_table(spark):
     books = tuple(RNG.normal(size=(size, 4)).astype(np.float32) for size in SIZES)
     tokenizer = Tokenizer("rq_kmeans", 4, "none", books, (1.0, 1.0, 1.0))
 
-    data = gather(store, STATE, settings(), tokenizer, SIZES, (), ())
+    data = gather(store, STATE, sids(spark), settings(), tokenizer, SIZES, (), ())
 
     assert [matrix.shape[0] for matrix in data.overlap] == [len(set(column)) for column in CODES.T.tolist()]
     assert [item.name for item in data.at_risk] == NAMES[1:11]
@@ -199,9 +198,7 @@ def test_a_run_with_every_table(spark):
 
 
 def test_sids_from_elsewhere_without_the_other_tables(spark):
-    data = gather(
-        Tables(spark, sids=sids(spark), code_usage=code_usage(spark)), STATE, settings(None), None, SIZES, (), ()
-    )
+    data = gather(Tables(spark, code_usage=code_usage(spark)), STATE, sids(spark), settings(None), None, SIZES, (), ())
     assert (data.overlap, data.tree, data.confusions, data.at_risk, data.gains, data.buckets) == ((),) * 6
     assert (data.quarantine, data.dim, data.codebook_sizes) == ({}, STATE["dim"], SIZES)
     assert [use.items.sum() for use in data.usage] == [ITEMS] * 3

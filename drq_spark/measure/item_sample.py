@@ -1,4 +1,4 @@
-"""A bounded hash sample of items with SIDs of another system, on the driver: what sigma and fidelity are taken from."""
+"""A bounded hash sample of items with their SIDs, on the driver: what is not counted of all items is taken from it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from pyspark.sql import functions as F
 
 from drq_spark.arrays import F32, F64
 from drq_spark.blocks import row_blocks
+from drq_spark.formulas import ratios
 from drq_spark.hashing import sample_key
 from drq_spark.inputs.embeddings import read_embeddings
+from drq_spark.metrics import ITEMS, Metric, MetricRow
 from drq_spark.tokenizer.model import Normalize, normalized
 
 _ITEMS = 20_000
@@ -83,3 +85,10 @@ def centred_square(x: F32) -> F64:
     for block in row_blocks(*x.shape):
         square[block] = np.square(x[block] - mean).sum(axis=1)
     return square
+
+
+def sampled_ratio(metric: Metric, level: int, above: F64, below: F64, whole: bool) -> MetricRow:
+    """sum above / sum below over drawn items, with its standard error where those were not all there are."""
+    value = ratios.ratio(float(above.sum()), float(below.sum()))
+    error = None if whole or not np.isfinite(value) else ratios.sample_standard_error(above, below)
+    return MetricRow(metric.value, level, ITEMS, None, value, error)

@@ -7,7 +7,7 @@ import pytest
 from external.test_codebook_fidelity import CODES, TOKENIZER, X, by_loops
 
 from drq_spark.external.codebook_fidelity import fidelity
-from drq_spark.external.item_sample import ItemSample, mean_centred_square, sample_items
+from drq_spark.measure.item_sample import ItemSample, mean_centred_square, sample_items
 
 
 def test_the_spread_of_the_items_is_that_about_their_mean():

@@ -1,0 +1,90 @@
+"""What has changed in the catalogue since the run that readers follow: thin rows only, no embedding reaches Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from drq_spark.config import Config
+from drq_spark.errors import InputRefused
+from drq_spark.rows import one_row
+from drq_spark.staging import Staging
+
+_BROADCAST = 1_000_000  # ids that are sent to every node; more are joined by a shuffle
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Items that do not stay as they are.
+
+    Attributes:
+        rows: item_id, known (it has a SID), here (it is in the catalogue), same (with the embedding that the SID is
+            of), of all items but those that are known, here and the same and were so before.
+        known: Items with a SID.
+        to_encode: Items that are new or have another embedding.
+        changed: Those of them that are known.
+        gone: Known items that are not in the catalogue and were there the night before.
+    """
+
+    rows: DataFrame
+    known: int
+    to_encode: int
+    changed: int
+    gone: int
+
+
+def differences(items: DataFrame, base: DataFrame, staging: Staging) -> Differences:
+    """Compare the catalogue with what readers follow, by id and by hash of the embedding.
+
+    Args:
+        items: Catalogue columns, see `inputs.items`; ids and hashes are all that is shuffled.
+        base: Rows of `schemas.CURRENT_SIDS`.
+        staging: Folder for the rows.
+    """
+    now = items.select("item_id", F.col("embedding_hash").alias("hash"), F.lit(True).alias("here"))
+    before = base.select(
+        "item_id", F.col("embedding_hash").alias("old_hash"), "gone_nights", F.lit(True).alias("known")
+    )
+    both = now.join(before, "item_id", "full").select(
+        "item_id",
+        F.coalesce("known", F.lit(False)).alias("known"),
+        F.coalesce("here", F.lit(False)).alias("here"),
+        F.coalesce(F.col("hash") == F.col("old_hash"), F.lit(False)).alias("same"),
+        F.coalesce("gone_nights", F.lit(0)).alias("gone_nights"),
+    )
+    rows = staging.keep(both.where("NOT (known AND here AND same AND gone_nights = 0)"), "differences")
+    counts = one_row(
+        rows.agg(
+            F.count_if(F.col("here") & ~F.col("same")).alias("to_encode"),
+            F.count_if(F.col("here") & ~F.col("same") & F.col("known")).alias("changed"),
+            F.count_if(~F.col("here") & (F.col("gone_nights") == 0)).alias("gone"),
+        )
+    )
+    return Differences(rows, base.where("gone_nights = 0").count(), counts.to_encode, counts.changed, counts.gone)
+
+
+def refuse_upheaval(found: Differences, config: Config) -> None:
+    """Refuse a night in which nearly everything changes: it is more likely a fault than a day's work.
+
+    Raises:
+        InputRefused: more of the known items have another embedding, or are gone, than a night may bring.
+    """
+    allowed = config.nightly
+    if found.changed > allowed.max_changed * found.known:
+        raise InputRefused(
+            f"{found.changed:,} of {found.known:,} known items have another embedding: if the embedding model has "
+            "changed, drq run trains a tokenizer for it; else raise nightly.max_changed"
+        )
+    if found.gone > allowed.max_gone * found.known:
+        raise InputRefused(
+            f"{found.gone:,} of {found.known:,} known items are not in the items table: if it is whole, raise "
+            "nightly.max_gone"
+        )
+
+
+def to_encode(items: DataFrame, found: Differences) -> DataFrame:
+    """The catalogue rows of items that are new or have another embedding."""
+    wanted = found.rows.where("here AND NOT same").select("item_id")
+    return items.join(F.broadcast(wanted) if found.to_encode <= _BROADCAST else wanted, "item_id", "left_semi")

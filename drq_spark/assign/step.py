@@ -1,0 +1,65 @@
+"""The assignment of a run, written into its tables: of all items, or of those that have changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pyspark.sql import DataFrame
+
+from drq_spark.assign.assignment import Assignment, assign_items
+from drq_spark.assign.differences import differences, refuse_upheaval, to_encode
+from drq_spark.assign.night import night_rows
+from drq_spark.assign.suffix import long_sids, places_of_readers, with_suffix
+from drq_spark.inputs.events import exposed
+from drq_spark.inputs.items import Catalogue
+from drq_spark.runs import Run
+from drq_spark.schemas import ASSIGNMENT_TOTALS, CURRENT_SIDS, NIGHT_SIDS, SID_QUARANTINE, SIDS
+from drq_spark.sids_of_run import changed_by
+
+
+def assign_all(run: Run, catalogue: Catalogue) -> None:
+    """Encode every item."""
+    done = assign_items(catalogue, run.tokenizer(), run.staging)
+    run.write(SIDS, _numbered(run, catalogue, done))
+    run.write(SID_QUARANTINE, done.quarantined)
+    run.write(ASSIGNMENT_TOTALS, done.totals)
+
+
+def assign_changes(run: Run, catalogue: Catalogue) -> None:
+    """Encode items that are new or have another embedding; all others keep what they have.
+
+    A night writes what differs from the run whose SIDs it carries over. Any other run writes all rows, those that are
+    carried over as they are.
+
+    Raises:
+        InputRefused: more changes at once than a night may bring.
+    """
+    base = run.base
+    assert base is not None  # the run carries SIDs over
+    found = differences(catalogue.df, base, run.staging)
+    refuse_upheaval(found, run.config)
+    run.watcher.note(
+        f"{found.to_encode - found.changed:,} new items, {found.changed:,} with another embedding, {found.gone:,} gone"
+    )
+    done = assign_items(replace(catalogue, df=to_encode(catalogue.df, found)), run.tokenizer(), run.staging)
+    numbered = run.staging.keep(_numbered(run, catalogue, done), "numbered")
+    rows = night_rows(numbered, found.rows, base, run.config.nightly.keep_gone if run.state.is_night else 0)
+    if run.state.is_night:
+        run.write(NIGHT_SIDS, rows)
+    else:
+        run.write(SIDS, _carried_over(run, catalogue, base, rows))
+    run.write(SID_QUARANTINE, done.quarantined)
+
+
+def _numbered(run: Run, catalogue: Catalogue, done: Assignment) -> DataFrame:
+    """What was encoded, with exposure and suffix."""
+    shown = exposed(done.rows, catalogue.events, run.config)
+    return with_suffix(shown, places_of_readers(run), long_sids(done.rows, run), run.staging)
+
+
+def _carried_over(run: Run, catalogue: Catalogue, base: DataFrame, changes: DataFrame) -> DataFrame:
+    """All rows of a run that is no night: those of the base that stay, under the name of this run, and the others."""
+    own = [name for name in CURRENT_SIDS.column_names() if name not in ("tokenizer_id", "run_id", "run_date")]
+    rows = changed_by(base, changes, own).where("gone_nights = 0")
+    shown = catalogue.df.select("item_id", "exposure")
+    return exposed(rows.join(shown, "item_id"), catalogue.events, run.config)

@@ -1,0 +1,128 @@
+"""Where the tokenizer of a run comes from, and which run's SIDs it carries over: decided before anything is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from drq_spark.config import Config
+from drq_spark.errors import ConfigError, InputRefused, Overtaken
+from drq_spark.files import absolute
+from drq_spark.kinds import KINDS
+from drq_spark.run_state import TRAINED, Origin, RunState, find_run
+from drq_spark.schemas import CURRENT_SIDS, PUBLISHED, Mode
+from drq_spark.store import Store
+from drq_spark.tokenizer import Tokenizer
+from drq_spark.tokenizer.artifact import load_tokenizer, save_tokenizer, tokenizer_id
+
+FOLLOWED = "published"
+"""Value of tokenizer.source: the tokenizer of the run that readers follow."""
+_OF_A_TOKENIZER = ("tokenizer", "train", "sample", "seed")
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a run begins.
+
+    Attributes:
+        config: The settings; those that describe a tokenizer are the tokenizer's own.
+        origin: What the runs table tells of it.
+        tokenizer: What is there already; None where the run trains one.
+        base: The run whose SIDs are carried over; None where none are.
+        notes: What to know of it.
+    """
+
+    config: Config
+    origin: Origin = TRAINED
+    tokenizer: Tokenizer | None = None
+    base: RunState | None = None
+    notes: tuple[str, ...] = ()
+
+    def check(self, dim: int, id_type: str) -> None:
+        """Refuse a catalogue that the tokenizer, or the SIDs that are carried over, cannot be of.
+
+        Raises:
+            InputRefused: embeddings or ids are of another kind.
+        """
+        if self.tokenizer is not None and self.tokenizer.dim != dim:
+            raise InputRefused(
+                f"the embeddings have {dim} numbers, the tokenizer takes {self.tokenizer.dim}: this is another "
+                "catalogue, or another embedding model; drq run trains a tokenizer for it"
+            )
+        if self.base is not None and self.base.id_type != id_type:
+            raise InputRefused(
+                f"the ids are {id_type}, those of the published run {self.base.run_id} are {self.base.id_type}: this "
+                "is another catalogue, use another --out"
+            )
+
+
+def start_of(store: Store, config: Config, run_date: date, *, night: bool) -> Start:
+    """How a run with these settings begins; a night with nothing to stand on trains a tokenizer, as any first run.
+
+    Raises:
+        ConfigError: the tokenizer that is named is not there.
+        Overtaken: a night of an earlier day than the run that readers follow.
+    """
+    source = FOLLOWED if night else config.tokenizer.source
+    if source is None:
+        return Start(config)
+    base = _followed(store)
+    if night and base is not None and run_date < base.run_date:
+        raise Overtaken(
+            f"readers follow run {base.run_id} of {base.run_date}, later than this night's {run_date}: a night changes "
+            "what is there, and cannot come before it"
+        )
+    if night and base is None:
+        return Start(config)
+    if source != FOLLOWED:
+        return _with_artifact(store, config, absolute(source), base)
+    if base is None:
+        raise ConfigError(f"no run in {store.out} is published yet: let drq run train a tokenizer first")
+    return _with_base(store, config, base, Mode.NIGHT if night else Mode.GIVEN)
+
+
+def _with_base(store: Store, config: Config, base: RunState, mode: Mode) -> Start:
+    """The tokenizer and the SIDs of the run that readers follow."""
+    kept = base.settings()
+    own = {name: getattr(kept, name) for name in _OF_A_TOKENIZER}
+    items = config.items.model_copy(update={"normalize": kept.items.normalize})
+    resolved = config.model_copy(update={**own, "items": items})
+    usual = Config()
+    unheeded = [name for name in _OF_A_TOKENIZER if getattr(config, name) not in (getattr(usual, name), own[name])]
+    notes = tuple(f"{name}: the settings of the published tokenizer count, not those given" for name in unheeded)
+    tokenizer = load_tokenizer(f"{store.tokenizers}/{base.tokenizer_id}")
+    return Start(resolved, Origin(mode.value, base.tokenizer_id, base.run_id), tokenizer, base, notes)
+
+
+def _with_artifact(store: Store, config: Config, folder: str, base: RunState | None) -> Start:
+    """The tokenizer in a folder; SIDs are carried over where readers follow a run of the same one."""
+    tokenizer = load_tokenizer(folder)
+    identity = tokenizer_id(tokenizer)
+    if base is not None and base.tokenizer_id == identity:
+        return _with_base(store, config, base, Mode.GIVEN)
+    save_tokenizer(tokenizer, store.tokenizers)
+    if tokenizer.kind not in KINDS:
+        raise ConfigError(f"tokenizer {folder} is of kind {tokenizer.kind!r}, which this drq_spark does not know")
+    described = {"name": tokenizer.kind, "levels": tokenizer.levels, "codes": tokenizer.codebook_sizes}
+    settings = type(config.tokenizer)(**described, source=config.tokenizer.source)
+    items = config.items.model_copy(update={"normalize": tokenizer.normalize})
+    resolved = config.model_copy(update={"tokenizer": settings, "items": items})
+    return Start(resolved, Origin(Mode.GIVEN.value, identity), tokenizer)
+
+
+def _followed(store: Store) -> RunState | None:
+    """The run that readers follow: the one whose SIDs are in current_sids, which comes before the pointer."""
+    run_id = store.last_writer(CURRENT_SIDS)
+    if run_id is None and store.exists(PUBLISHED):
+        row = store.read(PUBLISHED).first()
+        run_id = None if row is None else str(row.run_id)
+    return None if run_id is None else find_run(store, run_id)
+
+
+def unchanged(base: RunState | None, fresh: RunState) -> RunState | None:
+    """The run that readers follow, where a night of the same settings and rows would find nothing to do."""
+    if base is None or not fresh.is_night:
+        return None
+    known_by = ("config_fingerprint", "input_fingerprint", "package_version")
+    same = all(getattr(base, name) == getattr(fresh, name) for name in known_by)
+    return base if same else None

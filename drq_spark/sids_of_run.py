@@ -1,0 +1,63 @@
+"""The SIDs of a run, whether the run has all of them in a slice of its own or changes those of another run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from drq_spark.run_state import RunState, find_run
+from drq_spark.schemas import CURRENT_SIDS, NIGHT_SIDS, SIDS, Change
+from drq_spark.store import Store
+
+IS_REMOVED = f"change = '{Change.REMOVED.value}'"
+
+
+def sids_of_run(store: Store, state: RunState, base: DataFrame | None = None) -> DataFrame:
+    """Columns of `schemas.SIDS` of every item that has a SID; exposure is NULL for a night, which has none.
+
+    Args:
+        store, state, base: As for `reader_rows`.
+    """
+    if not state.is_night:
+        return store.read(SIDS, state.run_id)
+    rows = reader_rows(store, state, base).where("gone_nights = 0")
+    return rows.withColumn("exposure", F.lit(None).cast("double")).select(*SIDS.column_names())
+
+
+def reader_rows(store: Store, state: RunState, base: DataFrame | None = None) -> DataFrame:
+    """Columns of `schemas.CURRENT_SIDS`, as readers find them when they follow the run.
+
+    Args:
+        store: Where the tables lie.
+        state: The run.
+        base: `base_rows`, where they are known already.
+    """
+    if not state.is_night:
+        rows = store.read(SIDS, state.run_id).withColumn("gone_nights", F.lit(0))
+        return rows.select(*CURRENT_SIDS.column_names())
+    if (version := state.table_versions.get(CURRENT_SIDS.name)) is not None:
+        return store.read(CURRENT_SIDS, version=version)
+    night = store.read(NIGHT_SIDS, state.run_id)
+    return changed_by(base_rows(store, state) if base is None else base, night, CURRENT_SIDS.column_names())
+
+
+def base_rows(store: Store, state: RunState) -> DataFrame:
+    """Columns of `schemas.CURRENT_SIDS` of the run whose SIDs this one carries over."""
+    assert state.base_run_id is not None  # asked only of a run that carries SIDs over
+    if store.last_writer(CURRENT_SIDS) == state.base_run_id:
+        return store.read(CURRENT_SIDS)
+    return reader_rows(store, find_run(store, state.base_run_id))
+
+
+def changed_by(before: DataFrame, night: DataFrame, columns: Sequence[str]) -> DataFrame:
+    """Rows of current_sids after a night.
+
+    Args:
+        before: Those before it.
+        night: The night's rows of `schemas.NIGHT_SIDS`.
+        columns: Those that are wanted.
+    """
+    kept = before.join(night.select("item_id"), "item_id", "left_anti")
+    return kept.select(*columns).unionByName(night.where(f"NOT {IS_REMOVED}").select(*columns))

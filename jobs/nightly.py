@@ -1,0 +1,21 @@
+r"""One night: items that are new or have another embedding get a SID, all others keep theirs.
+
+The same as `drq nightly`, for spark-submit.
+
+    spark-submit --py-files drq_spark.zip jobs/nightly.py --items main.shop.items --out s3://bucket/sids \
+        --config conf/prod.yaml
+
+Options: `drq nightly --help`. Exit codes:
+0 done; 2 bad arguments or config; 3 input refused; 4 gate failed; 5 overtaken by a newer
+run; 6 another run is at work; 1 anything else.
+The cluster's session is used as it is; settings of Spark belong on the spark-submit line.
+"""
+
+import sys
+
+from drq_spark.cli import main
+
+if __name__ == "__main__":
+    code = main(["nightly", *sys.argv[1:]])
+    if code:  # a normal return on success: notebook-like runners take SystemExit(0) for a failure
+        raise SystemExit(code)

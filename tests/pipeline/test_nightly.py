@@ -1,0 +1,210 @@
+"""Nights after a published run: who does not change does not move, and readers find whole nights only."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from deltalake import DeltaTable
+from pipeline.catalogues import Rows, write
+from pipeline.nights import command
+from pipeline.reference import rows_of, stored_figures
+
+from drq_spark.reference import Artifact
+from drq_spark.runs import Run
+
+pytestmark = pytest.mark.timeout(1800)
+GONE = [f"item-{n:05d}" for n in range(100, 105)]
+MOVED = [f"item-{n:05d}" for n in range(200, 203)]
+UNUSABLE = "item-00300"
+ADDED = [f"later-{n}" for n in range(4)]
+
+
+@dataclass
+class Shop:
+    """A copy of the folder of `nights`, where the second run is published, and what a night is made of."""
+
+    out: Path
+    arguments: tuple[str, ...]
+    before: dict[str, dict[str, Any]]
+    items: str
+    base: str
+    killed: tuple[str, dict[str, Any]]
+
+    def night(self, *more: str, word: str = "nightly", date: str = "2026-01-04") -> tuple[int, str, str]:
+        """What a command says of the night."""
+        return command([word, "--out", str(self.out), "--run-date", date, *self.arguments, *more])
+
+
+def table(out: Path, name: str) -> list[dict[str, Any]]:
+    """Rows of a table as another engine finds them."""
+    return DeltaTable(str(out / "tables" / name)).to_pyarrow_table().to_pylist()
+
+
+def readers(out: Path) -> dict[str, dict[str, Any]]:
+    """What readers find, by item."""
+    return {row["item_id"]: row for row in table(out, "current_sids")}
+
+
+def place(row: dict[str, Any]) -> tuple[int, int]:
+    return row["sid"], row["suffix"]
+
+
+def next_night(nights) -> tuple[Rows, Rows]:
+    """The catalogue of the second run, and the one of the night after."""
+    ids = sorted(nights.second.vectors)
+    rows = Rows(tuple(ids), tuple(nights.second.vectors[item].tolist() for item in ids))
+    vectors = dict(zip(ids, rows.embeddings, strict=True))
+    for item in GONE:
+        del vectors[item]
+    for item in MOVED:
+        vectors[item] = (-np.array(vectors[item], np.float32)).tolist()
+    vectors[UNUSABLE] = None
+    twin = rows.embeddings[ids.index("item-00400")]
+    vectors |= {item: twin for item in ADDED}
+    return rows, Rows(tuple(vectors), tuple(vectors.values()))
+
+
+@pytest.fixture(scope="module")
+def shop(nights, tmp_path_factory):
+    """A night of which the pointer is not moved: its process was killed when current_sids had been changed."""
+    base = tmp_path_factory.mktemp("nightly")
+    out = Path(shutil.copytree(nights.out, base / "out"))
+    before, rows = next_night(nights)
+    items = write(rows.shuffled(7), base / "night", 2)
+    places = [*nights.second.arguments]
+    places[places.index("--items") + 1] = items
+    shape = places.index("--levels")
+    made = Shop(
+        out, tuple(places[:shape] + places[shape + 4 :]), readers(out), write(before, base / "back"), "", ("", {})
+    )
+
+    def kill(run: Run) -> None:
+        raise InterruptedError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "move_pointer", kill)
+        with pytest.raises(InterruptedError):
+            made.night()
+    made.base = nights.second.run_id
+    made.killed = (table(out, "published")[0]["run_id"], readers(out))
+    assert made.night()[0] == 0
+    return made
+
+
+@pytest.fixture(scope="module")
+def run_id(shop):
+    return table(shop.out, "published")[0]["run_id"]
+
+
+@pytest.fixture(scope="module")
+def vectors(nights):
+    _, rows = next_night(nights)
+    return dict(zip(rows.ids, rows.embeddings, strict=True))
+
+
+def test_a_full_run_is_what_readers_find(nights, shop):
+    assert {row["run_id"] for row in shop.before.values()} == {nights.second.run_id}
+    of_run = {row["item_id"]: row for row in rows_of(nights.out, "sids", nights.second.run_id)}
+    names = ("codes", "sid", "suffix", "margin", "residual_norm", "embedding_hash", "tokenizer_id")
+    assert {item: [row[name] for name in names] for item, row in shop.before.items()} == {
+        item: [row[name] for name in names] for item, row in of_run.items()
+    }
+
+
+def test_unchanged_items_stay_as_they_are(shop, vectors):
+    now = readers(shop.out)
+    assert now.keys() == vectors.keys() - {UNUSABLE}
+    for item in now.keys() - {*MOVED, *ADDED}:
+        assert now[item] == shop.before[item]
+
+
+def test_new_and_changed_items_have_the_codes_of_the_published_tokenizer(shop, run_id, vectors):
+    now = readers(shop.out)
+    folder = shop.out / "tokenizers" / now[ADDED[0]]["tokenizer_id"]
+    artifact = Artifact.read(folder)
+    for item in (*MOVED, *ADDED):
+        assert now[item]["codes"] == list(artifact.encode(np.array(vectors[item], np.float32)).codes)
+        assert now[item]["run_id"] == run_id
+    twins = [place(now[item]) for item in ADDED]
+    assert len({place(row) for row in now.values()}) == len(now)
+    assert [suffix for _, suffix in twins] == list(range(twins[0][1], twins[0][1] + len(ADDED)))
+
+
+def test_a_killed_night_is_whole_for_readers_and_told_once(shop, run_id):
+    followed, found = shop.killed
+    assert (followed, found) == (shop.base, readers(shop.out))
+    version = DeltaTable(str(shop.out / "tables" / "current_sids")).version()
+    now, told = readers(shop.out), [row for row in table(shop.out, "sid_changes") if row["version"] == version]
+    expected = {item: ("removed", *place(shop.before[item]), None, None) for item in (*GONE, UNUSABLE)}
+    expected |= {item: ("moved", *place(shop.before[item]), *place(now[item])) for item in MOVED}
+    expected |= {item: ("added", None, None, *place(now[item])) for item in ADDED}
+    names = ("change", "old_sid", "old_suffix", "sid", "suffix")
+    assert {row["item_id"]: tuple(row[name] for name in names) for row in told} == expected
+    assert len(told) == len(expected)
+    assert {row["run_id"] for row in told} == {run_id}
+
+
+def test_figures_of_a_night_are_those_of_all_items(shop, run_id, vectors):
+    now, figures = readers(shop.out), stored_figures(shop.out, run_id)
+    items = sorted(now)
+
+    def figure(name: str) -> float:
+        return next(value for key, value in figures.items() if key[:3] == (name, 0, "items"))
+
+    assert figure("items") == len(items)
+    assert figure("quarantine_rate") == pytest.approx(1 / (len(items) + 1))
+    assert figure("unique_sids") == len({row["sid"] for row in now.values()})
+    both = now.keys() & shop.before.keys()
+    moved = sum(now[item]["codes"] != shop.before[item]["codes"] for item in both)
+    assert figure("churn") == pytest.approx(moved / len(both))
+    artifact = Artifact.read(shop.out / "tokenizers" / now[items[0]]["tokenizer_id"])
+    x = np.array([vectors[item] for item in items], np.float64)
+    decoded = np.array([artifact.decode(now[item]["codes"]) for item in items])
+    error = np.square(x - decoded).sum() / np.square(x - x.mean(axis=0)).sum()
+    assert math.isclose(figure("relative_mse"), error, rel_tol=1e-5)
+
+
+def test_the_same_night_again_changes_nothing(shop, run_id):
+    before = {path: path.stat().st_mtime_ns for path in (shop.out / "tables").rglob("*.json")}
+    assert shop.night(date="2026-01-05")[0] == 0
+    assert {path: path.stat().st_mtime_ns for path in (shop.out / "tables").rglob("*.json")} == before
+    assert table(shop.out, "published")[0]["run_id"] == run_id
+
+
+def test_an_old_night_is_refused(shop, run_id):
+    code, _, error = shop.night(date="2025-12-31")
+    assert code == 5
+    assert run_id in error
+    assert error.count("\n") <= 4
+
+
+def test_another_catalogue_is_told(shop, nights, tmp_path):
+    rows = Rows(("a", "b"), ([1.0, 2.0], [2.0, 1.0]))
+    code, _, error = shop.night("--items", write(rows, tmp_path / "other"))
+    assert code == 3
+    assert "this is another catalogue" in " ".join(error.split())
+
+
+def test_who_comes_back_finds_its_own_place_and_readers_can_be_moved_back(shop, run_id):
+    """The catalogue of the second run again, by a run that carries all SIDs over and writes all rows."""
+    night = readers(shop.out)
+    code, _, error = shop.night("--items", shop.items, "--tokenizer-from", "published", word="run", date="2026-01-06")
+    assert code == 0, error
+    now = readers(shop.out)
+    assert {item: place(row) for item, row in now.items()} == {item: place(row) for item, row in shop.before.items()}
+    latest = table(shop.out, "published")[0]["run_id"]
+    slice_ = rows_of(shop.out, "sids", latest)
+    assert {row["item_id"]: place(row) for row in slice_} == {item: place(row) for item, row in now.items()}
+    code, _, error = command(["publish", "--out", str(shop.out), "--run", run_id])
+    assert code == 0, error
+    assert readers(shop.out) == night
+    version = DeltaTable(str(shop.out / "tables" / "current_sids")).version()
+    told = {row["item_id"]: row["change"] for row in table(shop.out, "sid_changes") if row["version"] == version}
+    expected = dict.fromkeys((*GONE, UNUSABLE), "removed") | dict.fromkeys(MOVED, "moved")
+    assert told == expected | dict.fromkeys(ADDED, "added")
