@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from drq_spark.config import Config, canonical_json
 from drq_spark.errors import ConfigError, ConsistencyError
-from drq_spark.files import folders, remove_empty_folder, remove_folder
+from drq_spark.files import folders, remove_folder
 from drq_spark.gate import GateResult, judge
 from drq_spark.lease import Lease
 from drq_spark.metrics import MetricRow
@@ -129,10 +129,8 @@ class Run:
             with self._lease.kept():
                 yield
         finally:
-            remove_folder(self.staging.folder)
+            self.store.clear_staging(self._lease.owner)
             self.staging.kept_once.clear()  # what it kept is gone
-            remove_empty_folder(f"{self.store.out}/staging")
-            remove_empty_folder(self.store.out)
 
     def hold(self) -> None:
         """Be the only run that writes into the tables until `tidied` ends; what dead ones left in staging goes.

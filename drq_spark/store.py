@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.files import absolute, alone_on_disk, ensure_writable, one_line
+from drq_spark.files import absolute, alone_on_disk, ensure_writable, one_line, remove_empty_folder, remove_folder
 from drq_spark.outside_faults import setup_fault
 from drq_spark.rows import one_row
 from drq_spark.schemas import Table
@@ -47,6 +47,12 @@ class Store:
     def staging(self, owner: str) -> str:
         """Folder for what an owner of the lease needs only while it works; nobody else writes or deletes there."""
         return f"{self.out}/staging/{owner}"
+
+    def clear_staging(self, owner: str) -> None:
+        """Delete that folder, and those above it where nothing else is in them."""
+        remove_folder(self.staging(owner))
+        remove_empty_folder(f"{self.out}/staging")
+        remove_empty_folder(self.out)
 
     def location(self, table: Table) -> str:
         """Path or qualified name of a table, for people."""

@@ -41,7 +41,8 @@ from drq_spark.run_state import find_same_run, new_run, taken_up
 from drq_spark.runs import Outcome, Run
 from drq_spark.sample.step import tell_account
 from drq_spark.schemas import EXTERNAL_ID, SID_QUARANTINE, SIDS, Reason, Status
-from drq_spark.store import open_store
+from drq_spark.staging import Staging
+from drq_spark.store import Store, open_store
 from drq_spark.tokenizer import Tokenizer
 
 _BROADCAST = 1_000_000  # ids
@@ -82,32 +83,41 @@ def measure_sids(
     """
 
     def work() -> Outcome:
-        run, inputs = _begin(spark, config, run_date, started_at, watcher)
-        if run.state.status == Status.MEASURED.value:
-            return run.outcome(repeated=True)
-        with run.tidied():
-            fill(run, inputs)
-            measure(run, inputs)
-            with run.step("report"):
-                run.state = replace(run.state, status=Status.MEASURED.value)
-                write_report(run)
+        store = open_store(spark, config)
+        lease = Lease(store, config.store.wait_minutes)
+        try:
+            run, inputs = _begin(store, lease, config, run_date, started_at, watcher)
+            if run.state.status == Status.MEASURED.value:
+                return run.outcome(repeated=True)
+            _do(run, inputs)
+        finally:
+            store.clear_staging(lease.owner)
         return run.outcome(repeated=False)
 
     return begun_anew(work)
 
 
+def _do(run: Run, inputs: ExternalInputs) -> None:
+    with run.tidied():
+        fill(run, inputs)
+        measure(run, inputs)
+        with run.step("report"):
+            run.state = replace(run.state, status=Status.MEASURED.value)
+            write_report(run)
+
+
 def _begin(
-    spark: SparkSession, config: Config, run_date: date, started_at: datetime, watcher: Watcher
+    store: Store, lease: Lease, config: Config, run_date: date, started_at: datetime, watcher: Watcher
 ) -> tuple[Run, ExternalInputs]:
-    """Read what there is, and take up the run that it belongs to, or make a new one; writes nothing."""
-    store = open_store(spark, config)
-    lease = Lease(store, config.store.wait_minutes)
+    """Read what there is, and take up the run that it belongs to, or make a new one; writes only into staging."""
+    spark = store.spark
     lease.wait(watcher.heading)
     with watcher.step("read"):
         config, pinned = pin(spark, config)
         books = read_codebooks(config.sids.codebooks) if config.sids.codebooks else None
         known = known_ids(spark, config)
-        sids = read_sids(spark, config, known, tuple(len(book) for book in books) if books else None)
+        sizes = tuple(len(book) for book in books) if books else None
+        sids = read_sids(spark, config, known, sizes, Staging(store.staging(lease.owner)))
         store.refuse_other_ids(SIDS, sids.id_type)
         catalogue = read_catalogue(spark, config) if config.items.path else None
         log = read_event_log(spark, config, sids.id_type)

@@ -19,6 +19,7 @@ from drq_spark.inputs.fingerprint import content_hash, sums, sums_of_groups
 from drq_spark.inputs.tables import damage_refused
 from drq_spark.rows import one_row
 from drq_spark.schemas import Reason
+from drq_spark.staging import Staging
 from drq_spark.tokenizer.keys import place_values
 
 _MOST_LEVELS = 26  # letters
@@ -66,7 +67,11 @@ class _Profile:
 
 
 def read_sids(
-    spark: SparkSession, config: Config, known: KnownIds | None = None, books: tuple[int, ...] | None = None
+    spark: SparkSession,
+    config: Config,
+    known: KnownIds | None = None,
+    books: tuple[int, ...] | None = None,
+    staging: Staging | None = None,
 ) -> SidMap:
     """Read the map that `sids.path` names, after its ids were matched: thin rows only.
 
@@ -79,6 +84,7 @@ def read_sids(
         config: The settings, of which the sections `sids` and `items` are read.
         known: The ids that a map may name; their own type and any of them without it.
         books: K per level of the codebooks; None where there are none.
+        staging: Folder for a copy of ids and codes, from which everything is read then; None reads the map each time.
 
     Raises:
         ConfigError: no map is named, or sids.levels, sids.base or sids.codes do not fit it.
@@ -90,6 +96,7 @@ def read_sids(
     opened = open_sids(spark, config.sids, config.sids.path, asked)
     source = identified(opened.rows, known, config.sids.id_shift)
     with damage_refused(config.sids.path, WHAT):
+        source = source if staging is None else staging.keep(source, "sid_map")
         levels = _levels(source, config.sids, asked)
         if known is not None:
             refuse_other_ids(opened.rows, source, known, config)

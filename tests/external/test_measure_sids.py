@@ -21,9 +21,10 @@ from pyspark.sql import functions as F
 
 from drq_spark.config import load_config
 from drq_spark.external.measure_sids import _begin
+from drq_spark.lease import Lease
 from drq_spark.progress import SILENT
 from drq_spark.schemas import SIDS
-from drq_spark.store import Store
+from drq_spark.store import Store, open_store
 
 pytestmark = [pytest.mark.usefixtures("spark"), pytest.mark.timeout(1800)]
 
@@ -167,7 +168,8 @@ def test_the_run_id_is_of_what_goes_in(spark, tmp_path, alone):
     def begun(form, codes, *more):
         path = written(form, codes, tmp_path / f"{form}{len(list(tmp_path.iterdir()))}")
         config = load_config(options={"sids.path": path, "store.out": str(tmp_path / "out")}, settings=more)
-        state = _begin(spark, config, date(2026, 1, 1), datetime(2026, 1, 1), SILENT)[0].state
+        store = open_store(spark, config)
+        state = _begin(store, Lease(store), config, date(2026, 1, 1), datetime(2026, 1, 1), SILENT)[0].state
         return state.run_id, state.tokenizer_id
 
     first = begun("index-json of tokens", CODES)

@@ -16,6 +16,7 @@ from drq_spark.config import load_config
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.external.known_ids import KnownIds
 from drq_spark.external.sid_map import read_sids, sid_key
+from drq_spark.staging import Staging
 from drq_spark.tokenizer.keys import codes_to_keys
 
 pytestmark = pytest.mark.timeout(1200)
@@ -126,6 +127,31 @@ def test_layouts_do_not_matter(spark, partitions):
         "7 items have one code more than 3: it tells items apart, the SID leaves it out.",
         "K is taken to be the largest code + 1, [8, 6, 5]: give --codes where codebooks are larger.",
     )
+
+
+def test_a_staged_map_is_read_once(spark, tmp_path):
+    """What follows the checks needs the file no more: here it is gone by then."""
+    rows = {**CODES, "short": (1,)}
+    path = tmp_path / "m.json"
+    index_json(path, rows)
+    config = load_config(options={"sids.path": str(path)})
+    plain = read_sids(spark, config)
+    staged = read_sids(spark, config, staging=Staging(str(tmp_path / "staging")))
+    same = ("id_type", "codebook_sizes", "rows", "fingerprint", "notes")
+    assert [getattr(staged, name) for name in same] == [getattr(plain, name) for name in same]
+    path.unlink()
+    assert (codes_of(staged), set_aside(staged)) == (CODES, [("short", "wrong_length")])
+
+
+def test_a_damaged_map_is_named_staged_or_not(spark, tmp_path):
+    path = tmp_path / "m.parquet"
+    parquet(path, item_id=[f"item-{n}" for n in range(500)], codes=[[n % 7, n % 5] for n in range(500)])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + b"\xff" * 40 + whole[44:])  # the footer is sound
+    config = load_config(options={"sids.path": str(path)})
+    for staging in (None, Staging(str(tmp_path / "staging"))):
+        with pytest.raises(InputRefused, match=r"^SIDs '.*m\.parquet' has a damaged file: file:.*m\.parquet"):
+            read_sids(spark, config, staging=staging)
 
 
 class TestLengths:
