@@ -18,6 +18,7 @@ from drq_spark.external.delimited_text import text_form
 from drq_spark.external.file_heads import JSON, NUMPY, PARQUET, ZIP, form_of, text_of
 from drq_spark.external.json_documents import read_document, refused_document
 from drq_spark.external.row_numbers import ROW, numbered, rows_without_order
+from drq_spark.inputs.parquet_files import open_parquet
 from drq_spark.inputs.tables import read_table
 from drq_spark.table_names import at_version, is_delta_table, is_path, is_pattern
 
@@ -61,7 +62,7 @@ def open_sid_table(spark: SparkSession, settings: Sids, path: str, levels: int |
         array = read_array_file(spark, path, names)
         return SidTable(array.rows, keyed=True, notes=(notes.rows_are_ids(),) if array.numbered else ())
     if form == PARQUET:
-        return _rows_numbered(SidTable(spark.read.parquet(path)), settings)
+        return _rows_numbered(SidTable(open_parquet(spark, path, WHAT)), settings)
     text = text_of(head, path)
     if form == JSON:
         return _json(spark, settings, path, text)

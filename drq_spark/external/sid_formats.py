@@ -12,8 +12,7 @@ from pyspark.sql import types as T
 from drq_spark.config import Sids
 from drq_spark.errors import InputRefused
 from drq_spark.external.sid_files import USUAL_IDS, WHAT, open_sid_table
-from drq_spark.inputs.tables import require_columns, unreadable_refused
-from drq_spark.table_names import quoted
+from drq_spark.inputs.tables import column, require_columns, unreadable_refused
 
 _LEVEL = re.compile(r"(sid_level|sid|level|code)_([0-9]+)")
 _PREFIXES = ("sid_level", "sid", "level", "code")
@@ -63,8 +62,8 @@ def open_sids(spark: SparkSession, settings: Sids, path: str, levels: int | None
         raise InputRefused(
             f"{WHAT}: id column {ids!r} is {id_type.simpleString()}; it must be a string or an integer, cast it"
         )
-    columns = [F.col(quoted(name)) for name in codes]
-    return OpenedSids(_read(source, F.col(quoted(ids)), columns, whole=whole), table.notes)
+    columns = [column(source, name, "sids.column", WHAT) for name in codes]
+    return OpenedSids(_read(source, column(source, ids, "sids.id", WHAT), columns, whole=whole), table.notes)
 
 
 def _named(settings: Sids, source: DataFrame) -> tuple[str, tuple[str, ...]]:

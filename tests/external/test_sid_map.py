@@ -70,6 +70,25 @@ class TestForms:
         found = read(spark, path, "sids.id=sku", "sids.column=codebook")
         assert (codes_of(found), found.id_type) == ({1: (1, 2), 2: (3, 4)}, "bigint")
 
+    def test_columns_that_spark_does_not_describe_stop_no_map(self, spark, tmp_path, fingerprint):
+        """Nor its row numbers; files that disagree about the codes are named."""
+        foreign = {
+            "trained_at": pa.array([10**18] * len(CODES), pa.timestamp("ns")),
+            "score": pa.array(np.zeros(len(CODES), np.float16)),
+        }
+        path = parquet(tmp_path / "m.parquet", item_id=list(CODES), codes=[list(row) for row in CODES.values()],
+                       **foreign)  # fmt: skip
+        found = read(spark, path)
+        assert (codes_of(found), found.fingerprint) == (CODES, fingerprint)
+        numbered = codes_of(read(spark, path, "sids.id=row"))
+        assert numbered == dict(enumerate(CODES.values()))
+        two = tmp_path / "two"
+        two.mkdir()
+        parquet(two / "a.parquet", item_id=["x"], codes=[[1, 2]])
+        parquet(two / "b.parquet", item_id=["y"], codes=["1-2"])
+        with pytest.raises(InputRefused, match=r"column 'codes' \(sids.column\) is .* and string in b.parquet"):
+            read(spark, two)
+
     def test_ids_take_the_type_of_the_items(self, spark, tmp_path):
         path = index_json(tmp_path / "m.json", {"7": [1, 2], "8": [0, 1], "x": [0, 0]})
         known = KnownIds(spark.range(7, 9).selectExpr("cast(id AS int) AS item_id"), "int", None, "items table")
