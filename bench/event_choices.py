@@ -5,9 +5,11 @@
 
 FOLDER holds items.parquet and events.parquet as for `tokenizers.py`, whose exact order is the truth. The events that
 train are spoiled: their positions are made coarse (4 neighbours at one position, or a whole basket), or a share of
-their items is replaced by an unknown one. The behaviour encoder of `drq`, which is all that learns from events, learns
-from the pairs that each way of reading them finds; all are judged by the same pairs: those of baskets that training
-never sees, in their exact order. With --whole all of `drq` is fitted, which takes many times as long.
+their items is replaced by an unknown one, or a share of the items is gone from the catalogue. The behaviour encoder of
+`drq`, which is all that learns from events, learns from the pairs that each way of reading them finds; all are judged
+by the same pairs: those of baskets that training never sees, in their exact order. Where items are gone, the judging
+baskets lack them, too: `apart` are pairs of neighbours in the whole basket, `beside` those that are neighbours once the
+gone items are passed over. With --whole all of `drq` is fitted, which takes many times as long.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from drq_spark.arrays import I64
 from drq_spark.config import Config, load_config
 from drq_spark.progress import SILENT
 from drq_spark.sample.values import Behaviour, Sample
+from drq_spark.train.behaviour_auc import behaviour_auc
 from drq_spark.train.behaviour_encoder import train_behaviour
 from drq_spark.train.driver import fit_tokenizer, split
 
@@ -62,13 +65,21 @@ class Events:
         kept = wanted & (self.basket[1:] == self.basket[:-1]) & (first >= 0) & (second >= 0) & (first != second)
         return np.stack([first, second], axis=1)[kept]
 
+    def known(self) -> Events:
+        """Those of known items."""
+        return self.take(np.flatnonzero(self.item >= 0))
+
+    def of(self, there: np.ndarray) -> Events:
+        """The same where only some items bool [n] are in the catalogue."""
+        return replace(self, item=np.where((self.item >= 0) & there[self.item], self.item, -1))
+
     def ordered(self, within: np.ndarray) -> Events:
         """The events with equal positions in the order of other numbers [n]."""
         return self.take(np.lexsort((within, self.position, self.basket)))
 
 
-def events_of(folder: Path, random: np.random.Generator) -> tuple[Events, I64]:
-    """The events of the baskets that train, in exact order, and the pairs of those that judge."""
+def events_of(folder: Path, random: np.random.Generator) -> tuple[Events, Events]:
+    """The events of the baskets that train and of those that judge, in exact order."""
     ids = pq.read_table(folder / "items.parquet", columns=["item_id"])["item_id"].to_pylist()
     row_of = {item: row for row, item in enumerate(ids)}
     table = pq.read_table(folder / "events.parquet", columns=["basket_id", "item_id", "position"])
@@ -77,7 +88,7 @@ def events_of(folder: Path, random: np.random.Generator) -> tuple[Events, I64]:
     every = Events(basket.astype(np.int64), item, np.asarray(table["position"], np.int64))
     every = every.ordered(np.zeros(len(item)))
     judges = (random.random(basket.max() + 1) < _HELD_OUT)[every.basket]
-    return every.take(np.flatnonzero(~judges)), every.take(np.flatnonzero(judges)).consecutive()
+    return every.take(np.flatnonzero(~judges)), every.take(np.flatnonzero(judges))
 
 
 def inside(events: Events, random: np.random.Generator) -> I64:
@@ -92,20 +103,36 @@ def inside(events: Events, random: np.random.Generator) -> I64:
     return pairs[(pairs >= 0).all(axis=1) & (pairs[:, 0] != pairs[:, 1])]
 
 
-def ways(events: Events, random: np.random.Generator) -> Iterator[tuple[str, Callable[[], I64]]]:
-    """Names of what is spoiled and of a way to read it, with the pairs that it finds."""
-    yield "nothing: exact order", events.consecutive
+@dataclass(frozen=True)
+class Way:
+    """What is spoiled and how it is read: the pairs that are found, and the kinds of pairs that judge, by name."""
+
+    name: str
+    pairs: Callable[[], I64]
+    judges: dict[str, I64]
+
+
+def ways(events: Events, judging: Events, random: np.random.Generator) -> Iterator[Way]:
+    """Every way to spoil and to read the events that train."""
+    judges = {"": judging.consecutive()}
+    yield Way("nothing: exact order", events.consecutive, judges)
     for name, wide in (("4 at one position", 4), ("a basket at one position", 10**6)):
         coarse = replace(events, position=events.position // wide)
         shuffled = coarse.ordered(random.random(len(coarse.item)))
-        yield f"{name}: by id", coarse.ordered(coarse.item).consecutive
-        yield f"{name}: shuffle", shuffled.consecutive
-        yield f"{name}: part", shuffled.across
-        yield f"{name}: all inside", lambda shuffled=shuffled: inside(shuffled, random)
+        yield Way(f"{name}: by id", coarse.ordered(coarse.item).consecutive, judges)
+        yield Way(f"{name}: shuffle", shuffled.consecutive, judges)
+        yield Way(f"{name}: part", shuffled.across, judges)
+        yield Way(f"{name}: all inside", lambda shuffled=shuffled: inside(shuffled, random), judges)
     for share in (0.3, 0.7, 0.95):
         spoiled = replace(events, item=np.where(random.random(len(events.item)) < share, -1, events.item))
-        yield f"{share:.0%} unknown: part", spoiled.consecutive
-        yield f"{share:.0%} unknown: bridge", spoiled.take(np.flatnonzero(spoiled.item >= 0)).consecutive
+        yield Way(f"{share:.0%} unknown: part", spoiled.consecutive, judges)
+        yield Way(f"{share:.0%} unknown: bridge", spoiled.known().consecutive, judges)
+    for share in (0.2, 0.5, 0.8):
+        there = random.random(max(events.item.max(), judging.item.max()) + 1) >= share
+        spoiled, judging_left = events.of(there), judging.of(there)
+        judges = {"apart_": judging_left.consecutive(), "beside_": judging_left.known().consecutive()}
+        yield Way(f"{share:.0%} of items gone: part", spoiled.consecutive, judges)
+        yield Way(f"{share:.0%} of items gone: bridge", spoiled.known().consecutive, judges)
 
 
 def with_pairs(sample: Sample, pairs: I64, held_out: I64) -> Sample:
@@ -117,16 +144,25 @@ def with_pairs(sample: Sample, pairs: I64, held_out: I64) -> Sample:
     return replace(sample, behaviour=behaviour)
 
 
-def figures_of(sample: Sample, config: Config, judge: Judge | None) -> dict[str, float]:
-    """AUC of the behaviour encoder on the held-out pairs; with a judge figures of the SIDs."""
-    if judge is None:
-        found = train_behaviour(split(sample, config), config, SILENT.progress).figures
-        kinds = ("popularity", "uniform")
-        raw = {f"raw_auc_{kind}": found["raw_auc"][kind] for kind in kinds}
-        return {**{f"auc_{kind}": found["auc"][kind] for kind in kinds}, **raw}
-    every = judge(fit_tokenizer(split(sample, config), config))
-    names = ("auc_popularity", "auc_uniform", "retention@20", "retention@200", "relative_mse")
-    return {name: float(np.mean(every[name])) for name in names}
+def figures_of(sample: Sample, way: Way, pairs: I64, config: Config, *, whole: bool) -> dict[str, float]:
+    """AUC of the behaviour encoder by every kind of judging pairs; of a whole fit figures of the SIDs."""
+    judged = np.concatenate(list(way.judges.values()))
+    data = split(with_pairs(sample, pairs, judged), config)
+    if whole:
+        every = Judge(with_pairs(sample, judged[:1], judged))(fit_tokenizer(data, config))
+        names = ("auc_popularity", "auc_uniform", "retention@20", "retention@200", "relative_mse")
+        return {name: float(np.mean(every[name])) for name in names}
+    behaviour = data.behaviour
+    assert behaviour is not None
+    learned = train_behaviour(data, config, SILENT.progress).embed(behaviour.prepared)
+    figures, start = {}, 0
+    for name, its in way.judges.items():
+        rows = behaviour.held_out_pairs[start : start + len(its)]
+        start += len(its)
+        for kind, vectors in (("", learned), ("raw_", behaviour.prepared)):
+            found = behaviour_auc(vectors, rows, config.seed)
+            figures |= {f"{name}{kind}auc_{partners}": value for partners, value in found.items()}
+    return figures
 
 
 def main() -> None:
@@ -149,28 +185,27 @@ def main() -> None:
     sample = load(arguments.folder)
     for seed in range(arguments.seeds):
         random = np.random.default_rng(seed)
-        events, held_out = events_of(arguments.folder, random)
-        judge = Judge(with_pairs(sample, held_out[:1], held_out)) if arguments.whole else None
+        events, judging = events_of(arguments.folder, random)
         options = {
             "seed": seed, "tokenizer.codes": arguments.codes, "tokenizer.levels": arguments.levels,
             "train.threads": arguments.threads, "train.behaviour.steps": arguments.steps,
             "train.behaviour.batch_size": arguments.batch, "events.path": "events",
         }  # fmt: skip
         config = load_config(options=options)
-        for name, pairs_of in ways(events, random):
-            if not any(part in name for part in arguments.only):
+        for way in ways(events, judging, random):
+            if not any(part in way.name for part in arguments.only):
                 continue
-            pairs = pairs_of()
+            pairs = way.pairs()
             if not len(pairs):
-                print(f"{seed} {name:36s} no pair", flush=True)
+                print(f"{seed} {way.name:36s} no pair", flush=True)
                 continue
-            figures = figures_of(with_pairs(sample, pairs, held_out), config, judge)
+            figures = figures_of(sample, way, pairs, config, whole=arguments.whole)
             shown = "  ".join(f"{key} {value:.4f}" for key, value in figures.items())
-            print(f"{seed} {name:36s} {len(pairs):8,d}  {shown}", flush=True)
+            print(f"{seed} {way.name:36s} {len(pairs):8,d}  {shown}", flush=True)
             if arguments.to:
-                told = {"catalogue": arguments.folder.name, "seed": seed, "way": name, "pairs": len(pairs), **figures}
+                told = {"catalogue": arguments.folder.name, "seed": seed, "way": way.name, "pairs": len(pairs)}
                 with arguments.to.open("a") as file:
-                    file.write(json.dumps(told) + "\n")
+                    file.write(json.dumps({**told, **figures}) + "\n")
 
 
 if __name__ == "__main__":
