@@ -153,6 +153,25 @@ class TestTheDead:
         assert not after.left_behind(name)
         going.communicate(b"\n")
 
+    def test_a_run_of_this_process_that_could_not_give_its_lease_back_is_not_waited_for(self, told):
+        row = Row()
+        first, after = InMemory(row), InMemory(row)
+        first.take()
+        first._write = lambda holder: 1 / 0  # the disk is full
+        first._give_back()
+        assert row.held.owner == first.owner
+        after.wait(told.lines.append)
+        after.take()
+        assert after.left_behind(first.owner)
+        assert told.lines == []
+
+    def test_nobody_takes_what_is_its_own_for_that_of_a_dead_one(self):
+        held = InMemory(Row())
+        held.take()
+        assert not held.left_behind(held.owner)
+        held._give_back()
+        assert not held.left_behind(held.owner)
+
 
 class TestSigns:
     def test_a_short_run_gives_none(self):

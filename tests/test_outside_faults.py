@@ -11,7 +11,8 @@ from runs_in_hand import state_of
 from drq_spark.cli import application
 from drq_spark.config import load_config
 from drq_spark.errors import Busy, ConfigError, InputRefused, SetupError
-from drq_spark.outside_faults import explained
+from drq_spark.inputs.tables import unreadable_refused
+from drq_spark.outside_faults import explained, setup_fault
 from drq_spark.progress import SILENT
 from drq_spark.runs import Run
 from drq_spark.store import Store
@@ -36,6 +37,11 @@ KNOWN = {
         SetupError,
         "no connector for gs://",
     ),
+    "no connector for a scheme with a hyphen": (
+        'org.apache.hadoop.fs.UnsupportedFileSystemException: No FileSystem for scheme "lake-fs"',
+        SetupError,
+        "no connector for lake-fs://",
+    ),
     "no Delta": (
         "[DATA_SOURCE_NOT_FOUND] Failed to find the data source: delta. Make sure the provider name is correct",
         SetupError,
@@ -45,6 +51,12 @@ KNOWN = {
         READING.format("FILE_NOT_EXIST", "file:///data/items/part-0.parquet", "File does not exist."),
         InputRefused,
         "is gone or was written again (file:///data/items/part-0.parquet)",
+    ),
+    "log of an input cut": (
+        "[DELTA_TRUNCATED_TRANSACTION_LOG] file:/data/items/_delta_log/00000000000000000003.json: Unable to "
+        "reconstruct state at version 9",
+        InputRefused,
+        "is gone or was written again",
     ),
     "input written over": (
         READING.format("NO_HINT", "file:/data/items/part-0.parquet", " SQLSTATE: KD001\nCaused by: java.lang."
@@ -70,6 +82,7 @@ def test_what_java_says_in_pages_is_one_line(text, kind, says):
         (errno.EDQUOT, SetupError, "no space is left"),
         (errno.EROFS, ConfigError, "Read-only"),
         (errno.EACCES, ConfigError, "report.html"),
+        (errno.EPERM, ConfigError, "report.html"),
     ],
 )
 def test_what_the_file_system_says_is_one_line(number, kind, says):
@@ -84,6 +97,12 @@ def test_what_the_file_system_says_is_one_line(number, kind, says):
 )
 def test_a_fault_of_ours_keeps_its_traceback(error):
     assert explained(error) is None
+
+
+def test_what_the_machine_lacks_is_no_fault_of_the_table_that_was_asked_for():
+    with pytest.raises(SetupError, match="no connector for s3a"), unreadable_refused("s3a://shop/items", "items table"):
+        raise RuntimeError(KNOWN["no connector for s3a"][0])
+    assert setup_fault(RuntimeError(KNOWN["input gone"][0])) is None
 
 
 def test_a_step_raises_it_and_keeps_where_it_came_from():

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from drq_spark.config import load_config
-from drq_spark.inputs.event_account import EventAccount, in_short, warnings, why_no_pair
+from drq_spark.inputs.event_account import EventAccount, _stands_out, in_short, warnings, why_no_pair
 
 FINE = EventAccount(
     rows=100_000, without_user=0, without_position=0, known=99_000, placed=99_000, followed=90_000, tied=100,
@@ -37,6 +37,7 @@ def test_events_as_they_should_be_are_worth_no_word():
         ({"without_user": 60_000}, r"60,000 .* nothing in column 'user_id' \(events.user\)"),
         ({"without_position": 60_000}, r"60,000 .* nothing in column 'timestamp' \(events.order\)"),
         ({"tied": 80_000}, r"80,000 of 90,000 \(89%\) .* same position .* order by hash \(events.ties=shuffle\)"),
+        ({"followed": 10_000, "tied": 4_000}, r"4,000 of 10,000 \(40%\) .* same position"),
         ({"repeated": 60_000}, "60,000 of 90,000 .* same item"),
         ({"largest": 50_000, "largest_name": "anonymous"}, r"'anonymous' has 50,000 of 99,000 \(51%\) events"),
         ({"users": 12}, "8,250 events each on average"),
@@ -59,6 +60,7 @@ def test_what_leaves_little_is_told_with_its_number_and_setting(changed, said):
         ({"followed": 0}, (), "each of the 9,000 users has one event"),
         ({"repeated": 90_000}, (), "followed by one of the same item"),
         ({"tied": 90_000}, ("events.ties=part",), "one position .* events.ties is part"),
+        ({"tied": 60_000, "repeated": 30_000}, ("events.ties=part",), "one position .* events.ties is part"),
         ({}, ("events.unknown=part",), "events of unknown items stand between all others"),
     ],
 )
@@ -67,3 +69,10 @@ def test_no_pair_has_a_cause(changed, settings, said):
     config = load_config(settings=settings)
     assert re.search(said, why_no_pair(account, config))
     assert why_no_pair(account, config) in warnings(account, config)[0]
+
+
+@pytest.mark.parametrize(("users", "least"), [(9_000, 1_980), (1_000, 1_980), (200, 9_900), (50, 19_800), (2, 19_800)])
+def test_one_user_is_named_from_twenty_times_the_mean_on(users, least):
+    """At least 2 % of the 99,000 events, however many users there are, and never more than 20 %."""
+    assert _stands_out(replace(FINE, users=users, largest=least))
+    assert not _stands_out(replace(FINE, users=users, largest=least - 1))

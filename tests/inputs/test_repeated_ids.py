@@ -8,12 +8,13 @@ import pyarrow as pa
 import pytest
 from pipeline.catalogues import write
 from pipeline.direct import by_id, config
+from pyspark.sql import functions as F
 
 from drq_spark.config import Items
 from drq_spark.errors import InputRefused
 from drq_spark.inputs.attributes import read_attributes
 from drq_spark.inputs.items import read_catalogue
-from drq_spark.inputs.repeated_ids import repeats_in_words
+from drq_spark.inputs.repeated_ids import one_row_per_id, repeats_in_words
 from drq_spark.inputs.second_version import check_after, read_after
 from drq_spark.report.run_tables import names_of
 
@@ -88,6 +89,25 @@ def test_words():
     assert repeats_in_words(1200, 0, plain) == (
         "1,200 ids have several rows, all with the same embedding: one of each counts",
     )
+    newest = "5 ids have several rows: of each the row with the highest 'at' counts"
+    assert repeats_in_words(5, 0, named) == (newest,)
+    assert repeats_in_words(5, 5, named) == (
+        newest,
+        "5 ids of them have different embeddings of one newest 'at': one counts",
+    )
+    (told,) = repeats_in_words(5, 3, plain)
+    assert told.startswith("3 ids have several rows with different embeddings")
+    assert "items.version" in told
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_embedding_then_hash_then_exposure_decide_whatever_the_partitions(spark, partitions):
+    """How often a row was shown decides between rows with one embedding only."""
+    rows = [("a", 2, 5, 9.0), ("a", 2, -7, 1.0), ("a", 2, -7, 3.0), ("b", None, -9, 9.0), ("b", 2, 9, 0.0)]
+    df = spark.createDataFrame(rows, "item_id string, size int, embedding_hash bigint, exposure double")
+    kept, others = one_row_per_id(df.repartition(partitions), F.col("size"), duplicates=True)
+    assert sorted(map(tuple, kept.collect())) == [("a", 2, -7, 3.0), ("b", 2, 9, 0.0)]
+    assert others.count() == 3
 
 
 def test_letters_do_not_tell_the_newest(spark, tmp_path):
