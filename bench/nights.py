@@ -1,10 +1,10 @@
-"""What a night costs beside the full run before it: processor time, embeddings that reach Python, bytes written.
+"""What a night costs beside the full run before it: processor time and bytes written.
 
     python bench/nights.py [--rows 1000000] [--dim 128] [--share 0.01] [--out FOLDER]
 
-`training_scale.mixture` as a catalogue; `drq run` on it, then a night in which a share of the items is new, as many have
-another embedding and as many are gone; then a night in which nothing has changed. Processor time is that of the whole
-machine (/proc/stat), which must be idle otherwise: Java's and the workers' is in it.
+`training_scale.mixture` as a catalogue; `drq run` on it, then a night in which a share of the items is new, as many
+have another embedding and as many are gone; then the same night again. Processor time is that of the whole machine
+(/proc/stat), which must be idle otherwise: Java's and the workers' is in it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def catalogue(path: Path, ids: list[str], x: np.ndarray) -> None:
 def timed(word: str, items: Path, out: Path, date: str) -> None:
     """Run a command and print what it cost."""
     options = [part for setting in SETTINGS for part in ("--set", setting)]
-    command = [Path(sys.executable).with_name("drq"), word, "--items", items, "--out", out, "--run-date", date, *options]
+    drq = Path(sys.executable).with_name("drq")
+    command = [drq, word, "--items", items, "--out", out, "--run-date", date, *options]
     before, cpu, start = (written(out) if out.exists() else 0), busy(), time.monotonic()
     reply = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert reply.returncode == 0, reply.stdout + reply.stderr
