@@ -123,6 +123,7 @@ def find_same_run(store: Store, state: RunState) -> RunState | None:
         & (F.col("package_version") == state.package_version)
         & (F.coalesce("mode", F.lit(Mode.TRAINED.value)) == state.mode)
         & F.col("base_run_id").eqNullSafe(F.lit(state.base_run_id))
+        & (F.col("status") != Status.VACUUMED.value)
     )
     if not state.trains:
         same = same.where(F.col("tokenizer_id") == F.lit(state.tokenizer_id))
@@ -152,6 +153,18 @@ def find_run(store: Store, run_id: str | None) -> RunState:
     if row is None:
         raise ConfigError(f"{store.out} holds no run {run_id!r}; the runs table lists them")
     return _state(row.asDict())
+
+
+def latest_runs(store: Store, most: int | None) -> list[RunState]:
+    """The runs by day and start, newest first; at most so many, or all.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    if not store.exists(RUNS):
+        raise ConfigError(f"{store.out} holds no runs: start with drq run or drq sample")
+    rows = _rows(store).orderBy(F.desc("run_date"), F.desc("started_at"))
+    return [_state(row.asDict()) for row in (rows if most is None else rows.limit(most)).collect()]
 
 
 def recent_nights(store: Store, tokenizer_id: str, most: int) -> list[str]:

@@ -33,6 +33,7 @@ from drq_spark.schemas import (
     RUNS,
     SID_QUARANTINE,
     SIDS,
+    Status,
     Table,
 )
 from drq_spark.sids_of_run import base_rows, sids_of_run
@@ -326,9 +327,11 @@ def open_run(store: Store, run_id: str | None, watcher: Watcher, lease: Lease | 
     """A run of the runs table (the latest without an id), whatever made its SIDs.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or it has been cleared away.
     """
     state = find_run(store, run_id)
+    if state.status == Status.VACUUMED.value and run_id is not None:
+        raise ConfigError(f"run {run_id} has been cleared away by drq vacuum: only its figures are left")
     return Run(store, state.settings(), state, watcher, lease)
 
 

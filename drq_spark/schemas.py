@@ -83,11 +83,12 @@ class Status(str, Enum):
     GATE_FAILED = "gate_failed"
     OVERTAKEN = "overtaken"
     PUBLISHED = "published"
+    VACUUMED = "vacuumed"
 
     @property
     def finished(self) -> bool:
         """Whether the run has nothing left to do."""
-        return self in (Status.PUBLISHED, Status.GATE_FAILED, Status.OVERTAKEN)
+        return self in (Status.PUBLISHED, Status.GATE_FAILED, Status.OVERTAKEN, Status.VACUUMED)
 
 
 class Mode(str, Enum):

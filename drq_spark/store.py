@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pyspark.errors import PySparkException
@@ -147,21 +149,42 @@ class Store:
         values = {name: f"new.`{name}`" for name in table.column_names()}
         updated = ", ".join(f"old.`{name}` = {value}" for name, value in values.items())
         inserted = ", ".join(f"`{name}`" for name in values)
-        before = self.spark.conf.get(metadata, None)
-        self.spark.conf.set(metadata, run_id)
-        try:
+        with self._set(metadata, run_id):
             self.spark.sql(
                 f"MERGE INTO {self._identifier(table)} AS old USING {{rows}} AS new ON {same} "
                 f"WHEN MATCHED AND {deleted} THEN DELETE WHEN MATCHED THEN UPDATE SET {updated} "
                 f"WHEN NOT MATCHED AND NOT ({deleted}) THEN INSERT ({inserted}) VALUES ({', '.join(values.values())})",
                 rows=rows,
             )
+        return self.version(table)
+
+    def mark(self, table: Table, run_ids: Sequence[str], values: Mapping[str, str]) -> None:
+        """Set text columns of the rows of some runs, in one commit."""
+        changed = ", ".join(f"`{name}` = '{value}'" for name, value in values.items())
+        self.spark.sql(f"UPDATE {self._identifier(table)} SET {changed} WHERE run_id IN ({_listed(run_ids)})")
+
+    def remove(self, table: Table, run_ids: Sequence[str]) -> None:
+        """Delete the rows of some runs, in one commit."""
+        self.spark.sql(f"DELETE FROM {self._identifier(table)} WHERE run_id IN ({_listed(run_ids)})")
+
+    def vacuum(self, table: Table, hours: float) -> None:
+        """Delete the files that no version of the last hours has."""
+        check = "spark.databricks.delta.retentionDurationCheck.enabled"
+        with self._set(check, "false"):
+            self.spark.sql(f"VACUUM {self._identifier(table)} RETAIN {hours} HOURS")
+
+    @contextmanager
+    def _set(self, name: str, value: str) -> Iterator[None]:
+        """Another setting of Spark for a while."""
+        before = self.spark.conf.get(name, None)
+        self.spark.conf.set(name, value)
+        try:
+            yield
         finally:
             if before is None:
-                self.spark.conf.unset(metadata)
+                self.spark.conf.unset(name)
             else:
-                self.spark.conf.set(metadata, before)
-        return self.version(table)
+                self.spark.conf.set(name, before)
 
     def last_writer(self, table: Table) -> str | None:
         """Run that the latest commit with rows in it is of; None where the table is not there, or is empty yet."""
@@ -248,6 +271,11 @@ class Store:
                     f"table {self.location(table)} has {column.name} as {present.get(column.name)}, this run's ids are "
                     f"{id_type}: use another --out"
                 )
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """Run ids, of digits, letters and hyphens, as literals of SQL."""
+    return ", ".join(f"'{text}'" for text in texts)
 
 
 def open_store(spark: SparkSession, config: Config) -> Store:

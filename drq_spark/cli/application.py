@@ -11,6 +11,7 @@ from drq_spark.cli.measure_command import measure
 from drq_spark.cli.step_commands import assign, demo, nightly, publish, report, run, sample, train
 from drq_spark.cli.study_commands import compare, inspect, plan
 from drq_spark.cli.surroundings import error_console, own_session_stopped
+from drq_spark.cli.upkeep_commands import history, vacuum
 from drq_spark.errors import DrqError
 from drq_spark.outside_faults import outside_faults_explained
 
@@ -22,7 +23,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, nightly, demo, sample, train, assign, measure, publish, report, compare, plan, inspect):
+for command in (
+    run,
+    nightly,
+    demo,
+    sample,
+    train,
+    assign,
+    measure,
+    publish,
+    report,
+    history,
+    vacuum,
+    compare,
+    plan,
+    inspect,
+):
     app.command()(command)
 
 

@@ -1,0 +1,55 @@
+"""Between the nights: what has been, and what may go."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from drq_spark.cli.options import DriverMemory, OutOfRun, SchemaOfRun
+from drq_spark.cli.surroundings import out_console, store_of, watcher
+
+
+def history(
+    out: OutOfRun,
+    schema: SchemaOfRun = None,
+    most: Annotated[int, typer.Option("--last", min=1, help="How many runs, newest first.")] = 30,
+    driver_memory: DriverMemory = None,
+) -> None:
+    """The runs so far: how each ended, what it changed for readers, and its main figures."""
+    from drq_spark.runs import open_run
+    from drq_spark.upkeep.history import history as runs_so_far
+    from drq_spark.upkeep.show import show_history
+
+    store = store_of(out, schema)
+    show_history(out_console, runs_so_far(store, most), open_run(store, None, watcher()).followed)
+
+
+def vacuum(
+    out: OutOfRun,
+    keep: Annotated[int, typer.Option("--keep", min=1, help="Runs that stay; the one readers follow always does.")],
+    retain_hours: Annotated[
+        float, typer.Option("--retain-hours", min=0, help="Files of older versions stay that long for their readers.")
+    ] = 168.0,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete; without it nothing is, and what would go is told.")
+    ] = False,
+    schema: SchemaOfRun = None,
+    driver_memory: DriverMemory = None,
+) -> None:
+    """Clear away what runs before the latest ones have left: rows, tokenizers, files of old versions."""
+    from drq_spark.lease import Lease
+    from drq_spark.runs import open_run
+    from drq_spark.upkeep.show import show_clearance
+    from drq_spark.upkeep.vacuum import clear, clearance, rows_of
+
+    store = store_of(out, schema)
+    lease = Lease(store)
+    lease.wait(watcher().heading)
+    run = open_run(store, None, watcher(), lease)
+    found = clearance(run, keep)
+    rows = rows_of(store, [state.run_id for state in found.runs])
+    if yes:
+        with run.tidied():
+            clear(run, found, retain_hours)
+    show_clearance(out_console, found, rows, done=yes)

@@ -1,0 +1,51 @@
+"""History and clearances on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from drq_spark.metrics import Metric
+from drq_spark.page.numbers import in_column
+from drq_spark.schemas import Change
+from drq_spark.upkeep.history import Past
+from drq_spark.upkeep.vacuum import Clearance
+
+_CHANGES = (Change.ADDED, Change.MOVED, Change.REMOVED)
+
+
+def show_history(console: Console, past: Sequence[Past], followed: str | None) -> None:
+    """Print the runs in a table, the one that readers follow with a mark."""
+    table = Table(caption="* readers follow it. duplicates: 1 - SIDs / items.", caption_justify="left", box=SIMPLE_HEAD)
+    for heading in ("run", "", "status"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("items", "added", "moved", "removed", "duplicates", "rel. MSE"):
+        table.add_column(heading, justify="right")
+    for one in past:
+        state = one.state
+        rows = "" if state.rows_out is None else f"{state.rows_out:,}"
+        changes = [f"{one.changes.get(change, 0):,}" if one.changes else "" for change in _CHANGES]
+        table.add_row(
+            state.run_id, "*" if state.run_id == followed else "", state.status, rows, *changes,
+            in_column(one.figures.get(Metric.DUPLICATE_RATE), ".1%"),
+            in_column(one.figures.get(Metric.RELATIVE_MSE), ".3f"),
+        )  # fmt: skip
+    console.print(table)
+
+
+def show_clearance(console: Console, found: Clearance, rows: Mapping[str, int], *, done: bool) -> None:
+    """Print what goes, or has gone."""
+    verb = "cleared away" if done else "would go"
+    if not found.runs and not found.tokenizers:
+        console.print("Nothing to clear away.")
+    for state in found.runs:
+        console.print(f"run {state.run_id} ({state.status}) {verb}", highlight=False)
+    for name, count in rows.items():
+        console.print(f"  {count:,} rows of {name}", highlight=False)
+    for name in found.tokenizers:
+        console.print(f"tokenizer {name} {verb}", highlight=False)
+    if not done:
+        console.print("Nothing was deleted: --yes does it.")

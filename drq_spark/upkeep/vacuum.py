@@ -1,0 +1,84 @@
+"""Clearing away what old runs have left: their rows, tokenizers that nobody needs, files that no version has.
+
+A run that is cleared away keeps its row of the runs table (status `vacuumed`) and its figures, so that the history
+stays; nothing else of it does, and readers cannot be moved back to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import functions as F
+
+from drq_spark.files import folders, remove_folder
+from drq_spark.run_state import RunState, latest_runs
+from drq_spark.runs import Run
+from drq_spark.schemas import METRICS, RUNS, SID_CHANGES, TABLES, Status, Table
+from drq_spark.store import Store
+
+_STAY = (RUNS, METRICS, SID_CHANGES)  # thin, and what history, held suffixes and readers' copies are made of
+
+
+@dataclass(frozen=True)
+class Clearance:
+    """What goes.
+
+    Attributes:
+        runs: Runs whose rows go.
+        tokenizers: Folders of tokenizers that only such runs have.
+    """
+
+    runs: tuple[RunState, ...]
+    tokenizers: tuple[str, ...]
+
+
+def clearance(run: Run, keep: int) -> Clearance:
+    """What may go where the latest `keep` runs stay, and the one that readers follow, whatever its age.
+
+    Args:
+        run: Any run of the store; what counts is the store.
+        keep: Runs that stay.
+    """
+    store = run.store
+    states = [state for state in latest_runs(store, None) if state.status != Status.VACUUMED.value]
+    kept = [state for place, state in enumerate(states) if place < keep or state.run_id == run.followed]
+    gone = [state for state in states if state not in kept]
+    needed = {state.tokenizer_id for state in kept}
+    unused = sorted(name for name in folders(store.tokenizers) if name not in needed)
+    return Clearance(tuple(gone), tuple(unused))
+
+
+def clear(run: Run, found: Clearance, retain_hours: float) -> None:
+    """Delete what may go, and the files that no version of a table has had for some hours.
+
+    Args:
+        run: The run that the lease is held for.
+        found: What goes.
+        retain_hours: As for Delta's VACUUM: readers of a version that is older find its files gone.
+    """
+    store = run.store
+    run.hold()
+    ids = [state.run_id for state in found.runs]
+    if ids:
+        store.mark(RUNS, ids, {"status": Status.VACUUMED.value})  # first: killed after it, nobody takes them for whole
+    for table in TABLES:
+        if not store.exists(table):
+            continue
+        if ids and table.by_run and table not in _STAY:
+            store.remove(table, ids)
+        store.vacuum(table, retain_hours)
+    for name in found.tokenizers:
+        remove_folder(f"{store.tokenizers}/{name}")
+
+
+def rows_of(store: Store, ids: Sequence[str]) -> dict[str, int]:
+    """Table -> rows that go with some runs; tables without any are left out."""
+    counts = {table.name: _count(store, table, ids) for table in TABLES if table.by_run and table not in _STAY}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _count(store: Store, table: Table, ids: Sequence[str]) -> int:
+    if not ids or not store.exists(table):
+        return 0
+    return store.read(table).where(F.col("run_id").isin(list(ids))).count()

@@ -1,0 +1,92 @@
+"""What old runs leave goes, what readers follow never does, and the history stays."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from deltalake import DeltaTable
+from rich.console import Console
+from runs_in_hand import DAY, changed, published, run_of, sids_of
+
+from drq_spark.errors import ConfigError
+from drq_spark.metrics import Metric
+from drq_spark.progress import SILENT
+from drq_spark.run_state import find_run, find_same_run
+from drq_spark.runs import open_run
+from drq_spark.schemas import METRICS, SIDS, Change
+from drq_spark.upkeep.history import history
+from drq_spark.upkeep.show import show_clearance, show_history
+from drq_spark.upkeep.vacuum import clear, clearance, rows_of
+
+FIGURES = "metric string, level int, weighting string, eta double, value double, standard_error double, ruler string"
+
+
+@pytest.fixture
+def out(spark, tmp_path):
+    """Readers follow the first of three runs; each has a tokenizer of its own, and one folder is nobody's."""
+    first = published(spark, tmp_path, "first", ["a", "b"])
+    first.write(METRICS, spark.createDataFrame([("duplicate_rate", 0, "items", None, 0.25, None, None)], FIGURES))
+    first.save()
+    for days, name in enumerate(("second", "third"), start=1):
+        state = {"run_date": DAY + timedelta(days=days), "tokenizer_id": f"tokenizer-{name}", "status": "gate_failed"}
+        run = run_of(spark, tmp_path, name, **state)
+        run.write(SIDS, sids_of(spark, ["a", "b", "c"]))
+        run.save()
+    for name in ("tokenizer-a", "tokenizer-second", "tokenizer-third", "orphan"):
+        (tmp_path / "tokenizers" / name).mkdir(parents=True)
+    return tmp_path
+
+
+def ids_in(out, name):
+    return {row["run_id"] for row in DeltaTable(str(out / "tables" / name)).to_pyarrow_table().to_pylist()}
+
+
+def told(show, *arguments, **more):
+    text = StringIO()
+    show(Console(file=text, width=80), *arguments, **more)
+    return text.getvalue()
+
+
+def test_what_goes_is_told_before_and_readers_keep_what_they_follow(spark, out):
+    run = run_of(spark, out, "first")
+    found = clearance(run, keep=1)
+    assert [state.run_id for state in found.runs] == ["second"]
+    assert found.tokenizers == ("orphan", "tokenizer-second")
+    rows = rows_of(run.store, ["second"])
+    assert rows == {"sids": 3}
+    text = told(show_clearance, found, rows, done=False)
+    assert "run second (gate_failed) would go" in text
+    assert "Nothing was deleted" in text
+    assert ids_in(out, "sids") == {"first", "second", "third"}
+
+
+def test_what_goes_is_gone_but_for_the_history(spark, out):
+    before = find_run(run_of(spark, out, "first").store, "second")
+    run = run_of(spark, out, "first")
+    with run.tidied():
+        clear(run, clearance(run, keep=1), retain_hours=0)
+    assert ids_in(out, "sids") == {"first", "third"}
+    files = {file.name for file in (out / "tables" / "sids").rglob("*.parquet") if "_delta_log" not in file.parts}
+    assert len(files) == len(DeltaTable(str(out / "tables" / "sids")).file_uris())
+    assert {folder.name for folder in (out / "tokenizers").iterdir()} == {"tokenizer-a", "tokenizer-third"}
+    assert ids_in(out, "runs") == {"first", "second", "third"}
+    assert find_run(run.store, "second").status == "vacuumed"
+    assert find_same_run(run.store, before) is None or find_same_run(run.store, before).run_id != "second"
+    with pytest.raises(ConfigError, match="run second has been cleared away"):
+        open_run(run.store, "second", SILENT)
+    assert clearance(run, keep=1).runs == ()
+
+
+def test_the_history_tells_what_each_run_changed(spark, out):
+    changed(spark, out, "night", [("a", "removed", 0, 0, None, None), ("c", "added", None, None, 0, 2)], after=3)
+    store = run_of(spark, out, "first").store
+    past = history(store, 10)
+    assert [one.state.run_id for one in past] == ["night", "third", "second", "first"]
+    assert past[0].changes == {Change.REMOVED: 1, Change.ADDED: 1}
+    assert past[3].figures == {Metric.DUPLICATE_RATE: 0.25}
+    assert [one.state.run_id for one in history(store, 2)] == ["night", "third"]
+    text = told(show_history, past, "first")
+    assert max(map(len, text.splitlines())) <= 80
+    assert "25.0%" in next(line for line in text.splitlines() if "first" in line and "*" in line)
