@@ -168,11 +168,14 @@ def latest_runs(store: Store, most: int | None) -> list[RunState]:
 
 
 def recent_nights(store: Store, tokenizer_id: str, most: int) -> list[str]:
-    """The latest published runs that carried SIDs of a tokenizer over, at most so many."""
+    """The latest runs that carried SIDs of a tokenizer over and changed what readers find, at most so many.
+
+    One that has passed the gate and no more was killed on the way to its readers, before or after they were moved.
+    """
     runs = _rows(store).where(
         (F.col("tokenizer_id") == tokenizer_id)
         & F.col("base_run_id").isNotNull()
-        & (F.col("status") == Status.PUBLISHED.value)
+        & F.col("status").isin(Status.PUBLISHED.value, Status.PASSED.value)
     )
     latest = runs.orderBy(F.desc("run_date"), F.desc("started_at")).limit(most)
     return [str(row.run_id) for row in latest.select("run_id").collect()]

@@ -14,7 +14,8 @@ from runs_in_hand import published, run_of, sids_of, state_of
 from drq_spark import pipeline, runs
 from drq_spark.cli.surroundings import finish
 from drq_spark.config import load_config
-from drq_spark.errors import ConfigError, ConsistencyError, InputRefused, Overtaken
+from drq_spark.errors import ConfigError, ConsistencyError, GateFailed, InputRefused, Overtaken
+from drq_spark.gate import GateResult
 from drq_spark.progress import SILENT
 from drq_spark.runs import Outcome, Run
 from drq_spark.schemas import SID_QUARANTINE, SIDS
@@ -130,6 +131,18 @@ class TestPointer:
         outcome = Outcome(state, (2,), (), (), repeated=False, followed="newer")
         finish(outcome, state.settings(), Store(None, "DIR"))
         assert "readers follow a newer run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "hint"), [("night", None, True), ("night", 0.9, False), ("trained", None, False)]
+)
+def test_a_night_that_lacks_a_figure_of_the_gate_says_how_to_have_it(mode, value, hint):
+    state = replace(state_of("run"), status="gate_failed", rows_out=4, mode=mode)
+    failed = GateResult("retention_200 at least 0.95", "retention_200", 0, value, passed=False)
+    outcome = Outcome(state, (2,), (), (failed,), repeated=False, followed=None)
+    with pytest.raises(GateFailed) as ended:
+        finish(outcome, state.settings(), Store(None, "DIR"))
+    assert ("nightly.figures=all" in str(ended.value)) is hint
 
 
 @pytest.mark.parametrize("step", ["sample", "assign", "measure"])

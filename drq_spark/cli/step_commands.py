@@ -63,17 +63,23 @@ def nightly(
     items: Items = None,
     events: Events = None,
     out: Out = None,
+    tokenizer: Name = None,
+    levels: Levels = None,
+    codes: Codes = None,
+    seed: Seed = None,
     config: ConfigFiles = None,
     settings: Settings = None,
     run_date: RunDate = None,
+    embeddings_after: After = None,
     driver_memory: DriverMemory = None,
 ) -> None:
     """Carry the published SIDs on: items that are new or have another embedding get one, all others keep theirs.
 
-    The first night is drq run.
+    The first night is drq run; what describes a tokenizer counts there only.
     """
-    resolved = load_config(config or (), as_settings(items, events, out), settings or ())
-    _run(resolved, run_date, dry_run=False, night=True)
+    options = as_settings(items, events, out, tokenizer, levels, codes, seed)
+    options |= named({"measure.embeddings_after": embeddings_after})
+    _run(load_config(config or (), options, settings or ()), run_date, dry_run=False, night=True)
 
 
 def demo(

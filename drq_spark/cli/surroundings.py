@@ -140,7 +140,9 @@ def finish(outcome: Outcome, config: Config, store: Store) -> None:
     failed = [result for result in outcome.gate if not result.passed]
     if failed:
         worst = "; ".join(f"{result.rule} (is {result.found})" for result in failed)
-        raise GateFailed(f"the gate failed: {worst}. Data is written, the published pointer was not moved")
+        missing = outcome.state.is_night and any(result.value is None for result in failed)
+        more = ". A night measures all figures with --set nightly.figures=all" if missing else ""
+        raise GateFailed(f"the gate failed: {worst}{more}. Data is written, the published pointer was not moved")
     if outcome.state.status == "overtaken" and (outcome.repeated or outcome.state.taken_up):
         run_id = outcome.state.run_id
         raise Overtaken(

@@ -26,7 +26,19 @@ def started(monkeypatch):
 
 
 def test_every_command_that_starts_spark_takes_it_for_itself_alone(started, tmp_path):
-    commands = (["run"], ["sample"], ["train"], ["assign"], ["measure"], ["publish"], ["report"], ["plan"], ["demo"])
+    commands = (
+        ["run"],
+        ["nightly"],
+        ["sample"],
+        ["train"],
+        ["assign"],
+        ["measure"],
+        ["publish"],
+        ["report"],
+        ["plan"],
+        ["demo"],
+        ["history"],
+    )
     for command in (*commands, ["compare", "--tokenizers", "rq_kmeans"]):
         for more, memory in ((["--driver-memory", "3G"], "3G"), ([], None)):
             assert main([*command, "--out", str(tmp_path), *more]) == 1
