@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -33,6 +33,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 LONGEST = (
     "pipeline/test_nights.py",
+    "pipeline/test_nightly.py",
     "external/test_measure_sids.py",
     "jobs/test_submit.py",
     "pipeline/test_layout.py",
@@ -46,6 +47,9 @@ LONGEST = (
     "report/test_render.py",
 )
 """Files with whole runs; they come first, so that no process is left alone with one of them at the end."""
+SHARED_RUNS = "tests/pipeline/nights.py"
+OF_SHARED_RUNS = {"tests/pipeline/test_nights.py", "tests/pipeline/test_nightly.py"}
+"""Files that take the same runs from a fixture of the session, of which there is one a process."""
 
 
 def pytest_configure() -> None:
@@ -59,6 +63,19 @@ def pytest_configure() -> None:
         options += f" -XX:SharedArchiveFile={class_archive(find_java())}"
     for name in ("SPARK_SUBMIT_OPTS", "SPARK_LAUNCHER_OPTS"):
         os.environ.setdefault(name, options)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Files go to a process each as a whole, and those that share whole runs go together: else each has them made."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class BySharedRuns(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = str(super()._split_scope(nodeid))
+            return SHARED_RUNS if file in OF_SHARED_RUNS else file
+
+    return BySharedRuns(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
