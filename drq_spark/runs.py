@@ -237,7 +237,7 @@ class Run:
         Raises:
             ConsistencyError: rows were lost or doubled.
         """
-        out = self.sids().count()
+        out = (self.sids() if self.state.is_night else self.store.read(SIDS, self.state.run_id)).count()
         bad = self.store.read(SID_QUARANTINE, self.state.run_id).count()
         if out + bad != self.state.rows_in:
             raise ConsistencyError(

@@ -55,12 +55,12 @@ OF_SHARED_RUNS = {"tests/pipeline/test_nights.py", "tests/pipeline/test_nightly.
 def pytest_configure() -> None:
     """All Java processes of the tests, those of scripts included, start quickly."""
     from drq_spark.errors import SetupError
-    from drq_spark.local.class_archive import class_archive
+    from drq_spark.local.class_archive import class_archive, with_archive
     from drq_spark.local.java import find_java
 
     options = QUICK_JAVA
     with suppress(SetupError):  # the fast tests need no Java
-        options += f" -XX:SharedArchiveFile={class_archive(find_java())}"
+        options = " ".join([QUICK_JAVA, *with_archive(class_archive(find_java()))])
     for name in ("SPARK_SUBMIT_OPTS", "SPARK_LAUNCHER_OPTS"):
         os.environ.setdefault(name, options)
 

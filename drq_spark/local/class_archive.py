@@ -49,6 +49,11 @@ def class_archive(java: Path) -> Path:
     return cache_folder() / "classes" / f"{hashlib.sha256(repr(marks).encode()).hexdigest()[:16]}.jsa"
 
 
+def with_archive(archive: Path) -> list[str]:
+    """Java's options that take the archive; it says nothing where the archive does not fit its classes."""
+    return [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds*=off"]
+
+
 def make_class_archive(java: Path, progress: Callable[[str], None]) -> Path:
     """The archive, made where it is not there by a small session that lists the classes which it used.
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from drq_spark.local.class_archive import class_archive
+from drq_spark.local.class_archive import class_archive, with_archive
 from drq_spark.local.java import delta_jars, find_java
 from drq_spark.machine_memory import memory_limit
 
@@ -74,7 +74,7 @@ def _java_options(folder: Path, java: Path, small_data: bool) -> str:
         f"-Dderby.system.home={folder}",
         f"-XX:ErrorFile={folder / 'java-crash.log'}",
         *([_QUICK_JAVA] if small_data else []),
-        *([f"-XX:SharedArchiveFile={archive}"] if archive.is_file() else []),
+        *(with_archive(archive) if archive.is_file() else []),
     ]
     return " ".join(f'"{option}"' for option in options)
 
