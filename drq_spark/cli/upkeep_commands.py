@@ -19,7 +19,7 @@ def history(
     """The runs so far: how each ended, what it changed for readers, and its main figures."""
     from drq_spark.runs import open_run
     from drq_spark.upkeep.history import history as runs_so_far
-    from drq_spark.upkeep.show import show_history
+    from drq_spark.upkeep.upkeep_on_terminal import show_history
 
     store = store_of(out, schema)
     show_history(out_console, runs_so_far(store, most), open_run(store, None, watcher()).followed)
@@ -40,7 +40,7 @@ def vacuum(
     """Clear away what runs before the latest ones have left: rows, tokenizers, files of old versions."""
     from drq_spark.lease import Lease
     from drq_spark.runs import open_run
-    from drq_spark.upkeep.show import show_clearance
+    from drq_spark.upkeep.upkeep_on_terminal import show_clearance
     from drq_spark.upkeep.vacuum import clear, clearance, rows_of
 
     store = store_of(out, schema)

@@ -17,7 +17,7 @@ from drq_spark.run_state import find_run, find_same_run
 from drq_spark.runs import open_run
 from drq_spark.schemas import METRICS, SIDS, Change
 from drq_spark.upkeep.history import history
-from drq_spark.upkeep.show import show_clearance, show_history
+from drq_spark.upkeep.upkeep_on_terminal import show_clearance, show_history
 from drq_spark.upkeep.vacuum import clear, clearance, rows_of
 
 FIGURES = "metric string, level int, weighting string, eta double, value double, standard_error double, ruler string"
