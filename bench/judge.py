@@ -11,13 +11,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from drq_spark.arrays import F32, F64, I64
+from drq_spark.arrays import F32, F64, I32, I64
 from drq_spark.formulas.overlap import expected_overlaps
 from drq_spark.formulas.usage import perplexity
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.train.behaviour_auc import behaviour_auc
-from drq_spark.train.evaluation import reconstruction_error
+from drq_spark.train.evaluation import decoding_error
 
 Figures = dict[str, float | list[float]]
 
@@ -58,11 +58,14 @@ class Judge:
 
     def __call__(self, tokenizer: Tokenizer) -> Figures:
         """All figures of a tokenizer that was fitted to the whole catalogue; those a level are divided by K."""
-        codes = tokenizer.encode(self.x).codes
+        return self.of_codes(tokenizer, tokenizer.encode(self.x).codes)
+
+    def of_codes(self, tokenizer: Tokenizer, codes: I32) -> Figures:
+        """The same where items have other codes than the tokenizer gives their embeddings."""
         decoded, embedding = tokenizer.decode(codes).astype(np.float32), tokenizer.decode_latent(codes)
         counts = [np.bincount(codes[:, i], minlength=k) for i, k in enumerate(tokenizer.codebook_sizes)]
         figures: Figures = {
-            "relative_mse": reconstruction_error(tokenizer, self.x, self.x.mean(axis=0, dtype=np.float64)),
+            "relative_mse": decoding_error(tokenizer, self.x, codes, self.x.mean(axis=0, dtype=np.float64)),
             "perplexity": [perplexity(count) / len(count) for count in counts],
             "used": [float((count > 0).mean()) for count in counts],
             "k_eff": self._capacity(tokenizer, counts),

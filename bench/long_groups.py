@@ -54,7 +54,7 @@ def following(rows: DataFrame, long: tuple[int, ...], staging: Staging) -> DataF
 
 def suffixes(rows: DataFrame, long: tuple[int, ...], staging: Staging) -> DataFrame:
     """Every item with its suffix, on a first night."""
-    return with_suffix(rows, None, long, staging)
+    return with_suffix(rows, None, long, "rank0", staging)
 
 
 def compared(name: str, rows: DataFrame, group: str, way: Way, folder: Path) -> None:

@@ -33,6 +33,8 @@ _ALWAYS = (
     ("mean cosine of the reconstruction", Metric.MEAN_COSINE, ".4f"),
 )
 _WHERE_ANY = (  # not worth a line at 0
+    ("items moved to a SID of their own", Metric.MOVED_ITEMS, _COUNT),
+    ("  that found none", Metric.UNPLACED_ITEMS, _COUNT),
     ("events", Metric.EVENTS, _COUNT),
     ("  without a user", Metric.EVENTS_WITHOUT_USER, _COUNT),
     ("  without a position", Metric.EVENTS_WITHOUT_POSITION, _COUNT),

@@ -21,6 +21,7 @@ class Kind:
         events: Whether it learns from pairs of consecutive items: never, where events are given, or not without them.
         balance: `tokenizer.balance` where nothing is set.
         beam: `tokenizer.beam` where nothing is set.
+        apart_rounds: `train.kmeans.apart_rounds` where nothing is set.
         dataset_books: Whether its books are fitted to the whole sample once the encoder is frozen; only such books can
             have prices and a beam.
     """
@@ -30,6 +31,7 @@ class Kind:
     events: Literal["unused", "used", "needed"] = "unused"
     balance: float = 0.0
     beam: int = 1
+    apart_rounds: int = 0
     dataset_books: bool = True
 
 
@@ -40,6 +42,7 @@ KINDS: dict[str, Kind] = {
         events="used",
         balance=0.55,
         beam=4,
+        apart_rounds=1,
     ),
     "rq_kmeans": Kind(
         trainer="drq_spark.train.rq_kmeans:RqKMeans",
@@ -76,3 +79,10 @@ def kind_of(name: str) -> Kind:
     if name not in KINDS:
         raise ValueError(f"no tokenizer is called {name!r}: {did_you_mean(name, KINDS)}Known: {', '.join(KINDS)}")
     return KINDS[name]
+
+
+def words_of_default(dial: Literal["balance", "beam", "apart_rounds"]) -> str:
+    """What a setting is for each kind where nothing is set, that of most kinds last: "4 for drq, else 1"."""
+    usual = getattr(Kind, dial)
+    others = (f"{getattr(kind, dial):g} for {name}, " for name, kind in KINDS.items() if getattr(kind, dial) != usual)
+    return "".join(others) + f"else {usual:g}"

@@ -126,6 +126,9 @@ _ITEMS = Column("items", "bigint", "Items", required=True)
 _SPLIT_KEY = Column(
     "split_key", "bigint", "Hash of (id, seed); the items with the lowest keys only judge the fit", True
 )
+_MOVED_FROM = Column(
+    "moved_from", "bigint", "sid that the embedding has by itself, where another item has it; NULL where it is this sid"
+)
 _EMBEDDING = Column("embedding", "array<float>", "Embedding as float32", True)
 _EXPOSURE = Column("exposure", "double", "Sum of the exposure of these items; NULL without exposure")
 
@@ -189,6 +192,7 @@ SIDS = Table(
         ),
         Column("exposure", "double", "Exposure of the item; NULL without exposure"),
         Column("embedding_hash", "bigint", "xxhash64 of the embedding; NULL for SIDs from elsewhere without items"),
+        _MOVED_FROM,
         _TOKENIZER_ID,
         _RUN_ID,
         _RUN_DATE,
@@ -210,7 +214,7 @@ _GONE_NIGHTS = Column("gone_nights", "int", "Nights since the item has left the 
 CURRENT_SIDS = Table(
     "current_sids",
     "The SIDs that readers follow, changed in one commit a night",
-    (_ITEM_ID, *_OF_A_SID, _EMBEDDING_HASH, _GONE_NIGHTS, _TOKENIZER_ID, _RUN_ID, _RUN_DATE),
+    (_ITEM_ID, *_OF_A_SID, _EMBEDDING_HASH, _MOVED_FROM, _GONE_NIGHTS, _TOKENIZER_ID, _RUN_ID, _RUN_DATE),
     key=("item_id",),
     by_run=False,
 )
@@ -222,6 +226,7 @@ NIGHT_SIDS = Table(
         Column("change", "string", f"One of {' '.join(change.value for change in Change)}", True),
         *_OF_A_SID,
         _EMBEDDING_HASH,
+        _MOVED_FROM,
         _GONE_NIGHTS,
         Column("old_sid", "bigint", "sid of the item before the night; NULL for an added one"),
         Column("old_suffix", "int", "suffix of the item before the night; NULL for an added one"),
@@ -271,6 +276,11 @@ ASSIGNMENT_TOTALS = Table(
         Column("residual_square", "array<double>", "Per level: sum of the squared residual norm after it", True),
         Column("margin", "array<double>", "Per level: sum of the margins", True),
         Column("uncertain", "array<bigint>", "Per level: items decided in float64", True),
+        Column(
+            "encoded_squared_error",
+            "double",
+            "squared_error with the SIDs that embeddings have by themselves; NULL where no item was moved from it",
+        ),
     ),
     key=("run_id",),
 )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
 from drq_spark.config import Config
@@ -67,14 +67,21 @@ class Store:
         return is_delta_table(self.spark, self.location(table))
 
     def read(self, table: Table, run_id: str | None = None, version: int | None = None) -> DataFrame:
-        """Rows of a table, of one run or of all, as they are or as they were in a version of the table."""
-        reader = self.spark.read if version is None else self.spark.read.option("versionAsOf", version)
-        df = (
-            reader.table(self._identifier(table))
-            if self.schema_name
-            else reader.format("delta").load(self.location(table))
-        )
+        """Rows of a table, of one run or of all, as they are or as they were in a version of the table.
+
+        Columns that an earlier version of this package did not know are NULL.
+        """
+        df = self._rows(table, version)
+        known = set(df.columns)
+        unknown = {new.name: F.lit(None).cast(new.type) for new in table.columns if new.name not in known}
+        df = df.withColumns(unknown) if unknown else df
         return df if run_id is None else df.where(F.col("run_id") == run_id)
+
+    def _rows(self, table: Table, version: int | None = None) -> DataFrame:
+        reader = self.spark.read if version is None else self.spark.read.option("versionAsOf", version)
+        if self.schema_name:
+            return reader.table(self._identifier(table))
+        return reader.format("delta").load(self.location(table))
 
     def write(self, table: Table, df: DataFrame, run_id: str, id_type: str = "string", first: bool = False) -> int:
         """Replace the run's slice of a table, or all of one that is not kept by run, in one commit.
@@ -111,10 +118,7 @@ class Store:
             writer = writer.mode("overwrite")
             if table.by_run:
                 writer = writer.option("replaceWhere", f"run_id = '{run_id}'")
-        if self.schema_name:
-            writer.saveAsTable(self._identifier(table))
-        else:
-            writer.save(self.location(table))
+        self._save(writer, table)
 
     def put_version(self, table: Table, df: DataFrame, version: int, id_type: str) -> None:
         """Replace the rows of a table that say which version (column) of another table they are of, in one commit.
@@ -127,6 +131,9 @@ class Store:
             writer = writer.mode("append")
         else:
             writer = writer.mode("overwrite").option("replaceWhere", f"version = {version}")
+        self._save(writer, table)
+
+    def _save(self, writer: DataFrameWriter, table: Table) -> None:
         if self.schema_name:
             writer.saveAsTable(self._identifier(table))
         else:
@@ -254,7 +261,7 @@ class Store:
 
     def _add_columns(self, table: Table, id_type: str) -> None:
         """Give a table that an earlier version has made the columns that it did not know."""
-        present = set(self.read(table).columns)
+        present = set(self._rows(table).columns)
         missing = [column for column in table.columns if column.name not in present]
         if missing:
             added = ", ".join(
@@ -264,7 +271,7 @@ class Store:
 
     def _check_id_type(self, table: Table, id_type: str) -> None:
         declared = [column for column in table.columns if "{id}" in column.type]
-        present = dict(self.read(table).dtypes) if declared else {}
+        present = dict(self._rows(table).dtypes) if declared else {}
         for column in declared:
             if present.get(column.name) != column.type.format(id=id_type):
                 raise InputRefused(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from drq_spark.arrays import F64
 from drq_spark.assign.assignment_worker import Totals, assigned_schema, assigner
 from drq_spark.formulas.reconstruction import centred_square_sum
 from drq_spark.inputs.items import Catalogue
@@ -22,14 +23,50 @@ class Assignment:
     """What one assignment leaves, all read from the staging folder.
 
     Attributes:
-        rows: item_id, codes, sid, margin, residual_norm, exposure, embedding_hash of every item with a SID.
+        rows: item_id, codes, sid, margin, residual_norm, exposure, embedding_hash, moved_from of every item with a SID.
         quarantined: item_id, reason of every other row.
-        totals: One row, the sums of `schemas.ASSIGNMENT_TOTALS`.
+        totals: Sums over the rows.
+        encoded_squared_error: `totals.squared_error` before items were moved apart; None where none was.
     """
 
     rows: DataFrame
     quarantined: DataFrame
-    totals: DataFrame
+    totals: Totals
+    encoded_squared_error: float | None = None
+
+    def moved(self, rows: DataFrame, change: F64) -> Assignment:
+        """The same with items moved apart.
+
+        Args:
+            rows: The rows after it.
+            change: float64 [2 + L], what `paths_worker.SUMS` gain; margins stay those of the encoder's choice.
+        """
+        before = self.totals
+        totals = replace(
+            before,
+            squared_error=before.squared_error + change[0],
+            cosine=before.cosine + change[1],
+            residual_square=before.residual_square + change[2:],
+        )
+        return replace(self, rows=rows, totals=totals, encoded_squared_error=before.squared_error)
+
+    def totals_table(self) -> DataFrame:
+        """The row of `schemas.ASSIGNMENT_TOTALS`; squares about the anchor become squares about the exact mean."""
+        totals = self.totals
+        row = {
+            "items": totals.items,
+            "squared_error": float(totals.squared_error),
+            "cosine": float(totals.cosine),
+            "centred_square": centred_square_sum(totals.square, totals.offset, totals.items),
+            "latent_centred_square": centred_square_sum(totals.latent_square, totals.latent_offset, totals.items),
+            "residual_square": totals.residual_square.tolist(),
+            "margin": totals.margin.tolist(),
+            "uncertain": totals.uncertain.tolist(),
+            "encoded_squared_error": self.encoded_squared_error,
+        }
+        own = [column for column in ASSIGNMENT_TOTALS.columns if column.name in row]
+        schema = ", ".join(f"{column.name} {column.type}" for column in own)
+        return self.rows.sparkSession.createDataFrame([tuple(row[column.name] for column in own)], schema)
 
 
 def assign_items(catalogue: Catalogue, tokenizer: Tokenizer, staging: Staging) -> Assignment:
@@ -46,10 +83,11 @@ def assign_items(catalogue: Catalogue, tokenizer: Tokenizer, staging: Staging) -
     staged = staging.keep(assigned, "assigned")
     set_aside = staging.keep(catalogue.quarantined, "quarantined")
     faulty = staged.where("reason IS NOT NULL").select("item_id", "reason")
+    rows = staged.where("reason IS NULL AND totals IS NULL").drop("reason", "totals")
     return Assignment(
-        rows=staged.where("reason IS NULL AND totals IS NULL").drop("reason", "totals"),
+        rows=rows.withColumn("moved_from", F.lit(None).cast("bigint")),
         quarantined=set_aside.unionByName(faulty),
-        totals=_totals_table(spark, _sum_totals(staged, tokenizer)),
+        totals=_sum_totals(staged, tokenizer),
     )
 
 
@@ -58,20 +96,3 @@ def _sum_totals(staged: DataFrame, tokenizer: Tokenizer) -> Totals:
     numbers = staged.where("totals IS NOT NULL").select(F.posexplode("totals").alias("place", "number"))
     sums = numbers.groupBy("place").agg(F.sum("number").alias("sum")).toArrow().sort_by("place")
     return Totals.of_vector(sums["sum"].to_numpy(), tokenizer)
-
-
-def _totals_table(spark: SparkSession, totals: Totals) -> DataFrame:
-    """The row of `schemas.ASSIGNMENT_TOTALS`; squares about the anchor become squares about the exact mean."""
-    row = {
-        "items": totals.items,
-        "squared_error": totals.squared_error,
-        "cosine": totals.cosine,
-        "centred_square": centred_square_sum(totals.square, totals.offset, totals.items),
-        "latent_centred_square": centred_square_sum(totals.latent_square, totals.latent_offset, totals.items),
-        "residual_square": totals.residual_square.tolist(),
-        "margin": totals.margin.tolist(),
-        "uncertain": totals.uncertain.tolist(),
-    }
-    own = [column for column in ASSIGNMENT_TOTALS.columns if column.name in row]
-    schema = ", ".join(f"{column.name} {column.type}" for column in own)
-    return spark.createDataFrame([tuple(row[column.name] for column in own)], schema)

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from drq_spark.schemas import Change
 
-_KEPT = ("codes", "sid", "suffix", "margin", "residual_norm", "embedding_hash")
+_KEPT = ("codes", "sid", "suffix", "margin", "residual_norm", "embedding_hash", "moved_from")
 
 
 def night_rows(numbered: DataFrame, differing: DataFrame, base: DataFrame, keep_gone: int) -> DataFrame:
@@ -16,7 +16,8 @@ def night_rows(numbered: DataFrame, differing: DataFrame, base: DataFrame, keep_
     An item whose embedding cannot be used any more counts as gone.
 
     Args:
-        numbered: item_id, codes, sid, suffix, margin, residual_norm, embedding_hash of the items that were encoded.
+        numbered: item_id, codes, sid, suffix, margin, residual_norm, embedding_hash, moved_from of the items that were
+            encoded.
         differing: `differences.Differences.rows`.
         base: Rows of `schemas.CURRENT_SIDS` before the night.
         keep_gone: Nights that an item stays after it has left the catalogue.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from drq_spark.assign.assignment import Assignment, assign_items
 from drq_spark.assign.differences import differences, refuse_upheaval, to_encode
 from drq_spark.assign.night import night_rows
+from drq_spark.assign.spread import spread
 from drq_spark.assign.suffix import long_sids, places_of_readers, with_suffix
 from drq_spark.inputs.events import exposed
 from drq_spark.inputs.items import Catalogue
@@ -19,10 +21,10 @@ from drq_spark.sids_of_run import changed_by
 
 def assign_all(run: Run, catalogue: Catalogue) -> None:
     """Encode every item."""
-    done = assign_items(catalogue, run.tokenizer(), run.staging)
-    run.write(SIDS, _numbered(run, catalogue, done))
+    done, numbered = _assigned(run, catalogue)
+    run.write(SIDS, numbered)
     run.write(SID_QUARANTINE, done.quarantined)
-    run.write(ASSIGNMENT_TOTALS, done.totals)
+    run.write(ASSIGNMENT_TOTALS, done.totals_table())
 
 
 def assign_changes(run: Run, catalogue: Catalogue) -> None:
@@ -41,8 +43,11 @@ def assign_changes(run: Run, catalogue: Catalogue) -> None:
     run.watcher.note(
         f"{found.to_encode - found.changed:,} new items, {found.changed:,} with another embedding, {found.gone:,} gone"
     )
-    done = assign_items(replace(catalogue, df=to_encode(catalogue.df, found)), run.tokenizer(), run.staging)
-    numbered = run.staging.keep(_numbered(run, catalogue, done), "numbered")
+    changed = to_encode(catalogue.df, found)
+    if run.config.collisions.policy == "spread":
+        changed = run.staging.keep(changed, "to_encode")  # read twice, and the catalogue is much longer
+    done, shown = _assigned(run, replace(catalogue, df=changed))
+    numbered = run.staging.keep(shown, "numbered")
     rows = night_rows(numbered, found.rows, base, run.config.nightly.keep_gone if run.state.is_night else 0)
     if run.state.is_night:
         run.write(NIGHT_SIDS, rows)
@@ -51,10 +56,17 @@ def assign_changes(run: Run, catalogue: Catalogue) -> None:
     run.write(SID_QUARANTINE, done.quarantined)
 
 
-def _numbered(run: Run, catalogue: Catalogue, done: Assignment) -> DataFrame:
-    """What was encoded, with exposure and suffix."""
-    shown = exposed(done.rows, catalogue.events, run.config)
-    return with_suffix(shown, places_of_readers(run), long_sids(done.rows, run), run.staging)
+def _assigned(run: Run, catalogue: Catalogue) -> tuple[Assignment, DataFrame]:
+    """What was encoded, and its rows with exposure and suffix, after what the policy does with items of one SID."""
+    settings, tokenizer = run.config.collisions, run.tokenizer()
+    done = assign_items(catalogue, tokenizer, run.staging)
+    done = replace(done, rows=exposed(done.rows, catalogue.events, run.config))
+    if settings.policy == "none":
+        return done, done.rows.withColumn("suffix", F.lit(0))
+    places = places_of_readers(run)
+    if settings.policy == "spread":
+        done = spread(done, catalogue.df, places, tokenizer, settings, run.staging)
+    return done, with_suffix(done.rows, places, long_sids(done.rows, run), settings.numbering, run.staging)
 
 
 def _carried_over(run: Run, catalogue: Catalogue, base: DataFrame, changes: DataFrame) -> DataFrame:

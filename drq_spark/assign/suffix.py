@@ -16,7 +16,7 @@ from drq_spark.staging import Staging
 
 
 def places_of_readers(run: Run) -> DataFrame | None:
-    """The places that are taken or held under the run's tokenizer: item_id, sid, suffix, held (0 or 1).
+    """The places that are taken or held under the run's tokenizer: item_id, sid, suffix, embedding_hash, held (0 or 1).
 
     Taken are those of the items that readers find now. Held are those that items have left, by moving or by leaving the
     catalogue, in the last `nightly.hold_places` nights: nobody else gets them, so that who comes back finds its own.
@@ -27,12 +27,13 @@ def places_of_readers(run: Run) -> DataFrame | None:
         return None
     tokenizer_id = F.lit(run.state.tokenizer_id)
     now = reader_rows(run.store, find_run(run.store, followed)).where(F.col("tokenizer_id") == tokenizer_id)
-    taken = now.select("item_id", "sid", "suffix", F.lit(0).alias("held"))
+    taken = now.select("item_id", "sid", "suffix", "embedding_hash", F.lit(0).alias("held"))
     nights = recent_nights(run.store, str(run.state.tokenizer_id), run.config.nightly.hold_places)
     if not nights or not run.store.exists(SID_CHANGES):
         return taken
     left = run.store.read(SID_CHANGES).where(F.col("run_id").isin(nights) & F.col("old_sid").isNotNull())
-    held = left.select("item_id", F.col("old_sid").alias("sid"), F.col("old_suffix").alias("suffix"), F.lit(1))
+    unknown = F.lit(None).cast("bigint")  # of which embedding a place was does not matter once it is left
+    held = left.select("item_id", F.col("old_sid"), F.col("old_suffix"), unknown, F.lit(1))
     return taken.union(held)
 
 
@@ -41,17 +42,23 @@ def long_sids(rows: DataFrame, run: Run) -> tuple[int, ...]:
     return long_buckets(rows, "sid") if run.state.rows_in > ROWS_A_PART else ()
 
 
-def with_suffix(rows: DataFrame, places: DataFrame | None, long: Sequence[int], staging: Staging) -> DataFrame:
-    """Number the items that share a SID: 0, 1, .. by falling exposure, then id.
+def with_suffix(
+    rows: DataFrame, places: DataFrame | None, long: Sequence[int], numbering: str, staging: Staging
+) -> DataFrame:
+    """Number the items that share a SID by falling exposure, then id.
 
     Args:
         rows: item_id, sid, exposure and more.
         places: item_id, sid, suffix, held: an item of `rows` that has a place under its SID keeps it, one that is
             taken before one that is held; all others get the next numbers above every place of their SID.
         long: Buckets of SIDs that are too long for one task, see `long_sids`.
+        numbering: "rank0": a SID that had no place yet numbers from 0; "unique0": from 1 where it gets several at once.
         staging: Folder for the rows, where there are such SIDs.
     """
     matched = _with_places(rows, places)
+    if numbering == "unique0":
+        several = F.count(F.lit(1)).over(Window.partitionBy("sid")) > 1
+        matched = matched.withColumn("last", F.when((F.col("last") < 0) & several, 0).otherwise(F.col("last")))
     if long:
         staged = staging.keep(matched, "unnumbered")
         is_long = bucket_of("sid").isin(list(long))

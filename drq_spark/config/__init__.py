@@ -1,5 +1,6 @@
 """Every setting, with its default and meaning: a module for each part of the pipeline, `settings` has them all."""
 
+from drq_spark.config.collision_policy import Collisions
 from drq_spark.config.inputs import Items, Sids
 from drq_spark.config.layers import load_config
 from drq_spark.config.measure import GateRule, Measure
@@ -11,6 +12,7 @@ from drq_spark.config.train import Behaviour, Contrast, EndToEnd, KMeans, RqpVae
 __all__ = [
     "TOKENIZERS",
     "Behaviour",
+    "Collisions",
     "Config",
     "Contrast",
     "EndToEnd",

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
+from drq_spark.config.collision_policy import Collisions
 from drq_spark.config.inputs import Events, Items, Sample, Sids
 from drq_spark.config.measure import Gate, Measure
 from drq_spark.config.nightly import Nightly
@@ -38,6 +39,7 @@ class Config(Section):
     sample: Sample = Sample()
     tokenizer: TokenizerSettings = TokenizerSettings()
     train: Train = Train()
+    collisions: Collisions = Collisions()
     measure: Measure = Measure()
     gate: Gate = Gate()
     nightly: Nightly = Nightly()
@@ -48,6 +50,12 @@ class Config(Section):
     def trains_on_events(self) -> bool:
         """Whether pairs of consecutive items are drawn and handed to training."""
         return self.events.path is not None and self.tokenizer.kind.events != "unused"
+
+    @property
+    def apart_rounds(self) -> int:
+        """`train.kmeans.apart_rounds`, or the default of the kind."""
+        rounds = self.train.kmeans.apart_rounds
+        return self.tokenizer.kind.apart_rounds if rounds is None else rounds
 
     def place_names(self) -> dict[str, set[str]]:
         """Section -> names of its settings that are a `Place`; sections without any are left out."""

@@ -8,17 +8,10 @@ from pydantic import Field, field_validator, model_validator
 
 from drq_spark.config.section import Place, Positive, Section, Share
 from drq_spark.errors import ConfigError
-from drq_spark.kinds import KINDS, Kind, kind_of
+from drq_spark.kinds import KINDS, Kind, kind_of, words_of_default
 from drq_spark.tokenizer.keys import check_codebook_sizes
 
 TOKENIZERS = ", ".join(KINDS)
-
-
-def _defaults(dial: Literal["balance", "beam"]) -> str:
-    """The default of each kind in words, those of most kinds last: "4 for drq, else 1"."""
-    usual = getattr(Kind, dial)
-    others = (f"{getattr(kind, dial):g} for {name}, " for name, kind in KINDS.items() if getattr(kind, dial) != usual)
-    return "".join(others) + f"else {usual:g}"
 
 
 _NOT_FITTED = ", ".join(name for name, kind in KINDS.items() if not kind.dataset_books)
@@ -37,11 +30,11 @@ class TokenizerSettings(Section):
     )
     balance: Share | None = Field(
         None,
-        description=f"Prices that even out the use of codes: 0 none, 1 uniform; {_defaults('balance')}. Not for {_NOT_FITTED}",
+        description=f"Prices that even out the use of codes: 0 none, 1 uniform; {words_of_default('balance')}. Not for {_NOT_FITTED}",
     )
     balance_by: Literal["items", "exposure"] = Field("items", description="Even out the items or the exposure of codes")
     beam: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        None, description=f"Paths kept while encoding: 1 is greedy and cheapest; {_defaults('beam')}"
+        None, description=f"Paths kept while encoding: 1 is greedy and cheapest; {words_of_default('beam')}"
     )
 
     @property

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from drq_spark.config.section import Positive, Section, Share
+from drq_spark.config.section import LATER, Positive, Section, Share
+from drq_spark.kinds import words_of_default
 
 
 class KMeans(Section):
@@ -36,6 +37,10 @@ class KMeans(Section):
     beam_noise: Annotated[float, Field(ge=0.0)] = Field(
         0.7,
         description="Noise on the codewords in the first of these rounds, in RMS of what the codes leave; it falls to 0",
+    )
+    apart_rounds: Annotated[Annotated[int, Field(ge=0)] | None, LATER] = Field(
+        None,
+        description=f"Rounds at the end in which the books are solved for SIDs that no two items of the sample share; {words_of_default('apart_rounds')}",
     )
 
 

@@ -176,9 +176,10 @@ def fill(run: Run, inputs: ExternalInputs) -> None:
             "sid": sid_key(inputs.sids.codebook_sizes),
             "margin": F.lit(None).cast("array<float>"),
             "residual_norm": F.lit(None).cast("float"),
+            "moved_from": F.lit(None).cast("bigint"),
         }
         with_sids = usable.withColumns(unknown)
-        numbered = with_suffix(with_sids, None, long_sids(with_sids, run), run.staging)
+        numbered = with_suffix(with_sids, None, long_sids(with_sids, run), "rank0", run.staging)
         run.write(SIDS, numbered)
         set_aside = inputs.sids.quarantined.unionByName(rows.where("reason IS NOT NULL").select("item_id", "reason"))
         run.write(SID_QUARANTINE, set_aside)

@@ -42,6 +42,7 @@ class AssignmentTotals:
     residual_square: NDArray[np.float64]
     margin: NDArray[np.float64]
     uncertain: NDArray[np.int64]
+    encoded_squared_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -232,6 +233,8 @@ def _prefixes(prefixes: Sequence[PrefixSums]) -> Iterator[MetricRow]:
 
 def _fidelity(totals: AssignmentTotals) -> Iterator[MetricRow]:
     yield _row(Metric.RELATIVE_MSE, relative_mse(totals.squared_error, totals.centred_square))
+    if totals.encoded_squared_error is not None:
+        yield _row(Metric.RELATIVE_MSE_ENCODED, relative_mse(totals.encoded_squared_error, totals.centred_square))
     yield _row(Metric.MEAN_COSINE, ratio(totals.cosine, totals.items))
     shares = residual_share(totals.residual_square, totals.latent_centred_square)
     levels = zip(shares, totals.margin, totals.uncertain, strict=True)

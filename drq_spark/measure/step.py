@@ -14,6 +14,7 @@ from drq_spark.measure.capacity.sid_capacity import whole_sid_capacity
 from drq_spark.measure.capacity.sigma import scales
 from drq_spark.measure.collisions.bucket_spread import bucket_spread
 from drq_spark.measure.collisions.largest_sids import largest_sids
+from drq_spark.measure.collisions.moved_apart import moved_apart
 from drq_spark.measure.collisions.sid_counts import bucket_sums, sid_counts
 from drq_spark.measure.figures import Aggregates, AssignmentTotals, Churn, all_figures
 from drq_spark.measure.information.attribute_gains import attribute_gains
@@ -123,6 +124,7 @@ class _Work:
             churn=self.known.churn,
         )
         self.figures += [*all_figures(self.counted, subject.tokenizer, self.scales), *self.known.fidelity]
+        self.figures += moved_apart(subject, self.per_sid)
 
     def capacity(self) -> None:
         """Measure the capacity of whole SIDs."""

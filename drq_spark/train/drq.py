@@ -174,7 +174,7 @@ def _budget(data: TrainingData, geometry: _Geometry, config: Config, progress: P
 def _brief(config: Config) -> Config:
     """The settings of fits that are only compared with each other."""
     kmeans = config.train.kmeans
-    fewer = kmeans.model_copy(update={"beam_rounds": min(kmeans.beam_rounds, _BUDGET_ROUNDS)})
+    fewer = kmeans.model_copy(update={"beam_rounds": min(kmeans.beam_rounds, _BUDGET_ROUNDS), "apart_rounds": 0})
     return config.model_copy(update={"train": config.train.model_copy(update={"kmeans": fewer})})
 
 

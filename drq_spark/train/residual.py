@@ -26,6 +26,7 @@ from drq_spark.errors import ConfigError
 from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import effective_rms
+from drq_spark.train.apart import policy_codes, solved_apart
 from drq_spark.train.beam_refinement import Layer, refine
 from drq_spark.train.collapse import collapse_warnings
 from drq_spark.train.contract import TrainingData
@@ -51,7 +52,7 @@ class Books:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A tokenizer, and the SIDs int32 [n_fit, L] that it gives the rows it was fitted to."""
+    """A tokenizer, and the SIDs int32 [n_fit, L] of the rows it was fitted to, after `collisions.policy`."""
 
     tokenizer: Tokenizer
     codes: NDArray[np.int32]
@@ -73,20 +74,24 @@ def quantized(data: TrainingData, latents: Latents, config: Config, progress: Pr
     fit = latents.z[data.held_out_rows :]
     books = fit_books(fit, config, progress, weights=latents.weights, use=_row_use(data, config))
     bare = _bare(books, latents, config)
+    for done in range(rounds := config.apart_rounds):
+        progress("all levels: apart", done, rounds)
+        bare = replace(bare, codebooks=solved_apart(bare, fit, bare.encode_latent(fit).codes))
     figures = sample_figures(bare, latents.z, data.held_out_rows)
     for level in range(bare.levels):
         progress(f"level {level + 1}", level + 1, bare.levels, **figures.shown(level))
+    codes = policy_codes(bare, fit, figures.codes, config.collisions)
     collapsed = collapse_warnings(figures.fit, bare.codebook_sizes, data.fit, _REMEDY)
     tokenizer = replace(
         bare,
         dim=data.prepared.shape[1],
         normalize=config.items.normalize,
-        tables=decode_tables(fit, figures.codes, books.codebooks),
+        tables=decode_tables(fit, codes, bare.codebooks),
         encoder=latents.encoder,
         decoder=latents.decoder,
         training={"levels": figures.described(), "warnings": collapsed},
     )
-    return Fitted(tokenizer, figures.codes)
+    return Fitted(tokenizer, codes)
 
 
 def _bare(books: Books, latents: Latents, config: Config) -> Tokenizer:

@@ -140,7 +140,7 @@ def test_nights_are_those_of_a_plain_model(spark, tmp_path, seed, partitions):
         places = [(name, *item.place, 0) for name, item in model.rows.items()]
         places += [(name, *place, 1) for name, place in model.held(night)]
         there = spark.createDataFrame(places, "item_id string, sid bigint, suffix int, held int") if places else None
-        numbered = staging.keep(with_suffix(df.repartition(partitions), there, (), staging), "numbered")
+        numbered = staging.keep(with_suffix(df.repartition(partitions), there, (), "rank0", staging), "numbered")
         changes = staging.keep(night_rows(numbered, found.rows, base, KEEP_GONE), "night")
         known, present = len(model.rows), {name for name, item in model.rows.items() if not item.gone}
         expected = model.night(night, catalogue, unusable)

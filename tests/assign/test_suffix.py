@@ -20,13 +20,13 @@ SCHEMA = "item_id string, sid bigint, exposure double"
 def numbered(spark, tmp_path):
     """Suffixes (item -> suffix) of (item, sid, exposure) rows, with places (item, sid, suffix, held) where given."""
 
-    def suffixes(rows, previous=None, partitions=1, long=()):
+    def suffixes(rows, previous=None, partitions=1, long=(), numbering="rank0"):
         df = spark.createDataFrame(rows, SCHEMA).repartition(partitions)
         known = None
         if previous is not None:
             places = [(*place, 0)[:4] for place in previous]
             known = spark.createDataFrame(places, "item_id string, sid bigint, suffix int, held int")
-        found = with_suffix(df, known, long, Staging(str(tmp_path)))
+        found = with_suffix(df, known, long, numbering, Staging(str(tmp_path)))
         assert dict(found.dtypes)["suffix"] == "int"
         return {item: values[0] for item, values in by_id(found, "suffix").items()}
 
@@ -36,6 +36,15 @@ def numbered(spark, tmp_path):
 def test_first_come_the_most_exposed_then_the_lowest_ids(numbered):
     rows = [("a", 1, 1.0), ("b", 1, 5.0), ("c", 1, 1.0), ("d", 2, 0.0), ("e", 1, None)]
     assert numbered(rows) == {"b": 0, "a": 1, "c": 2, "e": 3, "d": 0}
+
+
+def test_numbers_begin_with_1_where_a_sid_gets_several_items_at_once(numbered):
+    rows = [("a", 1, 1.0), ("b", 1, 5.0), ("alone", 2, 0.0)]
+    assert numbered(rows, numbering="unique0") == {"b": 1, "a": 2, "alone": 0}
+    assert numbered([*rows, ("late", 2, 9.0)], [("alone", 2, 0)], numbering="unique0") == {
+        "b": 1, "a": 2, "alone": 0, "late": 1,
+    }  # fmt: skip
+    assert numbered(rows, long=range(65_536), numbering="unique0") == {"b": 1, "a": 2, "alone": 0}
 
 
 def test_known_items_keep_theirs_and_newcomers_get_the_next(numbered):

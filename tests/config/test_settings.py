@@ -368,7 +368,8 @@ def test_defaults_of_the_kinds():
 # ---- fingerprint ----
 
 CANDIDATES = [7, 200, 0.2, 0.5, "other", "l2", "exposure", "straight_through", "rotation", "random", "cpu", "drq_vae",
-              [9, 9, 9], [0.5], ["brand"], 1, "float16", "part", "all", [{"metric": "gini", "maximum": 1}]]  # fmt: skip
+              [9, 9, 9], [0.5], ["brand"], 1, "float16", "part", "all",
+              "spread", "apart", "unique0", [{"metric": "gini", "maximum": 1}]]  # fmt: skip
 
 
 def another(path: str, value: Any) -> Config:

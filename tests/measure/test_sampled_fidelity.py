@@ -31,7 +31,7 @@ def of_all() -> dict[tuple[str, int], float]:
 
 
 def measured(x, *, whole):
-    codes = np.zeros((len(x), 3), np.int32)
+    codes = TOKENIZER.encode(x).codes
     return {(row.metric, row.level): row for row in sampled_fidelity(ItemSample(codes, x, whole), TOKENIZER)}
 
 
@@ -51,6 +51,16 @@ def test_some_items_come_near_within_their_error():
     assert found.keys() == expected.keys()
     for key, row in found.items():
         assert 0 < abs(row.value - expected[key]) < 4 * row.standard_error
+
+
+def test_items_that_were_moved_count_with_the_sids_they_have():
+    codes = TOKENIZER.encode(X).codes
+    codes[:7] = (codes[:7] + 1) % (8, 5, 4)
+    found = {(row.metric, row.level): row.value for row in sampled_fidelity(ItemSample(codes, X, True), TOKENIZER)}
+    assert found["relative_mse_encoded", 0] == pytest.approx(of_all()["relative_mse", 0])
+    error = ((X - TOKENIZER.decode(codes)) ** 2).sum() / ((X - X.mean(axis=0)) ** 2).sum()
+    assert found["relative_mse", 0] == pytest.approx(error, rel=1e-5)
+    assert found["residual_share", 3] > of_all()["residual_share", 3]
 
 
 def test_nothing_drawn_tells_nothing():

@@ -67,7 +67,7 @@ def result(spark, name, staging) -> Result:
     sampled = sorted(row.item_id for row in drawn.select("item_id").collect())
     tokenizer = train_tokenizer(sample, settings)
     done = assign_items(catalogue, tokenizer, Staging(str(staging)))
-    sids = with_suffix(done.rows, None, (), Staging(str(staging))).cache()
+    sids = with_suffix(done.rows, None, (), "rank0", Staging(str(staging))).cache()
     items = by_id(sids, "codes", "sid", "suffix", "margin", "residual_norm", "exposure", "embedding_hash")
     quarantine = sorted((row.item_id or "", row.reason) for row in done.quarantined.collect())
     figures = figures_of(sids, done, tokenizer, len(quarantine), settings)
@@ -92,7 +92,7 @@ def figures_of(sids, done, tokenizer, quarantined, settings):
     thresholds = segment_thresholds(sids)
     per_sid = sid_counts(sids, thresholds)
     usage, of_segments = usage_by_segment(sids, sizes, thresholds)
-    totals = done.totals.first().asDict()
+    totals = done.totals_table().first().asDict()
     counted = Aggregates(
         rows_in=sids.count() + quarantined,
         rows_quarantined=quarantined,

@@ -85,9 +85,9 @@ def _segment(row: Row, part: str) -> SegmentSums:
 def _distinct_embeddings(subject: Subject, pairs: int) -> int:
     """Different embeddings among all items; `pairs` counts those of each SID.
 
-    One tokenizer gives equal embeddings equal SIDs, so no embedding is counted with two of them. External SIDs
-    promise nothing of the kind: their embeddings are counted.
+    One tokenizer gives equal embeddings equal SIDs, so no embedding is counted with two of them. Items that were moved
+    apart, and external SIDs, promise nothing of the kind: there embeddings are counted.
     """
-    if subject.encodes:
+    if subject.encodes and subject.config.collisions.policy != "spread":
         return pairs
     return subject.sids.select("embedding_hash").distinct().count()

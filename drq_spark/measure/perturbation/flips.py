@@ -20,6 +20,7 @@ from drq_spark.measure.subject import Subject
 from drq_spark.metrics import EXPOSURE, ITEMS, Metric, MetricRow, Ruler
 from drq_spark.row_types import spark_schema
 from drq_spark.ship import ship
+from drq_spark.sid_columns import codes_of
 
 _MOST_PAIRS = 200  # pairs of codes kept per level and perturbation
 _KEYS = ("ruler", "eta", "level", "code", "other")
@@ -78,11 +79,15 @@ def perturbation(subject: Subject) -> Perturbed:
 
 
 def _chosen(subject: Subject, share: float) -> DataFrame:
-    """noise_key, codes and exposure (0 where it is not known) of the drawn items, by item_id."""
+    """noise_key, codes and exposure (0 where it is not known) of the drawn items, by item_id.
+
+    Codes are those that the embedding has by itself: an item that was moved from them has not flipped.
+    """
     seed = subject.config.seed
     exposure = F.coalesce("exposure", F.lit(0.0)).alias("exposure")
     chosen = subject.sids.where(within_share("perturbation", seed, share))
-    return chosen.select("item_id", item_key("noise", seed).alias("noise_key"), "codes", exposure)
+    own = F.when(F.col("moved_from").isNull(), F.col("codes")).otherwise(codes_of("moved_from", subject.codebook_sizes))
+    return chosen.select("item_id", item_key("noise", seed).alias("noise_key"), own.alias("codes"), exposure)
 
 
 def _embedded(items: DataFrame, chosen: DataFrame) -> DataFrame:

@@ -77,6 +77,14 @@ def _facts(data: ReportData) -> list[Fact]:
             "Spread inside buckets",
             "how far the items of one SID lie apart: 0 where only copies share one",
         ),
+        (
+            Metric.MOVED_ITEMS,
+            "Moved apart",
+            "their SID had no room for them, and they have their cheapest one that had",
+        ),
+        (Metric.UNIQUE_SIDS_ENCODED, "Unique SIDs before", "different SIDs that the embeddings have by themselves"),
+        (Metric.RELATIVE_MSE_ENCODED, "Relative MSE before", "what the reconstruction would lose without the moves"),
+        (Metric.UNPLACED_ITEMS, "Found no SID", "none of their SIDs had room: the suffix tells them apart"),
         (Metric.LARGEST_BUCKET, "Largest bucket", "items behind the most crowded SID"),
         (Metric.COLLISION_MASS, "Collision mass", "chance that two items drawn at random have the same SID"),
     ]
