@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(or $(shell command -v uv),build/tools/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-random canary lint lint-style lint-types lint-imports config docs lock java \
+.PHONY: help demo test test-fast test-random test-faults test-cluster canary lint lint-style lint-types lint-imports config docs lock java \
     bench-tokenizers
 
 # Compiled modules are kept whatever the environment says: the tests start a hundred Python processes, and each would
@@ -15,15 +15,18 @@ export PYTHONDONTWRITEBYTECODE :=
 
 # Two sessions of Spark side by side; each takes up to 4 GB.
 TEST_PROCESSES ?= 2
+EVERY_CHANGE := not faults and not cluster
 PYTEST := pytest -q -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # COVERAGE=1: how much of the package the tests run through, with the files least covered.
 COVERED := $(if $(COVERAGE),--cov=drq_spark --cov-report=)
 
 help:
 	@echo "make demo    a whole run on the bundled catalogue; leaves tables, tokenizer and report in build/demo"
-	@echo "make test    all tests; COVERAGE=1 shows how much of the package they run through"
+	@echo "make test    the tests that every change must pass; COVERAGE=1 shows how much of the package they run through"
 	@echo "make test-fast  those that need neither Spark nor Java"
-	@echo "make test-random SEED=1  all tests in a random order of files"
+	@echo "make test-random SEED=1  the same in a random order of files"
+	@echo "make test-faults  runs and nights that are killed at every commit, and a month of nights (an hour)"
+	@echo "make test-cluster  jobs on executors in processes of their own"
 	@echo "make canary  tests with the newest packages that pyproject.toml allows, in build/canary"
 	@echo "make lint    style, types and import rules"
 	@echo "make config  write conf/base.yaml anew from drq_spark/config/"
@@ -37,7 +40,11 @@ demo: java $(VENV)/.ready
 
 test: java $(VENV)/.ready
 	@$(BIN)/python tools/prepare_java.py
-	@$(BIN)/$(PYTEST) $(COVERED)
+	@$(BIN)/$(PYTEST) -m "$(EVERY_CHANGE)" $(COVERED)
+
+test-faults test-cluster: java $(VENV)/.ready
+	@$(BIN)/python tools/prepare_java.py
+	@$(BIN)/pytest -v -m "$(@:test-%=%)" tests
 
 test-fast: $(VENV)/.ready
 	@$(BIN)/$(PYTEST) -m "not spark"
@@ -46,7 +53,7 @@ SEED ?= 1
 test-random canary: export HYPOTHESIS_PROFILE = thorough
 test-random: java $(VENV)/.ready
 	@$(BIN)/python tools/prepare_java.py
-	@$(BIN)/$(PYTEST) --random-order-bucket=module --random-order-seed=$(SEED)
+	@$(BIN)/$(PYTEST) -m "$(EVERY_CHANGE)" --random-order-bucket=module --random-order-seed=$(SEED)
 
 # Not part of what a change must pass: a new version of a package may fail on a day when nothing was changed here.
 CANARY := build/canary

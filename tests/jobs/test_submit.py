@@ -86,6 +86,7 @@ def run_arguments(tmp_path: Path) -> list[str]:
     return ["--items", items, "--out", str(tmp_path / "out"), "--levels", "2", "--codes", "8", *settings]
 
 
+@pytest.mark.cluster
 @pytest.mark.spark
 def test_executors_assign_with_the_zip_alone(tmp_path: Path, package_zip: Path, bare_python: Path) -> None:
     options = ("--master", "local-cluster[2,1,1024]", "--py-files", str(package_zip))
