@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date, datetime
 from typing import Any
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from drq_spark import __version__
@@ -117,7 +116,7 @@ def find_same_run(store: Store, state: RunState) -> RunState | None:
     """An earlier run of the same settings, rows, package version and origin."""
     if not store.exists(RUNS):
         return None
-    same = _rows(store).where(
+    same = store.read(RUNS).where(
         (F.col("config_fingerprint") == state.config_fingerprint)
         & (F.col("input_fingerprint") == state.input_fingerprint)
         & (F.col("package_version") == state.package_version)
@@ -149,7 +148,7 @@ def find_run(store: Store, run_id: str | None) -> RunState:
     """
     if not store.exists(RUNS):
         raise ConfigError(f"{store.out} holds no runs: start with drq run or drq sample")
-    row = _rows(store, run_id).orderBy(F.desc(F.coalesce("taken_up_at", "started_at"))).first()
+    row = store.read(RUNS, run_id).orderBy(F.desc(F.coalesce("taken_up_at", "started_at"))).first()
     if row is None:
         raise ConfigError(f"{store.out} holds no run {run_id!r}; the runs table lists them")
     return _state(row.asDict())
@@ -163,7 +162,7 @@ def latest_runs(store: Store, most: int | None) -> list[RunState]:
     """
     if not store.exists(RUNS):
         raise ConfigError(f"{store.out} holds no runs: start with drq run or drq sample")
-    rows = _rows(store).orderBy(F.desc("run_date"), F.desc("started_at"))
+    rows = store.read(RUNS).orderBy(F.desc("run_date"), F.desc("started_at"))
     return [_state(row.asDict()) for row in (rows if most is None else rows.limit(most)).collect()]
 
 
@@ -172,7 +171,7 @@ def recent_nights(store: Store, tokenizer_id: str, most: int) -> list[str]:
 
     One that has passed the gate and no more was killed on the way to its readers, before or after they were moved.
     """
-    runs = _rows(store).where(
+    runs = store.read(RUNS).where(
         (F.col("tokenizer_id") == tokenizer_id)
         & F.col("base_run_id").isNotNull()
         & F.col("status").isin(Status.PUBLISHED.value, Status.PASSED.value)
@@ -181,18 +180,29 @@ def recent_nights(store: Store, tokenizer_id: str, most: int) -> list[str]:
     return [str(row.run_id) for row in latest.select("run_id").collect()]
 
 
+def followed_runs(store: Store, most: int) -> list[str]:
+    """The latest runs that readers have followed, newest first, at most so many."""
+    runs = store.read(RUNS).where(F.col("status") == Status.PUBLISHED.value)
+    latest = runs.orderBy(F.desc("run_date"), F.desc("started_at")).limit(most)
+    return [str(row.run_id) for row in latest.select("run_id").collect()] if most else []
+
+
+def training_run(store: Store, tokenizer_id: str) -> RunState | None:
+    """The latest run that trained a tokenizer, where its rows are still there."""
+    trained = store.read(RUNS).where(
+        (F.col("tokenizer_id") == tokenizer_id)
+        & (F.coalesce("mode", F.lit(Mode.TRAINED.value)) == Mode.TRAINED.value)
+        & (F.col("status") != Status.VACUUMED.value)
+    )
+    row = trained.orderBy(F.desc("started_at")).first()
+    return None if row is None else _state(row.asDict())
+
+
 def newest(store: Store, *run_ids: str) -> str | None:
     """Of some runs the one of the latest day, and of those of one day the one that began last; None where none is."""
-    runs = _rows(store).where(F.col("run_id").isin(*run_ids))
+    runs = store.read(RUNS).where(F.col("run_id").isin(*run_ids))
     row = runs.orderBy(F.desc("run_date"), F.desc("started_at")).first()
     return None if row is None else str(row.run_id)
-
-
-def _rows(store: Store, run_id: str | None = None) -> DataFrame:
-    """Rows of the runs table, with the columns that earlier versions did not write."""
-    runs = store.read(RUNS, run_id)
-    missing = [column for column in RUNS.columns if column.name not in runs.columns]
-    return runs.withColumns({column.name: F.lit(None).cast(column.type) for column in missing}) if missing else runs
 
 
 def _state(row: Mapping[str, Any]) -> RunState:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from drq_spark.config import Config, canonical_json
@@ -20,10 +20,10 @@ from drq_spark.errors import ConfigError, ConsistencyError
 from drq_spark.files import folders, remove_folder
 from drq_spark.gate import GateResult, judge
 from drq_spark.lease import Lease
-from drq_spark.metrics import MetricRow
+from drq_spark.metrics import MetricRow, Metrics
 from drq_spark.outside_faults import outside_faults_explained
 from drq_spark.progress import Watcher
-from drq_spark.run_state import RunState, find_run, newest
+from drq_spark.run_state import RunState, find_run, followed_runs, newest
 from drq_spark.schemas import (
     CODE_USAGE,
     CURRENT_SIDS,
@@ -253,17 +253,24 @@ class Run:
         Raises:
             ConfigError: it has not been measured.
         """
-        names = [item.name for item in fields(MetricRow)]
-        return tuple(
-            MetricRow(**{name: row[name] for name in names}) for row in self.rows(METRICS, "measure").collect()
-        )
+        return tuple(map(_metric_row, self.rows(METRICS, "measure").collect()))
 
     def judged(self, figures: Sequence[MetricRow]) -> tuple[GateResult, ...]:
         """What the gate says; readers never follow external SIDs, so that there is nothing to judge."""
         if self.config.external:
             return ()
         has_previous = self.state.previous_run_id is not None
-        return judge(self.config.gate.rules, figures, self.config.measure, has_previous=has_previous)
+        rules = self.config.gate.rules
+        past = self._past_figures(max((rule.of_last or 0 for rule in rules), default=0))
+        return judge(rules, figures, self.config.measure, has_previous=has_previous, past=past)
+
+    def _past_figures(self, most: int) -> list[Metrics]:
+        """Figures of the runs that readers followed before this one, the latest first, at most so many."""
+        ids = [run_id for run_id in followed_runs(self.store, most + 1) if run_id != self.state.run_id][:most]
+        if not ids:
+            return []
+        rows = self.store.read(METRICS).where(F.col("run_id").isin(ids)).collect()
+        return [Metrics(_metric_row(row) for row in rows if row.run_id == run_id) for run_id in ids]
 
     @property
     def followed(self) -> str | None:
@@ -321,6 +328,11 @@ class Run:
         """What there is to tell when it has finished."""
         figures = self.figures()
         return Outcome(self.state, self.codebook_sizes, figures, self.judged(figures), repeated, self.followed)
+
+
+def _metric_row(row: Row) -> MetricRow:
+    """A row of the metrics table without what says of which run it is."""
+    return MetricRow(**{item.name: row[item.name] for item in fields(MetricRow)})
 
 
 def open_run(store: Store, run_id: str | None, watcher: Watcher, lease: Lease | None = None) -> Run:

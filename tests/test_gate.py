@@ -6,7 +6,7 @@ import pytest
 
 from drq_spark.config import Config, GateRule, Measure
 from drq_spark.gate import GateResult, judge
-from drq_spark.metrics import Metric, MetricRow
+from drq_spark.metrics import Metric, MetricRow, Metrics
 
 SETTINGS = Measure(etas=(0.1, 0.5), headline_eta=0.5)
 
@@ -150,3 +150,28 @@ def test_churn_that_could_not_be_compared_fails_where_there_is_something_to_comp
 def test_a_figure_that_there_is_none_of_is_told_in_words():
     assert verdict(GateRule(metric=Metric.GINI, maximum=0.5)).found == "no such figure"
     assert verdict(GateRule(metric=Metric.GINI, maximum=0.5), *GINI).found == "0.7"
+
+
+def looking_back(rule: GateRule, now: list[MetricRow], *past: list[MetricRow]) -> GateResult:
+    (result,) = judge([rule], now, SETTINGS, past=[Metrics(rows) for rows in past])
+    return result
+
+
+def test_bounds_times_the_median_of_earlier_runs():
+    items = [[figure(Metric.ITEMS, value)] for value in (60.0, 100.0, 90.0, 80.0, 1.0)]
+    rule = GateRule(metric=Metric.ITEMS, of_last=3, minimum=0.7)
+    assert looking_back(rule, *items) == GateResult(
+        "items at least 0.7 times the median of the last 3 runs that readers followed", "items", 0, 60 / 90, False
+    )
+    assert looking_back(rule, [figure(Metric.ITEMS, 64.0)], *items[1:]).passed
+    assert "the last run that" in looking_back(GateRule(metric=Metric.ITEMS, of_last=1, minimum=0.7), *items).rule
+
+
+def test_of_levels_the_worst_ratio_decides_and_without_a_past_all_is_well():
+    rule = GateRule(metric=Metric.GINI, of_last=2, maximum=1.5)
+    before = [figure(Metric.GINI, value, level) for level, value in enumerate((0.2, 0.3, 0.4), 1)]
+    result = looking_back(rule, GINI, before)
+    assert (result.level, result.passed) == (2, False)
+    assert result.value == pytest.approx(0.7 / 0.3)
+    assert looking_back(rule, GINI).passed
+    assert looking_back(rule, GINI, CAPACITY).passed

@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE, TESTS = Path(__file__).parents[1] / "drq_spark", Path(__file__).parent
 MEANT_TO_RECUR = {"__init__", "step"}  # `step` is what a folder of the pipeline does as a step of a run
-WITHOUT_A_PACKAGE = {"cli", "golden", "jobs", "notebooks", "pipeline"}  # of the whole, not of one folder
+WITHOUT_A_PACKAGE = {"faults", "cli", "golden", "jobs", "notebooks", "pipeline"}  # of the whole, not of one folder
 
 
 def test_a_name_is_that_of_one_module():

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from drq_spark.config.section import Place, Positive, Section
+from drq_spark.config.section import LATER, Place, Positive, Section
 from drq_spark.metrics import Metric
 
 
@@ -56,6 +56,10 @@ class GateRule(Section):
     weighting: Literal["items", "exposure"] = Field("items", description="Figures by items or by exposure")
     eta: float | None = Field(
         None, description="Perturbation scale, for capacity figures; the headline scale without it"
+    )
+    of_last: Annotated[Positive | None, LATER] = Field(
+        None,
+        description="Bounds are times the median of the figure over so many of the latest runs that readers followed; absolute without it",
     )
     minimum: float | None = Field(None, description="Lowest value that passes")
     maximum: float | None = Field(None, description="Highest value that passes")

@@ -62,6 +62,11 @@ class Section(BaseModel):
             unused = LATER in field.metadata and value == field.default
             if isinstance(value, Section):
                 kept[name] = value.deciding()
+            if isinstance(value, tuple):
+                kept[name] = [
+                    part.deciding() if isinstance(part, Section) else kept[name][place]
+                    for place, part in enumerate(value)
+                ]
             neutral = _PLACE in field.metadata or _NEUTRAL in field.metadata
             if neutral or unused or kept[name] == {}:
                 del kept[name]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.formulas import renaming
+from drq_spark.formulas.divergence import jensen_shannon
 from drq_spark.formulas.duplicates import collision_mass, duplicate_rate, exact_duplicate_rate, excess_duplicate_rate
 from drq_spark.formulas.entropy import conditional_entropies, entropy_from_sums
 from drq_spark.formulas.overlap import effective_capacity, expected_overlaps, geometry
@@ -67,6 +68,7 @@ class Aggregates:
         segments: Head, torso and tail; None without exposure.
         totals: Sums over the assigned items; None for external SIDs.
         churn: Changes against the published run; None where there is nothing to compare with.
+        usage_at_training: See `step.Known`.
     """
 
     rows_in: int
@@ -77,6 +79,7 @@ class Aggregates:
     segments: Segments | None
     totals: AssignmentTotals | None
     churn: Churn | None
+    usage_at_training: Sequence[NDArray[np.int64]] | None = None
 
 
 def all_figures(aggregates: Aggregates, tokenizer: Tokenizer | None, scales: Sequence[Scale]) -> list[MetricRow]:
@@ -94,6 +97,7 @@ def all_figures(aggregates: Aggregates, tokenizer: Tokenizer | None, scales: Seq
         *_prefixes(aggregates.prefixes),
         *(_fidelity(aggregates.totals) if aggregates.totals else ()),
         *(_churn(aggregates.churn) if aggregates.churn else ()),
+        *_drift(aggregates.usage_at_training or (), aggregates.usage),
     ]
     return [row for row in rows if isfinite(row.value)]
 
@@ -250,3 +254,8 @@ def _churn(churn: Churn) -> Iterator[MetricRow]:
         if table is not None:
             yield _row(Metric.CHURN, renaming.churn(table), level)
             yield _row(Metric.CHURN_MATCHED, churn_matched(table), level)
+
+
+def _drift(before: Sequence[NDArray[np.int64]], now: Sequence[LevelUsage]) -> Iterator[MetricRow]:
+    for level, (counts, usage) in enumerate(zip(before, now, strict=False), start=1):
+        yield _row(Metric.CODE_DRIFT, jensen_shannon(counts, usage.items), level)

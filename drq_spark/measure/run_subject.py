@@ -13,14 +13,17 @@ from drq_spark.inputs.events import exposed
 from drq_spark.inputs.items import Catalogue
 from drq_spark.inputs.second_version import read_after
 from drq_spark.measure.churn import churn_of
+from drq_spark.measure.drift import drift, new_sids, usage_at_training
 from drq_spark.measure.figures import AssignmentTotals
-from drq_spark.measure.item_sample import mean_centred_square, sample_items
+from drq_spark.measure.item_sample import ItemSample, mean_centred_square, sample_items
 from drq_spark.measure.sampled_fidelity import sampled_fidelity
 from drq_spark.measure.step import Known
 from drq_spark.measure.subject import Subject
 from drq_spark.rows import one_row
 from drq_spark.runs import Run
 from drq_spark.schemas import ASSIGNMENT_TOTALS
+
+_FEWER_NEW = 4  # new items are judged by one for so many of all
 
 
 def subject_of(run: Run, catalogue: Catalogue) -> Subject:
@@ -58,14 +61,25 @@ def known_of(run: Run, subject: Subject) -> Known:
     if run.state.base_run_id is None:
         return replace(counted, totals=_totals(run))
     assert subject.tokenizer is not None  # a run's own SIDs
-    assert subject.dim is not None
-    sample = sample_items(
-        subject.sids, subject.levels, run.config.seed, subject.items, subject.dim, subject.tokenizer.normalize,
-        run.config.nightly.judged_items,
-    )  # fmt: skip
+    most, tokenizer = run.config.nightly.judged_items, subject.tokenizer
+    sample = _sample(subject, subject.sids, most)
+    fidelity = sampled_fidelity(sample, tokenizer)
+    if run.state.is_night:
+        fidelity += drift(_sample(subject, new_sids(run, subject.sids), most // _FEWER_NEW), sample, tokenizer)
     return replace(
-        counted, fidelity=sampled_fidelity(sample, subject.tokenizer), sample_mean_square=mean_centred_square(sample)
+        counted,
+        fidelity=fidelity,
+        sample_mean_square=mean_centred_square(sample),
+        usage_at_training=usage_at_training(run),
     )
+
+
+def _sample(subject: Subject, sids: DataFrame, most: int) -> ItemSample:
+    """Some of the items with their embeddings."""
+    assert subject.tokenizer is not None  # a run's own SIDs, as in `known_of`
+    assert subject.dim is not None
+    normalize, seed = subject.tokenizer.normalize, subject.config.seed
+    return sample_items(sids, subject.levels, seed, subject.items, subject.dim, normalize, most)
 
 
 def _sids(run: Run, catalogue: Catalogue) -> DataFrame:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from drq_spark.measure.aggregates import Scale, Segments
@@ -54,6 +56,8 @@ class Known:
         rows_quarantined: Those of them without a SID.
         totals: Sums over all items; None for external SIDs.
         churn: Changes against the run that readers follow; None where there is nothing to compare with.
+        usage_at_training: Items of each code when the tokenizer was trained, int64 [K] a level; None where that is now,
+            or not known.
         fidelity: Figures of the reconstruction, where there are no totals to make them of.
         sample_mean_square: Mean of ||x - mean||^2 over a sample of the items, where there are no totals; None where
             embeddings are not known.
@@ -63,6 +67,7 @@ class Known:
     rows_quarantined: int
     totals: AssignmentTotals | None = None
     churn: Churn | None = None
+    usage_at_training: Sequence[NDArray[np.int64]] | None = None
     fidelity: Sequence[MetricRow] = ()
     sample_mean_square: float | None = None
 
@@ -122,6 +127,7 @@ class _Work:
             segments=None if thresholds is None else Segments(thresholds, of_segments),
             totals=self.known.totals,
             churn=self.known.churn,
+            usage_at_training=self.known.usage_at_training,
         )
         self.figures += [*all_figures(self.counted, subject.tokenizer, self.scales), *self.known.fidelity]
         self.figures += moved_apart(subject, self.per_sid)

@@ -170,3 +170,24 @@ def test_another_headline():
     """At a headline eta of 0.1 codewords are far enough apart that blur at 0.5."""
     made = healthy().with_book(2, 0.35)
     assert advice(figures(made), [CODES] * 3, 0.1) == []
+
+
+def of_night(new: float, error: float, *drift: float) -> list[MetricRow]:
+    """Figures of a night: residual share of new items, and drift of each level."""
+    rows = [MetricRow("residual_share_new", 0, "items", None, new, error)]
+    rows.append(MetricRow("residual_share_unseen", 0, "items", None, 0.4))
+    return rows + [MetricRow("code_drift", level, "items", None, value) for level, value in enumerate(drift, 1)]
+
+
+@pytest.mark.parametrize(
+    ("figures_", "levels"),
+    [
+        (of_night(0.45, 0.01, 0.01, 0.01, 0.01), None),
+        (of_night(0.6, 0.08), None),
+        (of_night(0.6, 0.02, 0.01), ()),
+        (of_night(0.4, 0.01, 0.2, 0.01, 0.06), (1, 3)),
+    ],
+    ids=["same kind", "too few to tell", "another kind", "other shares"],
+)  # fmt: skip
+def test_a_catalogue_that_is_not_the_one_of_the_training(figures_, levels):
+    assert rules(healthy(), *figures_) == ([] if levels is None else [(Rule.DRIFTED, levels)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from drq_spark.metrics import MetricRow
-from drq_spark.report.advice import level_rules, sid_rules
+from drq_spark.report.advice import drift_rules, level_rules, sid_rules
 from drq_spark.report.advice.evidence import Evidence
 from drq_spark.report.advice.rule import Advice, Rule
 
@@ -25,6 +25,7 @@ _RULES: tuple[Callable[[Evidence, Sequence[Advice]], Advice | None], ...] = (
     sid_rules.too_small,
     sid_rules.clumped,
     sid_rules.behaviour,
+    drift_rules.drifted,
 )
 
 

@@ -22,6 +22,7 @@ class Rule(str, Enum):
     TOO_SMALL = "Too few SIDs for the catalogue"
     CLUMPED = "Clumps of near-duplicates"
     BEHAVIOUR = "Behaviour is lost"
+    DRIFTED = "The items are no longer those of the training"
 
 
 @dataclass(frozen=True)

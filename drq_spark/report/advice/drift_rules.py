@@ -1,0 +1,39 @@
+"""Rules about a tokenizer that has stayed while the catalogue has not: whether to retrain.
+
+Thresholds are guides: the gate decides, not these. Without drift new items cost what items cost that training kept
+away, and shares of codes differ by what chance makes of a night.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drq_spark.metrics import ITEMS, Metric
+from drq_spark.report.advice.evidence import Evidence
+from drq_spark.report.advice.rule import ERRORS, Advice, Rule
+
+# New items of the same kind have the error of unseen ones; a fifth more is another kind of item.
+_DEARER = 1.2
+# 0.05 bits: a use of 256 codes of which a fifth of the items has gone elsewhere.
+_MOVED = 0.05
+
+
+def drifted(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
+    """New items lie further from the codewords than unseen ones did at training, or the use of codes has moved."""
+    new, unseen = seen.figures.row(Metric.RESIDUAL_SHARE_NEW), seen.figures.value(Metric.RESIDUAL_SHARE_UNSEEN)
+    drift = {level: seen.figures.value(Metric.CODE_DRIFT, level) for level in seen.levels}
+    moved = {level: value for level, value in drift.items() if value is not None and value > _MOVED}
+    dear = new is not None and unseen and new.value - ERRORS * (new.standard_error or 0.0) > _DEARER * unseen
+    if not dear and not moved:
+        return None
+    numbers = [(f"{Metric.CODE_DRIFT.value} of level {level}", value) for level, value in moved.items()]
+    if dear and new is not None and unseen:
+        numbers = [(Metric.RESIDUAL_SHARE_NEW.value, new.value), (Metric.RESIDUAL_SHARE_UNSEEN.value, unseen), *numbers]
+    return Advice(
+        Rule.DRIFTED, tuple(moved), ITEMS,
+        "New items lie further from the codewords than items that the training had not seen, or codes are used by "
+        "other shares of the items than then.",
+        "Retrain on the catalogue of today. Until then new items have coarser SIDs than old ones, and that is all.",
+        "drq run trains a tokenizer anew; a few nights more do no harm where the figures stand still.",
+        tuple(numbers),
+    )  # fmt: skip
