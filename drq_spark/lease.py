@@ -203,6 +203,11 @@ class Lease:
         row = (holder.term, holder.owner, *times)
         self._store.put_term(LEASE, self._store.spark.createDataFrame([row], schema), holder.term)
 
+    def described(self) -> str | None:
+        """Who is at work in the store, in words; None where nobody is."""
+        found = self._read()
+        return _described(found) if self._is_taken(found) else None
+
     def _read(self) -> Holder:
         if not self._store.exists(LEASE):
             return _NOBODY

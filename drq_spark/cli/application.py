@@ -11,7 +11,7 @@ from drq_spark.cli.measure_command import measure
 from drq_spark.cli.step_commands import assign, demo, nightly, publish, report, run, sample, train
 from drq_spark.cli.study_commands import compare, inspect, plan
 from drq_spark.cli.surroundings import error_console, own_session_stopped
-from drq_spark.cli.upkeep_commands import history, vacuum
+from drq_spark.cli.upkeep_commands import history, status, vacuum
 from drq_spark.errors import DrqError
 from drq_spark.outside_faults import outside_faults_explained
 
@@ -34,6 +34,7 @@ for command in (
     publish,
     report,
     history,
+    status,
     vacuum,
     compare,
     plan,

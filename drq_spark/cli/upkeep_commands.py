@@ -25,6 +25,14 @@ def history(
     show_history(out_console, runs_so_far(store, most), open_run(store, None, watcher()).followed)
 
 
+def status(out: OutOfRun, schema: SchemaOfRun = None, driver_memory: DriverMemory = None) -> None:
+    """What readers follow, who is at work, and which runs were left on the way."""
+    from drq_spark.upkeep.standing_of_store import standing_of
+    from drq_spark.upkeep.upkeep_on_terminal import show_standing
+
+    show_standing(out_console, standing_of(store_of(out, schema)))
+
+
 def vacuum(
     out: OutOfRun,
     keep: Annotated[int, typer.Option("--keep", min=1, help="Runs that stay; the one readers follow always does.")],

@@ -12,6 +12,7 @@ from drq_spark.metrics import Metric
 from drq_spark.page.numbers import in_column
 from drq_spark.schemas import Change
 from drq_spark.upkeep.history import Past
+from drq_spark.upkeep.standing_of_store import StandingOfStore
 from drq_spark.upkeep.vacuum import Clearance
 
 _CHANGES = (Change.ADDED, Change.MOVED, Change.REMOVED)
@@ -34,6 +35,24 @@ def show_history(console: Console, past: Sequence[Past], followed: str | None) -
             in_column(one.figures.get(Metric.RELATIVE_MSE), ".3f"),
         )  # fmt: skip
     console.print(table)
+
+
+def show_standing(console: Console, found: StandingOfStore) -> None:
+    """Print what readers follow, who is at work, and what was left on the way."""
+    if found.followed is None:
+        console.print("readers follow nothing yet")
+    else:
+        run, rows = found.followed, found.followed.rows_out or 0
+        version = "" if found.readers_version is None else f", current_sids at version {found.readers_version}"
+        console.print(
+            f"readers follow {run.run_id}: {rows:,} items, tokenizer {run.tokenizer_id}{version}", highlight=False
+        )
+    console.print("nobody is at work" if found.at_work is None else f"at work: {found.at_work}", highlight=False)
+    for run in found.unfinished:
+        steps = ", ".join(run.seconds) or "no step"
+        console.print(f"not ended: {run.run_id} ({run.status}; done: {steps})", highlight=False)
+    if found.unfinished and found.at_work is None:
+        console.print("The same command as before takes a run up again where it was left.")
 
 
 def show_clearance(console: Console, found: Clearance, rows: Mapping[str, int], *, done: bool) -> None:

@@ -38,6 +38,7 @@ def test_every_command_that_starts_spark_takes_it_for_itself_alone(started, tmp_
         ["plan"],
         ["demo"],
         ["history"],
+        ["status"],
     )
     for command in (*commands, ["compare", "--tokenizers", "rq_kmeans"]):
         for more, memory in ((["--driver-memory", "3G"], "3G"), ([], None)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
 
@@ -11,13 +12,16 @@ from rich.console import Console
 from runs_in_hand import DAY, changed, published, run_of, sids_of
 
 from drq_spark.errors import ConfigError
+from drq_spark.lease import Lease
 from drq_spark.metrics import Metric
 from drq_spark.progress import SILENT
 from drq_spark.run_state import find_run, find_same_run
 from drq_spark.runs import open_run
 from drq_spark.schemas import METRICS, SIDS, Change
+from drq_spark.store import Store
 from drq_spark.upkeep.history import history
-from drq_spark.upkeep.upkeep_on_terminal import show_clearance, show_history
+from drq_spark.upkeep.standing_of_store import standing_of
+from drq_spark.upkeep.upkeep_on_terminal import show_clearance, show_history, show_standing
 from drq_spark.upkeep.vacuum import clear, clearance, rows_of
 
 FIGURES = "metric string, level int, weighting string, eta double, value double, standard_error double, ruler string"
@@ -90,3 +94,18 @@ def test_the_history_tells_what_each_run_changed(spark, out):
     text = told(show_history, past, "first")
     assert max(map(len, text.splitlines())) <= 80
     assert "25.0%" in next(line for line in text.splitlines() if "first" in line and "*" in line)
+
+
+def test_standing_tells_what_is_published_running_and_dead(spark, out):
+    store = open_run(Store(spark, str(out)), "first", SILENT).store
+    run_of(spark, out, "left", run_date=DAY + timedelta(days=9), seconds={"read": 1.0}).save()
+    said = told(show_standing, standing_of(store))
+    assert "readers follow first: 2 items, tokenizer tokenizer-a" in said
+    assert "nobody is at work" in said
+    assert "not ended: left (started; done: read)" in said
+    lease = Lease(store)
+    lease.take()
+    with lease.kept():
+        other = replace(standing_of(store), at_work="process 7 on host, last sign now")
+        assert standing_of(store).at_work is None  # its own process is no other
+    assert "at work: process 7 on host" in told(show_standing, other)
