@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,8 @@ def fit_tokenizer(data: TrainingData, config: Config, progress: Progress = SILEN
 
     device = runtime.choose_device(config)
     with runtime.torch_threads(config.train.threads):
-        tokenizer = chosen.fit(data, config, progress)
+        fit = chosen.fit if data.before is None else partial(_retrained, chosen)
+        tokenizer = fit(data, config, progress)
     refuse_memorising_decoder(tokenizer, data)
     described: dict[str, Any] = {
         "settings": _settings(config),
@@ -74,6 +76,12 @@ def fit_tokenizer(data: TrainingData, config: Config, progress: Progress = SILEN
         mean = data.fit.mean(axis=0, dtype=np.float64)
         described["held_out_relative_mse"] = reconstruction_error(tokenizer, data.held_out, mean)
     return replace(tokenizer, training={**tokenizer.training, **described})
+
+
+def _retrained(chosen: Trainer, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
+    from drq_spark.train.retraining import retrained
+
+    return retrained(chosen, data, config, progress)
 
 
 def check_memory(chosen: Trainer, rows: int, dim: int, config: Config) -> None:
