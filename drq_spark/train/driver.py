@@ -18,7 +18,7 @@ from drq_spark.progress import SILENT, Progress
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import MAX_NUMBER, normalized
-from drq_spark.train.contract import Trainer, TrainingData, TrainingPairs
+from drq_spark.train.contract import Before, Trainer, TrainingData, TrainingPairs
 from drq_spark.train.evaluation import reconstruction_error
 from drq_spark.train.memorising import refuse_memorising_decoder
 from drq_spark.train.memory import behaviour_bytes
@@ -112,8 +112,10 @@ def memory_needed(chosen: Trainer, rows: int, dim: int, config: Config) -> int:
     return chosen.memory_bytes(rows, dim, config) + behaviour_bytes(rows, dim, config)
 
 
-def split(sample: Sample, config: Config) -> TrainingData:
+def split(sample: Sample, config: Config, old: Tokenizer | None = None) -> TrainingData:
     """Prepare the rows and part them, by id where the sample has split keys; new arrays, `sample` stays as it is.
+
+    With an old tokenizer and the SIDs of the sample the training is a retraining.
 
     The held-out items are those with the lowest keys, so an item is on the same side among the items and in the pairs.
 
@@ -135,6 +137,7 @@ def split(sample: Sample, config: Config) -> TrainingData:
         fingerprint=sample.fingerprint,
         exposure=None if sample.exposure is None else sample.exposure[order],
         behaviour=None if sample.behaviour is None else _split_pairs(sample, order[:held_out], config),
+        before=None if old is None or sample.codes is None else Before(old, sample.codes[order]),
     )
 
 
