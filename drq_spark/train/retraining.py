@@ -55,7 +55,7 @@ def retrained(trainer: Trainer, data: TrainingData, config: Config, progress: Pr
     told: dict[str, Any] = {"from": tokenizer_id(old), "budget": config.train.stability.budget}
     rung, aligned = None, is_elsewhere(data, data.before)
     if has_common_start(old, config, aligned=aligned):
-        ready = replace(data, before=_in_space(data, data.before)) if aligned else data
+        ready = replace(data, before=in_space(data, data.before)) if aligned else data
         found = frontier(*_part(ready, config), config, progress)
         rung = found.chosen(config.train.stability.budget)
         told |= {"aligned": aligned, "frontier": _described(found), "free_unseen_relative_mse": found.free}
@@ -88,7 +88,7 @@ def has_common_start(old: Tokenizer, config: Config, *, aligned: bool) -> bool:
     return not aligned or old.encoder is None or isinstance(old.encoder, BehaviourEncoder)
 
 
-def _in_space(data: TrainingData, before: Before) -> Before:
+def in_space(data: TrainingData, before: Before) -> Before:
     """The old tokenizer in the space of the new embeddings, by the items that both catalogues have."""
     rows = np.flatnonzero((before.codes[data.held_out_rows :] != UNKNOWN).all(axis=1))
     by = similarity(before.tokenizer, data.fit[rows], before.codes[data.held_out_rows :][rows])
@@ -98,10 +98,10 @@ def _in_space(data: TrainingData, before: Before) -> Before:
 def _part(data: TrainingData, config: Config) -> tuple[TrainingData, Latents]:
     """Some of the fit rows, split again, and their latents."""
     part = budget_part(data, config)
-    return part, _latents(part)
+    return part, latents_before(part)
 
 
-def _latents(data: TrainingData) -> Latents:
+def latents_before(data: TrainingData) -> Latents:
     """The latents of the old tokenizer."""
     assert data.before is not None
     old = data.before.tokenizer
@@ -112,7 +112,7 @@ def _latents(data: TrainingData) -> Latents:
 def _warm(data: TrainingData, rung: Rung, config: Config, progress: Progress) -> Tokenizer:
     """Books from where they stood, and tables solved and learned anew."""
     assert data.before is not None
-    fitted = quantized(data, _latents(data), config, progress, start_of_fit(data, rung.pull))
+    fitted = quantized(data, latents_before(data), config, progress, start_of_fit(data, rung.pull))
     training = data.before.tokenizer.training
     inherited = {name: training[name] for name in _OF_THE_ENCODER if name in training}
     if data.behaviour is None or not isinstance(data.before.tokenizer.encoder, BehaviourEncoder):
