@@ -47,7 +47,8 @@ class Start:
         if self.tokenizer is not None and self.tokenizer.dim != dim:
             raise InputRefused(
                 f"the embeddings have {dim} numbers, the tokenizer takes {self.tokenizer.dim}: this is another "
-                "catalogue, or another embedding model; drq run trains a tokenizer for it"
+                "catalogue, or another embedding model: drq nightly --retrain trains a tokenizer for it, and drq run "
+                "one that begins anew"
             )
         if self.base is not None and self.base.id_type != id_type:
             raise InputRefused(
