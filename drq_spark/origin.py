@@ -28,7 +28,7 @@ class Start:
         config: The settings; those that describe a tokenizer are the tokenizer's own.
         origin: What the runs table tells of it.
         tokenizer: What is there already; None where the run trains one.
-        base: The run whose SIDs are carried over; None where none are.
+        base: The run whose SIDs are carried over, or that a retraining begins at; None for neither.
         notes: What to know of it.
     """
 
@@ -47,7 +47,8 @@ class Start:
         if self.tokenizer is not None and self.tokenizer.dim != dim:
             raise InputRefused(
                 f"the embeddings have {dim} numbers, the tokenizer takes {self.tokenizer.dim}: this is another "
-                "catalogue, or another embedding model; drq run trains a tokenizer for it"
+                "catalogue, or another embedding model: drq nightly --retrain trains a tokenizer for it, and drq run "
+                "one that begins anew"
             )
         if self.base is not None and self.base.id_type != id_type:
             raise InputRefused(
@@ -56,8 +57,13 @@ class Start:
             )
 
 
-def start_of(store: Store, config: Config, run_date: date, *, night: bool) -> Start:
+def start_of(store: Store, config: Config, run_date: date, *, night: bool, retrain: bool = False) -> Start:
     """How a run with these settings begins; a night with nothing to stand on trains a tokenizer, as any first run.
+
+    Args:
+        store, config, run_date: Of the run.
+        night: Whether it is a night.
+        retrain: Whether that night trains its tokenizer anew, from the one that readers follow.
 
     Raises:
         ConfigError: the tokenizer that is named is not there.
@@ -78,11 +84,28 @@ def start_of(store: Store, config: Config, run_date: date, *, night: bool) -> St
         return _with_artifact(store, config, absolute(source), base)
     if base is None:
         raise ConfigError(f"no run in {store.out} is published yet: let drq run train a tokenizer first")
+    if retrain:
+        return _from_base(config, base)
     return _with_base(store, config, base, Mode.NIGHT if night else Mode.GIVEN)
+
+
+def _from_base(config: Config, base: RunState) -> Start:
+    """A training that begins at the tokenizer of the run that readers follow."""
+    resolved, notes = _settings_of(config, base)
+    train = resolved.train.model_copy(update={"stability": config.train.stability})
+    settings = resolved.model_copy(update={"train": train})
+    return Start(settings, Origin(Mode.RETRAINED.value, base_run_id=base.run_id), base=base, notes=notes)
 
 
 def _with_base(store: Store, config: Config, base: RunState, mode: Mode) -> Start:
     """The tokenizer and the SIDs of the run that readers follow."""
+    resolved, notes = _settings_of(config, base)
+    tokenizer = load_tokenizer(f"{store.tokenizers}/{base.tokenizer_id}")
+    return Start(resolved, Origin(mode.value, base.tokenizer_id, base.run_id), tokenizer, base, notes)
+
+
+def _settings_of(config: Config, base: RunState) -> tuple[Config, tuple[str, ...]]:
+    """The settings with those that describe the tokenizer of a run, and a note of what was given in vain."""
     kept = base.settings()
     own = {name: getattr(kept, name) for name in _OF_A_TOKENIZER}
     items = config.items.model_copy(update={"normalize": kept.items.normalize})
@@ -90,8 +113,7 @@ def _with_base(store: Store, config: Config, base: RunState, mode: Mode) -> Star
     usual = Config()
     unheeded = [name for name in _OF_A_TOKENIZER if getattr(config, name) not in (getattr(usual, name), own[name])]
     notes = tuple(f"{name}: the settings of the published tokenizer count, not those given" for name in unheeded)
-    tokenizer = load_tokenizer(f"{store.tokenizers}/{base.tokenizer_id}")
-    return Start(resolved, Origin(mode.value, base.tokenizer_id, base.run_id), tokenizer, base, notes)
+    return resolved, notes
 
 
 def _with_artifact(store: Store, config: Config, folder: str, base: RunState | None) -> Start:
@@ -120,8 +142,11 @@ def _followed(store: Store) -> RunState | None:
 
 
 def unchanged(base: RunState | None, fresh: RunState) -> RunState | None:
-    """The run that readers follow, where a night of the same settings and rows would find nothing to do."""
-    if base is None or not fresh.is_night:
+    """The run that readers follow, where a night of the same settings and rows would find nothing to do.
+
+    So would a second retraining: the first one has been trained on these rows.
+    """
+    if base is None or not (fresh.is_night or fresh.mode == base.mode == Mode.RETRAINED.value):
         return None
     known_by = ("config_fingerprint", "input_fingerprint", "package_version")
     same = all(getattr(base, name) == getattr(fresh, name) for name in known_by)

@@ -30,7 +30,7 @@ from drq_spark.report.step import write_report
 from drq_spark.run_state import find_same_run, new_run, taken_up
 from drq_spark.runs import Outcome, Run
 from drq_spark.sample.step import draw, load, write
-from drq_spark.schemas import SIDS, Mode, Status
+from drq_spark.schemas import SIDS, Status
 from drq_spark.store import open_store
 from drq_spark.tokenizer.artifact import save_tokenizer, tokenizer_id
 from drq_spark.train.driver import check_memory, fit_tokenizer, split
@@ -45,11 +45,13 @@ def run_all(
     watcher: Watcher = SILENT,
     *,
     night: bool = False,
+    retrain: bool = False,
 ) -> Outcome:
     """Do all steps, from the items table to the published pointer.
 
     A night carries the published SIDs over and changes only those of items that are new, changed or gone; where nothing
-    is published yet it is a run like any other.
+    is published yet it is a run like any other. With `retrain` it trains a tokenizer from the published one, so that
+    SIDs stay where they can, and gives every item its SID anew.
 
     Raises:
         ConfigError, InputRefused: before anything is written; InputRefused also where an input changes meanwhile.
@@ -58,7 +60,7 @@ def run_all(
     """
 
     def work() -> Outcome:
-        run, catalogue = begin(spark, config, run_date, started_at, watcher, night=night)
+        run, catalogue = begin(spark, config, run_date, started_at, watcher, night=night, retrain=retrain)
         status = Status(run.state.status)
         if status.finished:
             return run.outcome(repeated=True)
@@ -88,6 +90,7 @@ def begin(
     watcher: Watcher,
     *,
     night: bool = False,
+    retrain: bool = False,
 ) -> tuple[Run, Catalogue]:
     """Check the inputs, and take up the run that they belong to, or make a new one; writes no table.
 
@@ -102,8 +105,8 @@ def begin(
     lease = Lease(store, config.store.wait_minutes)
     lease.wait(watcher.heading)
     with watcher.step("read"):
-        start = start_of(store, config, run_date, night=night)
-        start.config.require_sources(trains=start.origin.mode == Mode.TRAINED.value)
+        start = start_of(store, config, run_date, night=night, retrain=retrain)
+        start.config.require_sources(trains=start.tokenizer is None)
         config, inputs = pin(spark, start.config)
         catalogue = read_catalogue(spark, config)
         store.refuse_other_ids(SIDS, catalogue.id_type)
@@ -174,7 +177,8 @@ def train(run: Run) -> None:
     run.refuse_given("train")
     run.hold()
     with run.step("train"):
-        data = split(load(run), run.config)  # the prepared copy alone stays: training holds the sample twice
+        # the prepared copy alone stays: training holds the sample twice
+        data = split(load(run), run.config, run.tokenizer_before())
         tokenizer = fit_tokenizer(data, run.config, run.watcher.progress)
         folder = save_tokenizer(tokenizer, run.store.tokenizers)
         run.state = replace(run.state, tokenizer_id=tokenizer_id(tokenizer))
@@ -194,10 +198,10 @@ def assign(run: Run, catalogue: Catalogue) -> None:
     run.refuse_followed()
     run.hold()
     with run.step("assign"):
-        if run.state.base_run_id is None:
-            assign_all(run, catalogue)
-        else:
+        if run.state.carries_over:
             assign_changes(run, catalogue)
+        else:
+            assign_all(run, catalogue)
         run.check_rows()
         run.refuse_changed_inputs()
 

@@ -63,7 +63,12 @@ class RunState:
     @property
     def trains(self) -> bool:
         """Whether the run trains its tokenizer."""
-        return self.mode == Mode.TRAINED.value
+        return self.mode in (Mode.TRAINED.value, Mode.RETRAINED.value)
+
+    @property
+    def carries_over(self) -> bool:
+        """Whether items that are as they were keep the SID that they have in another run, without being encoded."""
+        return self.base_run_id is not None and not self.trains
 
     @property
     def is_night(self) -> bool:
@@ -174,6 +179,7 @@ def recent_nights(store: Store, tokenizer_id: str, most: int) -> list[str]:
     runs = store.read(RUNS).where(
         (F.col("tokenizer_id") == tokenizer_id)
         & F.col("base_run_id").isNotNull()
+        & (F.col("mode") != Mode.RETRAINED.value)
         & F.col("status").isin(Status.PUBLISHED.value, Status.PASSED.value)
     )
     latest = runs.orderBy(F.desc("run_date"), F.desc("started_at")).limit(most)

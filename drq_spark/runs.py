@@ -218,7 +218,7 @@ class Run:
 
     @cached_property
     def base(self) -> DataFrame | None:
-        """Columns of `schemas.CURRENT_SIDS` of the run whose SIDs this one carries over; None where it carries none."""
+        """Columns of `schemas.CURRENT_SIDS` of the run that this one stands on; None where it stands on none."""
         return None if self.state.base_run_id is None else base_rows(self.store, self.state)
 
     def tokenizer(self) -> Tokenizer:
@@ -230,6 +230,19 @@ class Run:
         if self.state.tokenizer_id is None:
             raise ConfigError(f"run {self.state.run_id} has no tokenizer yet: run drq train first")
         return load_tokenizer(f"{self.store.tokenizers}/{self.state.tokenizer_id}")
+
+    def tokenizer_before(self) -> Tokenizer | None:
+        """The tokenizer that a retraining begins at; None where the run is none."""
+        if not self.state.trains or self.state.base_run_id is None:
+            return None
+        return load_tokenizer(f"{self.store.tokenizers}/{find_run(self.store, self.state.base_run_id).tokenizer_id}")
+
+    @property
+    def placed_under(self) -> str | None:
+        """The tokenizer under whose SIDs readers' suffixes count: its own, or that of the run a retraining began at."""
+        if not self.state.trains or self.state.base_run_id is None:
+            return self.state.tokenizer_id
+        return find_run(self.store, self.state.base_run_id).tokenizer_id
 
     def check_rows(self) -> None:
         """Every row that went in has a SID or is in quarantine.

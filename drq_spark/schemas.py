@@ -97,6 +97,7 @@ class Mode(str, Enum):
     TRAINED = "trained"
     GIVEN = "given"
     NIGHT = "night"
+    RETRAINED = "retrained"
 
 
 class Change(str, Enum):
@@ -433,9 +434,11 @@ RUNS = Table(
         Column(
             "mode",
             "string",
-            "trained: a tokenizer was trained; given: one was there; night: one was there, and night_sids has what changed",
+            "trained: a tokenizer was trained; given: one was there; night: one was there, and night_sids has what changed; retrained: one was trained from the one there was, so that SIDs stay",
         ),
-        Column("base_run_id", "string", "Run whose SIDs were carried over; NULL where none were"),
+        Column(
+            "base_run_id", "string", "Run whose SIDs were carried over, or that a retraining began at; NULL for neither"
+        ),
     ),
     key=("run_id",),
 )

@@ -71,6 +71,27 @@ def test_a_night_has_tokenizer_and_settings_of_the_published_run(store, base):
     assert start_of(store, load_config(), DAY, night=True).notes == ()
 
 
+def test_a_retraining_begins_at_the_published_run_and_takes_its_budget_as_given(store, base, followed):
+    given = load_config(options={"tokenizer.codes": 64, "train.stability.budget": 0.03})
+    start = start_of(store, given, DAY, night=True, retrain=True)
+    assert (start.origin.mode, start.origin.base_run_id, start.origin.tokenizer_id) == ("retrained", "base", None)
+    assert (start.tokenizer, start.base) == (None, base)
+    assert (start.config.tokenizer, start.config.train.stability.budget) == (OF_BASE.tokenizer, 0.03)
+    start.check(7, "bigint")  # another embedding model is what a retraining is for
+    followed(None)
+    assert start_of(store, given, DAY, night=True, retrain=True).origin == TRAINED
+
+
+def test_a_retraining_trains_and_carries_nothing_over(base):
+    state = replace(base, mode="retrained", base_run_id="before")
+    assert (state.trains, state.carries_over, state.is_night) == (True, False, False)
+    assert replace(state, mode="night").carries_over
+    fresh = replace(state, run_id="fresh", base_run_id="base")
+    assert unchanged(state, fresh) is state
+    assert unchanged(base, fresh) is None
+    assert unchanged(state, replace(fresh, mode="trained")) is None
+
+
 def test_a_night_before_the_published_one_is_refused(store, base):
     with pytest.raises(Overtaken, match="readers follow run base of 2026-01-01, later than this night's 2025-12-31"):
         start_of(store, load_config(), DAY - timedelta(days=1), night=True)

@@ -75,7 +75,7 @@ def refuse_upheaval(found: Differences, config: Config) -> None:
     if found.changed > allowed.max_changed * found.known:
         raise InputRefused(
             f"{found.changed:,} of {found.known:,} known items have another embedding: if the embedding model has "
-            "changed, drq run trains a tokenizer for it; else raise nightly.max_changed"
+            "changed, drq nightly --retrain trains a tokenizer for it; else raise nightly.max_changed"
         )
     if found.gone > allowed.max_gone * found.known:
         raise InputRefused(

@@ -16,7 +16,9 @@ from drq_spark.staging import Staging
 
 
 def places_of_readers(run: Run) -> DataFrame | None:
-    """The places that are taken or held under the run's tokenizer: item_id, sid, suffix, embedding_hash, held (0 or 1).
+    """The places that are taken or held under the run's tokenizer, or the one that a retraining began at.
+
+    Columns item_id, sid, suffix, embedding_hash, held (0 or 1).
 
     Taken are those of the items that readers find now. Held are those that items have left, by moving or by leaving the
     catalogue, in the last `nightly.hold_places` nights: nobody else gets them, so that who comes back finds its own.
@@ -25,10 +27,10 @@ def places_of_readers(run: Run) -> DataFrame | None:
     followed = run.followed
     if followed is None:
         return None
-    tokenizer_id = F.lit(run.state.tokenizer_id)
-    now = reader_rows(run.store, find_run(run.store, followed)).where(F.col("tokenizer_id") == tokenizer_id)
+    placed_under = run.placed_under
+    now = reader_rows(run.store, find_run(run.store, followed)).where(F.col("tokenizer_id") == F.lit(placed_under))
     taken = now.select("item_id", "sid", "suffix", "embedding_hash", F.lit(0).alias("held"))
-    nights = recent_nights(run.store, str(run.state.tokenizer_id), run.config.nightly.hold_places)
+    nights = recent_nights(run.store, str(placed_under), run.config.nightly.hold_places)
     if not nights or not run.store.exists(SID_CHANGES):
         return taken
     left = run.store.read(SID_CHANGES).where(F.col("run_id").isin(nights) & F.col("old_sid").isNotNull())

@@ -34,6 +34,13 @@ Source = Annotated[
         help="Use a tokenizer that is there: folder of an artifact, or published. Known items keep their SIDs.",
     ),
 ]
+Retrain = Annotated[
+    bool,
+    typer.Option(
+        "--retrain",
+        help="Train a tokenizer from the published one, keeping as many SIDs as train.stability.budget allows.",
+    ),
+]
 RunDate = Annotated[
     datetime | None, typer.Option("--run-date", formats=["%Y-%m-%d"], help="Logical date; today without it.")
 ]

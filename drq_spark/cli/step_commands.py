@@ -23,6 +23,7 @@ from drq_spark.cli.options import (
     Name,
     Out,
     OutOfRun,
+    Retrain,
     RunDate,
     RunId,
     SchemaOfRun,
@@ -70,16 +71,18 @@ def nightly(
     config: ConfigFiles = None,
     settings: Settings = None,
     run_date: RunDate = None,
+    retrain: Retrain = False,
     embeddings_after: After = None,
     driver_memory: DriverMemory = None,
 ) -> None:
     """Carry the published SIDs on: items that are new or have another embedding get one, all others keep theirs.
 
-    The first night is drq run; what describes a tokenizer counts there only.
+    The first night is drq run; what describes a tokenizer counts there only. With --retrain a tokenizer is trained from
+    the published one and every item gets its SID anew: the same where it can.
     """
     options = as_settings(items, events, out, tokenizer, levels, codes, seed)
     options |= named({"measure.embeddings_after": embeddings_after})
-    _run(load_config(config or (), options, settings or ()), run_date, dry_run=False, night=True)
+    _run(load_config(config or (), options, settings or ()), run_date, dry_run=False, night=True, retrain=retrain)
 
 
 def demo(
@@ -169,7 +172,9 @@ def report(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None, driv
     out_console.print(f"report {opened.store.report}", soft_wrap=True)
 
 
-def _run(config: Config, run_date: datetime | None, dry_run: bool, *, night: bool = False) -> None:
+def _run(
+    config: Config, run_date: datetime | None, dry_run: bool, *, night: bool = False, retrain: bool = False
+) -> None:
     from drq_spark import pipeline
     from drq_spark.preview import preview
     from drq_spark.store import open_store
@@ -178,7 +183,7 @@ def _run(config: Config, run_date: datetime | None, dry_run: bool, *, night: boo
     if dry_run:
         _show_plan(config, preview(spark, config))
         return
-    done = pipeline.run_all(spark, config, day(run_date), now(), watcher(), night=night)
+    done = pipeline.run_all(spark, config, day(run_date), now(), watcher(), night=night, retrain=retrain)
     finish(done, config, open_store(spark, config))
 
 

@@ -130,6 +130,15 @@ class Drq(Section):
     )
 
 
+class Stability(Section):
+    """A retraining (`drq nightly --retrain`): how much fidelity may be given up for SIDs that stay."""
+
+    budget: Annotated[Share, LATER] = Field(
+        0.01,
+        description="Share by which the relative error of items that the fit did not see may be above that of a free fit",
+    )
+
+
 class Train(Section):
     """How the driver trains."""
 
@@ -141,6 +150,7 @@ class Train(Section):
     )
     kmeans: KMeans = KMeans()
     drq: Drq = Drq()
+    stability: Stability = Stability()
     behaviour: Behaviour = Behaviour()
     drq_vae: DrqVae = DrqVae()
     drq_vae_cl: DrqVaeCl = DrqVaeCl()

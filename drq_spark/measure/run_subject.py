@@ -58,7 +58,7 @@ def known_of(run: Run, subject: Subject) -> Known:
         rows_quarantined=run.state.rows_quarantined or 0,
         churn=churn_of(run, subject.sids),
     )
-    if run.state.base_run_id is None:
+    if not run.state.carries_over:
         return replace(counted, totals=_totals(run))
     assert subject.tokenizer is not None  # a run's own SIDs
     most, tokenizer = run.config.nightly.judged_items, subject.tokenizer

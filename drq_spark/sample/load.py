@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
-from drq_spark.arrays import I64
+from drq_spark.arrays import I32, I64
 from drq_spark.chunks import chunks, embedding_matrix
 from drq_spark.errors import ConsistencyError
 from drq_spark.sample.values import Behaviour, Sample
@@ -21,9 +21,11 @@ _PAIR_BYTES = 128  # two ids as text and a key; only the number of chunks depend
 def load_sample(sample: DataFrame, dim: int) -> Sample:
     """Read the sample table (item_id, sample_key, split_key, exposure, embedding) of one run.
 
-    Rows are in the order of sample_key, then item_id. Memory is the matrix and one chunk.
+    Rows are in the order of sample_key, then item_id. Memory is the matrix and one chunk. A column codes (array<int>)
+    holds the SIDs of items that have one, and is NULL for the others.
     """
     rows = sample.count()
+    codes: list[pa.Array] = []
     x, split_key, exposure = np.empty((rows, dim), np.float32), np.empty(rows, np.int64), np.empty(rows, np.float64)
     ids, vectors, filled = hashlib.sha256(), hashlib.sha256(), 0  # two, so that chunks leave no mark
     for chunk in chunks(sample, "sample_key", rows * dim * 4):
@@ -33,10 +35,25 @@ def load_sample(sample: DataFrame, dim: int) -> Sample:
         exposure[part] = chunk.column("exposure")
         ids.update("".join(f"{item}\0" for item in chunk.column("item_id").cast(pa.string()).to_pylist()).encode())
         vectors.update(block.tobytes())
+        if "codes" in sample.columns:
+            codes.append(chunk.column("codes").combine_chunks())
         filled += len(chunk)
     pa.default_memory_pool().release_unused()  # Arrow would keep what the chunks took
     fingerprint = _short(ids.digest(), vectors.digest())
-    return Sample(x, fingerprint, split_key, None if np.isnan(exposure).any() else exposure)
+    shown = None if np.isnan(exposure).any() else exposure
+    return Sample(x, fingerprint, split_key, shown, codes=_codes(codes) if codes else None)
+
+
+def _codes(chunks_of_codes: list[pa.Array]) -> I32 | None:
+    """SIDs int32 [n, L], -1 in the rows of items that have none; None where no item has one."""
+    column = pa.concat_arrays(chunks_of_codes)
+    known = np.asarray(column.is_valid())
+    if not known.any():
+        return None
+    found = np.asarray(column.drop_null().flatten(), np.int32).reshape(int(known.sum()), -1)
+    codes = np.full((len(column), found.shape[1]), -1, np.int32)
+    codes[known] = found
+    return codes
 
 
 def with_behaviour(sample: Sample, behaviour: Behaviour) -> Sample:

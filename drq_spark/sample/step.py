@@ -74,11 +74,19 @@ def load(run: Run) -> Sample:
     Raises:
         ConfigError: the run has no sample.
     """
-    drawn = load_sample(run.rows(SAMPLE, "sample"), run.state.dim)
+    drawn = load_sample(_with_sids(run, run.rows(SAMPLE, "sample")), run.state.dim)
     if not run.config.trains_on_events:
         return drawn
     items, pairs = (run.rows(table, "sample") for table in (BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS))
     return with_behaviour(drawn, load_behaviour(items, pairs, run.state.dim))
+
+
+def _with_sids(run: Run, rows: DataFrame) -> DataFrame:
+    """The sample with the SIDs that a retraining shall keep."""
+    if run.base is None:
+        return rows
+    sids = run.base.select("item_id", "codes")
+    return run.staging.keep(rows.join(sids, "item_id", "left"), "sample_with_sids")
 
 
 def _write_by_key(run: Run, table: Table, df: DataFrame, key: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drq_spark.arrays import F32, I64
+from drq_spark.arrays import F32, I32, I64
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Sample:
         it the split is a seeded permutation of the rows.
         exposure: float64 [n], how often each item is shown; None where nothing is known.
         behaviour: None without events.
+        codes: int32 [n, L], the SIDs that the items have; -1 for those without. None where nothing is to be kept.
     """
 
     x: F32
@@ -45,3 +46,4 @@ class Sample:
     split_key: I64 | None = None
     exposure: NDArray[np.float64] | None = None
     behaviour: Behaviour | None = None
+    codes: I32 | None = None

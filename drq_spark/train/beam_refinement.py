@@ -133,7 +133,7 @@ class _Refinement:
         if self.balance.dial > 0:
             use = None if self.balance.use is None else self.balance.use[part]
             balance = replace(self.balance, use=use)
-            solved = _priced(self.rows[part], codes, solved, len(self.rows), balance, self.generator)
+            solved = priced(self.rows[part], codes, solved, len(self.rows), balance, self.generator)
         self.done += 1
         self.step(self.done, self._total)
         return solved
@@ -144,7 +144,7 @@ class _Refinement:
         Where rounds take a part of the rows, these are others than the last round took, for those it took flatter.
         """
         rows = self.rows[self._part(self.stride, 1)]
-        left = _left_rms(rows, [layer.codewords for layer in layers], beam_codes(rows, layers, min(_WIDTH, self.width)))
+        left = left_rms(rows, [layer.codewords for layer in layers], beam_codes(rows, layers, min(_WIDTH, self.width)))
         return float(left.square().sum())
 
 
@@ -153,14 +153,14 @@ def _solved(rows: Tensor, codes: I32, layers: Sequence[Layer], noise: float, gen
     books = joint_least_squares(rows.cpu().numpy(), codes, [layer.codewords.cpu().numpy() for layer in layers])
     solved = [torch.from_numpy(book).to(rows.device) for book in books]
     if noise > 0:
-        left = _left_rms(rows, solved, codes)
+        left = left_rms(rows, solved, codes)
         for level, book in enumerate(solved):
             unit = torch.minimum(left, _spread(book, codes[:, level]))
             solved[level] = book + noise * unit * torch.randn(book.shape, generator=generator).to(book.device)
     return [replace(layer, codewords=book) for layer, book in zip(layers, solved, strict=True)]
 
 
-def _left_rms(rows: Tensor, books: Sequence[Tensor], codes: I32) -> Tensor:
+def left_rms(rows: Tensor, books: Sequence[Tensor], codes: I32) -> Tensor:
     """RMS of every coordinate of rows - the sum of their codewords, float32 [d]."""
     total = torch.zeros(rows.shape[1], dtype=torch.float64, device=rows.device)
     for block in row_blocks(*rows.shape):
@@ -216,7 +216,7 @@ def _costs(residual: Tensor, layer: Layer, price: Tensor, paid: Tensor) -> Tenso
     return cost.view(len(residual), -1)
 
 
-def _priced(
+def priced(
     rows: Tensor, codes: I32, layers: Sequence[Layer], items: int, balance: Balance, generator: torch.Generator
 ) -> list[Layer]:
     """The layers after a price step on what the codes of the levels before leave of some of the rows.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drq_spark.arrays import F32
+from drq_spark.arrays import F32, I32
 from drq_spark.config import Config
 from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
@@ -31,6 +31,23 @@ class TrainingPairs:
     held_out_pairs: NDArray[np.int64]
 
 
+UNKNOWN = -1
+"""In place of the codes of an item that has no SID yet."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a retraining stands on.
+
+    Attributes:
+        tokenizer: The one that readers follow.
+        codes: int32 [n, L], the SIDs that the items of `TrainingData.prepared` have; `UNKNOWN` for those without.
+    """
+
+    tokenizer: Tokenizer
+    codes: I32
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """The sample, split once for every trainer.
@@ -41,6 +58,7 @@ class TrainingData:
         fingerprint: Fingerprint of the sample, see `drq_spark.sample`.
         exposure: float64 [n] in the order of `prepared`, or None.
         behaviour: None without events.
+        before: None where nothing is to be kept.
     """
 
     prepared: F32
@@ -48,6 +66,18 @@ class TrainingData:
     fingerprint: str
     exposure: NDArray[np.float64] | None = None
     behaviour: TrainingPairs | None = None
+    before: Before | None = None
+
+    def some(self, rows: slice, held_out: int) -> TrainingData:
+        """Some of the rows, split anew, without behaviour."""
+        return replace(
+            self,
+            prepared=self.prepared[rows],
+            held_out_rows=held_out,
+            exposure=None if self.exposure is None else self.exposure[rows],
+            behaviour=None,
+            before=None if self.before is None else replace(self.before, codes=self.before.codes[rows]),
+        )
 
     @property
     def held_out(self) -> F32:

@@ -42,15 +42,16 @@ def decode_tables(latents: F32, codes: I32, codebooks: Sequence[F32]) -> tuple[F
 
 
 def joint_least_squares(
-    latents: F32, codes: I32, prior: Sequence[F32], ridges: Sequence[float] | None = None
+    latents: F32, codes: I32, prior: Sequence[F32], ridges: Sequence[float] | Sequence[F64] | None = None
 ) -> tuple[F32, ...]:
     """Tables t, one float32 [K_l, d] per level, of latents float32 [n, d] with codes int32 [n, L].
 
     Args:
         prior: What the ridge of each level, `ridges` or `RIDGE`, pulls to.
+        ridges: One number a level, or one a row: float64 [K_l, 1].
     """
     levels = range(len(prior))
-    pull = [RIDGE] * len(prior) if ridges is None else ridges
+    pull: Sequence[float] | Sequence[F64] = [RIDGE] * len(prior) if ridges is None else ridges
     chosen = [_one_hot(codes[:, level], len(prior[level])) for level in levels]
     together = [[(chosen[a].T @ chosen[b]).tocsr() for b in levels] for a in levels]
     count = [pairs[level].diagonal()[:, None] for level, pairs in enumerate(together)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from drq_spark.progress import SILENT, Progress
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import MAX_NUMBER, normalized
-from drq_spark.train.contract import Trainer, TrainingData, TrainingPairs
+from drq_spark.train.contract import Before, Trainer, TrainingData, TrainingPairs
 from drq_spark.train.evaluation import reconstruction_error
 from drq_spark.train.memorising import refuse_memorising_decoder
 from drq_spark.train.memory import behaviour_bytes
@@ -62,7 +63,8 @@ def fit_tokenizer(data: TrainingData, config: Config, progress: Progress = SILEN
 
     device = runtime.choose_device(config)
     with runtime.torch_threads(config.train.threads):
-        tokenizer = chosen.fit(data, config, progress)
+        fit = chosen.fit if data.before is None else partial(_retrained, chosen)
+        tokenizer = fit(data, config, progress)
     refuse_memorising_decoder(tokenizer, data)
     described: dict[str, Any] = {
         "settings": _settings(config),
@@ -74,6 +76,12 @@ def fit_tokenizer(data: TrainingData, config: Config, progress: Progress = SILEN
         mean = data.fit.mean(axis=0, dtype=np.float64)
         described["held_out_relative_mse"] = reconstruction_error(tokenizer, data.held_out, mean)
     return replace(tokenizer, training={**tokenizer.training, **described})
+
+
+def _retrained(chosen: Trainer, data: TrainingData, config: Config, progress: Progress) -> Tokenizer:
+    from drq_spark.train.retraining import retrained
+
+    return retrained(chosen, data, config, progress)
 
 
 def check_memory(chosen: Trainer, rows: int, dim: int, config: Config) -> None:
@@ -104,8 +112,10 @@ def memory_needed(chosen: Trainer, rows: int, dim: int, config: Config) -> int:
     return chosen.memory_bytes(rows, dim, config) + behaviour_bytes(rows, dim, config)
 
 
-def split(sample: Sample, config: Config) -> TrainingData:
+def split(sample: Sample, config: Config, old: Tokenizer | None = None) -> TrainingData:
     """Prepare the rows and part them, by id where the sample has split keys; new arrays, `sample` stays as it is.
+
+    With an old tokenizer and the SIDs of the sample the training is a retraining.
 
     The held-out items are those with the lowest keys, so an item is on the same side among the items and in the pairs.
 
@@ -127,6 +137,7 @@ def split(sample: Sample, config: Config) -> TrainingData:
         fingerprint=sample.fingerprint,
         exposure=None if sample.exposure is None else sample.exposure[order],
         behaviour=None if sample.behaviour is None else _split_pairs(sample, order[:held_out], config),
+        before=None if old is None or sample.codes is None else Before(old, sample.codes[order]),
     )
 
 

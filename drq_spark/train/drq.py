@@ -71,11 +71,17 @@ class DrqTrainer:
         geometry = _Geometry(encoder, latents_of(encoder, data.prepared))
         chosen = _budget(data, geometry, config, progress)
         fitted = quantized(data, geometry.weighed(chosen.code_weight, config), config, progress)
-        readout = _readout(fitted, data.fit, data.behaviour)
-        learned = readout.learned(chosen.table_weight, config, progress)
-        auc = _sid_auc(learned, readout.pair_codes, data.behaviour, config)
-        described = {"behaviour": model.figures, "fidelity_budget": asdict(chosen), "sid": auc}
+        learned = with_readout(fitted, data, chosen.table_weight, config, progress)
+        described = {"behaviour": model.figures, "fidelity_budget": asdict(chosen)}
         return noted(learned, described, [] if config.train.drq.fidelity_slack == 0 or chosen.scales else [_TOO_FEW])
+
+
+def with_readout(fitted: Fitted, data: TrainingData, weight: float, config: Config, progress: Progress) -> Tokenizer:
+    """The tokenizer with tables that are learned from the pairs, too, under a weight; notes how its SIDs serve them."""
+    assert data.behaviour is not None  # else there is nothing to learn from
+    readout = _readout(fitted, data.fit, data.behaviour)
+    learned = readout.learned(weight, config, progress)
+    return noted(learned, {"sid": _sid_auc(learned, readout.pair_codes, data.behaviour, config)})
 
 
 def behaviour_encoder(model: BehaviourModel, fit: F32) -> BehaviourEncoder:
@@ -150,7 +156,7 @@ class _Budget:
 
 def _budget(data: TrainingData, geometry: _Geometry, config: Config, progress: Progress) -> _Budget:
     """The weights that the slack allows: a part of it goes to the codes, the rest to the tables."""
-    part = _budget_part(data, config)
+    part = budget_part(data, config)
     slack = config.train.drq.fidelity_slack
     if slack == 0 or len(part.held_out) < _LEAST_JUDGED:  # behaviour is read out, and nothing is spent on it
         return _Budget(0.0, 0.0, len(part.prepared), [], [], [], {})
@@ -194,11 +200,10 @@ def _sid_auc(
     return held_out_auc({"auc": embedding}, behaviour, config.seed)
 
 
-def _budget_part(data: TrainingData, config: Config) -> TrainingData:
+def budget_part(data: TrainingData, config: Config) -> TrainingData:
     """Some of the fit rows (they are in random order), split again."""
     wanted = max(_BUDGET_ROWS, _BUDGET_ROWS_PER_CODE * max(config.tokenizer.codebook_sizes))
     rows = data.fit[:wanted]
     least = max(config.tokenizer.codebook_sizes)
     held_out = min(int(_BUDGET_HELD_OUT * len(rows)), len(rows) - least)
-    exposure = None if data.exposure is None else data.exposure[data.held_out_rows :][: len(rows)]
-    return replace(data, prepared=rows, held_out_rows=held_out, exposure=exposure, behaviour=None)
+    return data.some(slice(data.held_out_rows, data.held_out_rows + len(rows)), held_out)

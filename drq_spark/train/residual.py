@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ from drq_spark.train.latents import Latents
 from drq_spark.train.nearest import sum_by_code
 from drq_spark.train.prices import Balance
 from drq_spark.train.runtime import choose_device, random_stream
+from drq_spark.train.warm_start import WarmStart, warm_layers
 
 BOOKS_STREAM = 1  # purpose of the random numbers of this module, see `random_stream`
 _REMEDY = "raise tokenizer.balance, and leave out placeholder embeddings that many items share"
@@ -58,7 +60,9 @@ class Fitted:
     codes: NDArray[np.int32]
 
 
-def quantized(data: TrainingData, latents: Latents, config: Config, progress: Progress) -> Fitted:
+def quantized(
+    data: TrainingData, latents: Latents, config: Config, progress: Progress, start: WarmStart | None = None
+) -> Fitted:
     """The tokenizer whose books are fitted to frozen latents.
 
     Args:
@@ -66,15 +70,21 @@ def quantized(data: TrainingData, latents: Latents, config: Config, progress: Pr
         latents: Latents of `data.prepared`.
         config: Name, codebook sizes, balance, beam, seed, device, k-means settings.
         progress: Is told of every iteration, and of the figures of every level.
+        start: Books to begin at; without them the fit is free.
 
     Raises:
         InputRefused: fewer rows than codes.
         ConfigError: codes shall be balanced by exposure, and there is none.
     """
     fit = latents.z[data.held_out_rows :]
-    books = fit_books(fit, config, progress, weights=latents.weights, use=_row_use(data, config))
+    use = _row_use(data, config)
+    if start is None:
+        books = fit_books(fit, config, progress, weights=latents.weights, use=use)
+    else:
+        books = warm_books(fit, start, config, progress, weights=latents.weights, use=use)
     bare = _bare(books, latents, config)
-    for done in range(rounds := config.apart_rounds):
+    rounds = config.apart_rounds if start is None else 0  # books that stay where they stood are apart already
+    for done in range(rounds):
         progress("all levels: apart", done, rounds)
         bare = replace(bare, codebooks=solved_apart(bare, fit, bare.encode_latent(fit).codes))
     figures = sample_figures(bare, latents.z, data.held_out_rows)
@@ -151,13 +161,27 @@ def fit_books(
         stream = random_stream(config.seed, BOOKS_STREAM, len(sizes))
         told = partial(progress, "all levels: beam")
         layers = refine(rows[:], layers, width, settings, balance, stream, told)
-    return Books(
-        codebooks=tuple(
-            (layer.codewords.double() * rows.scale + (rows.shift if level == 0 else 0.0)).float().cpu().numpy()
-            for level, layer in enumerate(layers)
-        ),
-        prices=tuple((layer.price * rows.scale**2).float().numpy() for layer in layers) if balance.dial > 0 else None,
-    )
+    return rows.books(layers, priced=balance.dial > 0)
+
+
+def warm_books(
+    fit: F32,
+    start: WarmStart,
+    config: Config,
+    progress: Progress,
+    *,
+    weights: Sequence[F32] | None = None,
+    use: F64 | None = None,
+) -> Books:
+    """Fit books again from where they stood; arguments as in `fit_books`, `start.codes` are those of its rows."""
+    if start.pull.strength == inf:
+        return Books(start.codebooks, start.prices)
+    rows = _Standardized(fit, choose_device(config))
+    balance = Balance(config.tokenizer.kept_balance, None if use is None else torch.from_numpy(use))
+    layers = rows.layers(start.codebooks, start.prices, weights)
+    stream = random_stream(config.seed, BOOKS_STREAM, len(layers) + 1)
+    warm = warm_layers(rows[:], layers, start.codes, start.pull, config, balance, stream, progress)
+    return rows.books(warm, priced=balance.dial > 0)
 
 
 class _Standardized:
@@ -173,6 +197,28 @@ class _Standardized:
     def __getitem__(self, block: slice) -> Tensor:
         """A new tensor on the device."""
         return (torch.from_numpy(self.latents[block]).to(self.device) - self.shift).div_(self.scale)
+
+    def books(self, layers: Sequence[Layer], *, priced: bool) -> Books:
+        """Layers in these coordinates as books of the latents."""
+        return Books(
+            codebooks=tuple(
+                (layer.codewords.double() * self.scale + (self.shift if level == 0 else 0.0)).float().cpu().numpy()
+                for level, layer in enumerate(layers)
+            ),
+            prices=tuple((layer.price * self.scale**2).float().numpy() for layer in layers) if priced else None,
+        )
+
+    def layers(
+        self, codebooks: Sequence[F32], prices: Sequence[F32] | None, weights: Sequence[F32] | None
+    ) -> list[Layer]:
+        """Books of the latents as layers in these coordinates: undoes `books`."""
+        found = []
+        for level, book in enumerate(codebooks):
+            words = torch.from_numpy(book).to(self.device) - (self.shift if level == 0 else 0.0)
+            price = torch.zeros(len(book)) if prices is None else torch.from_numpy(prices[level])
+            metric = None if weights is None else torch.from_numpy(weights[level]).to(self.device)
+            found.append(Layer(words / self.scale, price.double() / self.scale**2, metric))
+        return found
 
 
 def _left(rows: _Standardized, layers: Sequence[Layer], codes: Sequence[Tensor], metric: Tensor | None) -> Tensor:

@@ -208,3 +208,27 @@ def test_who_comes_back_finds_its_own_place_and_readers_can_be_moved_back(shop, 
     told = {row["item_id"]: row["change"] for row in table(shop.out, "sid_changes") if row["version"] == version}
     expected = dict.fromkeys((*GONE, UNUSABLE), "removed") | dict.fromkeys(MOVED, "moved")
     assert told == expected | dict.fromkeys(ADDED, "added")
+
+
+def test_a_retraining_moves_few_and_tells_who_moved(nights, shop, tmp_path):
+    out = Path(shutil.copytree(nights.out, tmp_path / "out"))
+    arguments = ("nightly", "--retrain", "--out", str(out), "--run-date", "2026-01-05", *shop.arguments)
+    code, _, error = command([*arguments, "--set", "train.stability.budget=0.5"])
+    assert code == 0, error
+    now, pointer = readers(out), table(out, "published")[0]
+    state = rows_of(out, "runs", pointer["run_id"])[0]
+    assert (state["mode"], state["base_run_id"]) == ("retrained", nights.second.run_id)
+    assert now.keys() == shop.before.keys() - {*GONE, UNUSABLE} | set(ADDED)
+    assert {row["run_id"] for row in now.values()} == {state["run_id"]}
+    told = Artifact.read(out / "tokenizers" / state["tokenizer_id"]).header["training"]["retrained"]
+    assert told["from"] == rows_of(out, "runs", nights.second.run_id)[0]["tokenizer_id"]
+    both = now.keys() & shop.before.keys()
+    stay = {item for item in both if now[item]["sid"] == shop.before[item]["sid"]}
+    assert len(stay) > 0.9 * len(both)
+    assert all(place(now[item]) == place(shop.before[item]) for item in stay)
+    version = DeltaTable(str(out / "tables" / "current_sids")).version()
+    changes = {row["item_id"]: row["change"] for row in table(out, "sid_changes") if row["version"] == version}
+    expected = dict.fromkeys((*GONE, UNUSABLE), "removed") | dict.fromkeys(both - stay, "moved")
+    assert changes == expected | dict.fromkeys(ADDED, "added")
+    assert command([*arguments, "--set", "train.stability.budget=0.5"])[0] == 0
+    assert table(out, "published")[0]["run_id"] == state["run_id"]

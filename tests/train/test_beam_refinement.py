@@ -131,7 +131,7 @@ def test_the_error_left_is_that_of_the_difference() -> None:
     codes = beam_codes(rows, layers, 3)
     words = sum(layer.codewords.numpy()[codes[:, level]] for level, layer in enumerate(layers))
     expected = np.sqrt(np.square(rows.numpy() - words).mean(axis=0))
-    assert np.allclose(beam._left_rms(rows, [layer.codewords for layer in layers], codes), expected, rtol=1e-5)
+    assert np.allclose(beam.left_rms(rows, [layer.codewords for layer in layers], codes), expected, rtol=1e-5)
 
 
 def test_the_spread_is_that_of_the_codewords_by_use() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drq_spark.metrics import ITEMS, Metric
@@ -19,6 +19,7 @@ def parts(data: ReportData) -> dict[str, Any]:
         "churn": _chart(data),
         "churn_table": _table(data),
         "churn_sentence": _sentence(data),
+        "frontier": _frontier(data),
     }
 
 
@@ -53,6 +54,24 @@ def _table(data: ReportData) -> Table | None:
         ("really moved", Metric.CHURN_MATCHED, None),
     ]
     return table_by_level(data, "Changed since the previous run", columns, ITEMS, [])
+
+
+def _frontier(data: ReportData) -> Table | None:
+    """What every pull of a retraining would keep and cost, the one that was taken marked; None for other runs."""
+    told: Mapping[str, Any] = data.training.get("retrained", {})
+    if "frontier" not in told:
+        return None
+    free, taken = told["free_unseen_relative_mse"], (told.get("pull", ""), told.get("freed"))
+    rows = []
+    for rung in told["frontier"]:
+        name = "books as they were" if rung["pull"] is None else f"pull {rung['pull']:g}, freed {rung['freed']:g}"
+        mark = " (taken)" if (rung["pull"], rung["freed"]) == taken else ""
+        cost = rung["unseen_relative_mse"] / free - 1 if free else 0.0
+        rows.append((name + mark, percent(rung["kept"]), f"{100 * cost:+.2f} %"))
+    if told["start"] == "matching":
+        rows.append(("free fit, codes renamed (taken)", percent(told["kept"]), "0 %"))
+    caption = f"What a retraining keeps, and what it costs; at most {percent(told['budget'])} was allowed"
+    return Table(caption, ("", "SIDs kept", "unseen error beside a free fit"), tuple(rows))
 
 
 def _sentence(data: ReportData) -> str:
