@@ -25,11 +25,15 @@ class Assignment:
         rows: item_id, codes, sid, margin, residual_norm, exposure, embedding_hash of every item with a SID.
         quarantined: item_id, reason of every other row.
         totals: One row, the sums of `schemas.ASSIGNMENT_TOTALS`.
+        encoded: Number of items with a SID.
+        compiled: How many of these the compiled search encoded; the others are numpy's, with the same bits.
     """
 
     rows: DataFrame
     quarantined: DataFrame
     totals: DataFrame
+    encoded: int
+    compiled: int
 
 
 def assign_items(catalogue: Catalogue, tokenizer: Tokenizer, staging: Staging) -> Assignment:
@@ -46,10 +50,13 @@ def assign_items(catalogue: Catalogue, tokenizer: Tokenizer, staging: Staging) -
     staged = staging.keep(assigned, "assigned")
     set_aside = staging.keep(catalogue.quarantined, "quarantined")
     faulty = staged.where("reason IS NOT NULL").select("item_id", "reason")
+    totals = _sum_totals(staged, tokenizer)
     return Assignment(
         rows=staged.where("reason IS NULL AND totals IS NULL").drop("reason", "totals"),
         quarantined=set_aside.unionByName(faulty),
-        totals=_totals_table(spark, _sum_totals(staged, tokenizer)),
+        totals=_totals_table(spark, totals),
+        encoded=totals.items,
+        compiled=totals.compiled,
     )
 
 

@@ -36,6 +36,7 @@ class Totals:
         residual_square: Sum of the squares of what is left of the latent after each level, [L].
         margin: Sum of the margins of each level, [L].
         uncertain: Number of rows of each level that were decided in float64, int64 [L].
+        compiled: Number of rows that the compiled search encoded.
     """
 
     items: int
@@ -48,6 +49,7 @@ class Totals:
     residual_square: F64
     margin: F64
     uncertain: NDArray[np.int64]
+    compiled: int
 
     @classmethod
     def zero(cls, tokenizer: Tokenizer) -> Totals:
@@ -64,6 +66,7 @@ class Totals:
             residual_square=np.zeros(levels),
             margin=np.zeros(levels),
             uncertain=np.zeros(levels, np.int64),
+            compiled=0,
         )
 
     def add(self, other: Totals) -> None:
@@ -192,6 +195,7 @@ def _assign_block(raw: NDArray[np.float32], tokenizer: Tokenizer, anchor: tuple[
         residual_square=encoding.residual_square.sum(axis=0),
         margin=encoding.margin.sum(axis=0, dtype=np.float64),
         uncertain=encoding.uncertain,
+        compiled=encoding.compiled,
     )
     norm = np.sqrt(encoding.residual_square[:, -1]).clip(max=_LARGEST).astype(np.float32)
     return Assigned(encoding.codes, tokenizer.keys(encoding.codes), encoding.margin, norm, totals)

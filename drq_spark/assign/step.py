@@ -19,7 +19,7 @@ from drq_spark.sids_of_run import changed_by
 
 def assign_all(run: Run, catalogue: Catalogue) -> None:
     """Encode every item."""
-    done = assign_items(catalogue, run.tokenizer(), run.staging)
+    done = _assigned(run, catalogue)
     run.write(SIDS, _numbered(run, catalogue, done))
     run.write(SID_QUARANTINE, done.quarantined)
     run.write(ASSIGNMENT_TOTALS, done.totals)
@@ -41,7 +41,7 @@ def assign_changes(run: Run, catalogue: Catalogue) -> None:
     run.watcher.note(
         f"{found.to_encode - found.changed:,} new items, {found.changed:,} with another embedding, {found.gone:,} gone"
     )
-    done = assign_items(replace(catalogue, df=to_encode(catalogue.df, found)), run.tokenizer(), run.staging)
+    done = _assigned(run, replace(catalogue, df=to_encode(catalogue.df, found)))
     numbered = run.staging.keep(_numbered(run, catalogue, done), "numbered")
     rows = night_rows(numbered, found.rows, base, run.config.nightly.keep_gone if run.state.is_night else 0)
     if run.state.is_night:
@@ -49,6 +49,13 @@ def assign_changes(run: Run, catalogue: Catalogue) -> None:
     else:
         run.write(SIDS, _carried_over(run, catalogue, base, rows))
     run.write(SID_QUARANTINE, done.quarantined)
+
+
+def _assigned(run: Run, catalogue: Catalogue) -> Assignment:
+    """Encode all items of a catalogue, and tell by which search."""
+    done = assign_items(catalogue, run.tokenizer(), run.staging)
+    run.watcher.note(f"{done.encoded:,} items encoded, {done.compiled:,} of them by compiled code, the others by numpy")
+    return done
 
 
 def _numbered(run: Run, catalogue: Catalogue, done: Assignment) -> DataFrame:
