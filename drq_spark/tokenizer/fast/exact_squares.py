@@ -99,12 +99,13 @@ def path_square(z: int, path: int, count: int, weight: int, plan: I64, stack: F6
 @inlined
 def decide(
     z: int, books: Books, codes: I32, paid: F64, level: int, padded: int, size: int, found: I32, count: int, cost: F64,
-    exact: int, chosen: I32, path: I64, stack: F64,
+    certain: int, exact: int, chosen: I32, path: I64, stack: F64,
 ) -> None:  # fmt: skip
     """The `exact` cheapest of the `found` places (path * padded + code) by float64 cost, ties by place, into chosen.
 
     z: address of the row; codes [B, L] and paid [B]: those of its paths, see `Beam`. The first `count` of found are
-    looked at; they and `cost` (room for as many) are overwritten.
+    looked at; they and `cost` (room for as many) are overwritten. The first `certain` of chosen stay: they are known to
+    be cheaper than what the `exact` need to be told from.
     """
     bytes_a_word = books.words.shape[1] * 4
     words_at, path_at = books.words.ctypes.data, path.ctypes.data
@@ -112,14 +113,17 @@ def decide(
     real = 0
     for h in range(count):
         p, code = found[h] // padded, found[h] % padded
-        if code < size:
+        known = False
+        for w in range(certain):
+            known = known or chosen[w] == found[h]
+        if code < size and not known:
             for j in range(level):
                 path[j] = words_at + (books.first[j] + codes[p, j]) * bytes_a_word
             path[level] = words_at + (books.first[level] + code) * bytes_a_word
             square = path_square(z, path_at, level + 1, weight, books.plan, stack)
             found[real], cost[real] = found[h], (square + np.float64(books.price[books.first[level] + code])) + paid[p]
             real += 1
-    for w in range(exact):
+    for w in range(certain, exact):
         low = -1
         for h in range(real):
             if found[h] >= 0 and (low < 0 or cost[h] < cost[low] or (cost[h] == cost[low] and found[h] < found[low])):

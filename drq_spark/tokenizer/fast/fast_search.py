@@ -20,7 +20,7 @@ from drq_spark.tokenizer.fast.score_tables import prepare_tables, same_metric
 from drq_spark.tokenizer.kernel import Level
 
 CODES = 1024  # of which a tile's scores are made at a time where a row has one path, so that they stay in the cache
-ROWS_OF_TILE = 512
+ROWS_OF_TILE = 1024
 _TILE_SCORES = 2**18
 
 
@@ -140,12 +140,8 @@ class FastSearch:
     def _room(self, n: int) -> _Room:
         padded = max(len(ranking.offset) for ranking in self._tables.levels)
         products = 1 if self._tables.crossed else self._width
-        fitting = (
-            ROWS_OF_TILE
-            if self._width == 1
-            else min(ROWS_OF_TILE, max(ROWS_OF_TILE // 4, _TILE_SCORES // (padded * products)))
-        )
-        rows = max(min(fitting, n), 1)
+        least = ROWS_OF_TILE // (2 if self._width == 1 else 8)
+        rows = max(min(ROWS_OF_TILE, max(least, _TILE_SCORES // (padded * products)), n), 1)
         return _Room(
             rows=rows,
             beam=empty_beam(rows, self._width, len(self._sizes)),

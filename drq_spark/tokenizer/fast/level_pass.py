@@ -141,7 +141,7 @@ def extend(
         if norm[i] < largest and highest < _HIGHEST_BASE and wanted <= MOST:
             faults = pull(kept_lists, wanted, mask, chosen_at, key_at)
             known = key[exact - 1] < _FINITE
-        hits = 0
+        hits = certain = 0
         if known:
             if not unkept:
                 _sort_by_score(chosen, key, scores, exact)
@@ -150,7 +150,10 @@ def extend(
             inside = top + spread * abs(top) + 2 * bound
             outside = np.float64(key[wanted - 1])
             outside -= coarse * abs(outside)
-            if wanted > exact and not (outside > inside and (faults == 0 or (faults == 1 and deep))):
+            if wanted == exact:
+                outside = np.inf
+            complete = faults == 0 or (faults == 1 and deep)
+            if not (outside > inside and complete):
                 if ranked:
                     score_anew(zeta, i, ranking.operand, ranking.offset, scores)
                 elif unkept:
@@ -166,6 +169,15 @@ def extend(
                 hits = exact
                 for w in range(exact):
                     found[w] = chosen[w]
+            if hits and complete:  # who is below all from the first dropped one on by twice the bound needs no float64
+                border = outside
+                if exact > kept:
+                    border = min(outside, np.float64(key[kept]) - spread * abs(np.float64(key[kept])))
+                while certain < kept:
+                    score = np.float64(key[certain])
+                    if not score + spread * abs(score) + 2 * bound < border:
+                        break
+                    certain += 1
         else:
             hits = paths * padded
             for h in range(hits):
@@ -173,7 +185,7 @@ def extend(
         if hits:
             undecided += hits > exact or not known
             decide(
-                z_at, books, codes[i], paid[i], level, padded, size, found, hits, cost,
+                z_at, books, codes[i], paid[i], level, padded, size, found, hits, cost, certain,
                 exact, chosen, path, stack,
             )  # fmt: skip
         if rebase:
@@ -188,7 +200,7 @@ def extend(
             codes[i, 0, level] = chosen[0]
             continue
         if measure:
-            near, dearest = kept - 1, -np.inf
+            near, dearest = 0 if hits else kept - 1, -np.inf
             while hits == 0 and near > 0 and np.float64(key[kept - 1]) - np.float64(key[near - 1]) <= 2 * bound:
                 near -= 1
             for w in range(near, kept):  # all that may be the dearest

@@ -7,60 +7,76 @@ import numpy as np
 from drq_spark.arrays import F32, F64, I64
 from drq_spark.tokenizer.fast.machine_code import compiled, inlined
 from drq_spark.tokenizer.fast.pass_arrays import BEAM, BOOKS, ROWS, Beam, Books
-from drq_spark.tokenizer.fast.square_vectors import (
-    address_at,
-    down_1,
-    down_2,
-    down_3,
-    down_more,
-    down_shared,
-    number_at,
-    weighed_down_1,
-    weighed_down_2,
-    weighed_down_3,
-    weighed_down_more,
-    weighed_down_shared,
+from drq_spark.tokenizer.fast.rival_vectors import (
+    chain_3,
+    chain_4,
+    down,
+    shared_chain_3,
+    shared_chain_4,
+    weighed_chain_3,
+    weighed_chain_4,
+    weighed_down,
+    weighed_shared_chain_3,
+    weighed_shared_chain_4,
 )
+from drq_spark.tokenizer.fast.square_vectors import address_at, number_at
 from drq_spark.tokenizer.kernel import ROUNDED
 
 _BLOCK = 128
 
 
 @inlined
-def _step_down(
-    left: int, own: int, z: int, rival: int, count: int, shared: bool, weight: int, last: int, skip: int, eights: int,
+def _in_one_loop(
+    z: int, own: int, rivals: int, levels: int, shared: bool, weights: int, stride: int, skip: int, eights: int,
     out: int,
 ) -> None:  # fmt: skip
-    """One block of one level, see `square_vectors`; weight is 0 for ones."""
-    if weight:
+    """One block of three or four levels, see `rival_vectors`; weights is 0 for ones."""
+    if weights:
         if shared:
-            weighed_down_shared(left, own, z, rival, count, weight, last, skip, eights, out)
-        elif count == 1:
-            weighed_down_1(left, own, z, rival, count, weight, last, skip, eights, out)
-        elif count == 2:
-            weighed_down_2(left, own, z, rival, count, weight, last, skip, eights, out)
-        elif count == 3:
-            weighed_down_3(left, own, z, rival, count, weight, last, skip, eights, out)
+            if levels == 3:
+                weighed_shared_chain_3(z, own, rivals, weights, stride, skip, eights, out)
+            else:
+                weighed_shared_chain_4(z, own, rivals, weights, stride, skip, eights, out)
+        elif levels == 3:
+            weighed_chain_3(z, own, rivals, weights, stride, skip, eights, out)
         else:
-            weighed_down_more(left, own, z, rival, count, weight, last, skip, eights, out)
+            weighed_chain_4(z, own, rivals, weights, stride, skip, eights, out)
     elif shared:
-        down_shared(left, own, z, rival, count, weight, last, skip, eights, out)
-    elif count == 1:
-        down_1(left, own, z, rival, count, weight, last, skip, eights, out)
-    elif count == 2:
-        down_2(left, own, z, rival, count, weight, last, skip, eights, out)
-    elif count == 3:
-        down_3(left, own, z, rival, count, weight, last, skip, eights, out)
+        if levels == 3:
+            shared_chain_3(z, own, rivals, weights, stride, skip, eights, out)
+        else:
+            shared_chain_4(z, own, rivals, weights, stride, skip, eights, out)
+    elif levels == 3:
+        chain_3(z, own, rivals, weights, stride, skip, eights, out)
     else:
-        down_more(left, own, z, rival, count, weight, last, skip, eights, out)
+        chain_4(z, own, rivals, weights, stride, skip, eights, out)
+
+
+@inlined
+def _level_by_level(
+    own: I64, rivals: int, shared: bool, weights: int, stride: int, skip: int, eights: int, left: int, start: int,
+    out: int,
+) -> None:  # fmt: skip
+    """One block of any number of levels; left and start: addresses of the row's float64 numbers, twice."""
+    levels = own.shape[0]
+    for level in range(levels):
+        rows, count = rivals + level * levels * 8, 1 if shared else level + 1
+        last = weights + (levels - 1) * stride
+        since = left if shared else start
+        if weights:
+            weighed_down(
+                left, own[level], since, rows, count, weights + level * stride, last, skip, eights, out + level * 24
+            )
+        else:
+            down(left, own[level], since, rows, count, weights, last, skip, eights, out + level * 24)
 
 
 @inlined
 def _squares(
-    z: int, own: I64, rivals: int, shared: bool, weights: int, dim: int, plan: I64, left: F64, left_at: int, stack: F64,
-    stack_at: int,
+    z: int, own: I64, own_at: int, rivals: int, shared: bool, weights: int, stride: int, plan: I64, left: F64,
+    left_at: int, stack: F64, stack_at: int,
 ) -> None:  # fmt: skip
-    """The sums of the winner's path and of its rivals, level by level, to stack[0], [L, 3]: see `square_vectors`.
+    """The sums of the winner's path and of its rivals, level by level, to stack[0], [L, 3]: see `rival_vectors`.
 
     Args:
         z: Address of the row.
@@ -68,33 +84,35 @@ def _squares(
         rivals: Address of [L, L] addresses: those of the rival of each level, or only of its last codeword where it
             shares the winner's path.
         weights: Address of the weights of all levels, 0 for ones.
+        stride: Bytes of a row.
         plan: See `exact_squares.summation_plan`.
-        left, stack: Room for a block, and for the sums of nested blocks; with their addresses.
+        left, stack: Room for two blocks, and for the sums of nested blocks; with their addresses.
     """
     levels, top = own.shape[0], 0
+    at_once = levels == 3 or levels == 4
     for block in range(plan.shape[0]):
-        start, length = plan[block, 0], plan[block, 1]
-        eights, skip = length // 8, start * 4
-        for k in range(length):
-            left[k] = number_at(z + skip + k * 4)
-        for level in range(levels):
-            weight = weights + level * dim * 4 if weights else 0
-            last = weights + (levels - 1) * dim * 4
-            rival, count = rivals + level * levels * 8, 1 if shared else level + 1
+        first, length = plan[block, 0], plan[block, 1]
+        eights, skip, out = length // 8, first * 4, stack_at + top * levels * 24
+        for level in range(0 if eights else levels):
             stack[top, level, 0] = stack[top, level, 1] = stack[top, level, 2] = 0.0
-            if eights > 0:
-                out = stack_at + (top * levels + level) * 24
-                _step_down(left_at, own[level], z, rival, count, shared, weight, last, skip, eights, out)
-            for k in range(eights * 8, length):
-                at = skip + k * 4
-                aside = left[k] if shared else number_at(z + at)
-                for j in range(count):
-                    aside -= number_at(address_at(rival + j * 8) + at)
-                left[k] -= number_at(own[level] + at)
-                after = at_last = left[k]
+        if eights and at_once:
+            _in_one_loop(z, own_at, rivals, levels, shared, weights, stride, skip, eights, out)
+        elif eights:
+            for k in range(eights * 8):
+                left[k] = left[_BLOCK + k] = number_at(z + skip + k * 4)
+            _level_by_level(own, rivals, shared, weights, stride, skip, eights, left_at, left_at + _BLOCK * 8, out)
+        for k in range(skip + eights * 32, skip + length * 4, 4):
+            rest = number_at(z + k)
+            for level in range(levels):
+                aside = rest if shared else number_at(z + k)
+                for j in range(1 if shared else level + 1):
+                    aside -= number_at(address_at(rivals + (level * levels + j) * 8) + k)
+                rest -= number_at(own[level] + k)
+                after = at_last = rest
                 if weights:
-                    after, at_last = after * number_at(weight + at), after * number_at(last + at)
-                    aside *= number_at(weight + at)
+                    weight = number_at(weights + level * stride + k)
+                    after, at_last = rest * weight, rest * number_at(weights + (levels - 1) * stride + k)
+                    aside *= weight
                 stack[top, level, 0] += after * after
                 stack[top, level, 1] += at_last * at_last
                 stack[top, level, 2] += aside * aside
@@ -129,12 +147,13 @@ def finish(
         margin, residual_square, reach: Where they go.
     """
     first, price, plan = books.first, books.price, books.plan
-    words_at, dim, bytes_a_word = books.words.ctypes.data, z.shape[1], z.shape[1] * 4
+    words_at, bytes_a_word = books.words.ctypes.data, z.shape[1] * 4
     weights_at = books.weights.ctypes.data if books.weights.shape[0] else 0
     codes, rival, dearest = beam.codes, beam.rival, beam.dearest
     levels, measure = first.shape[0], reach.shape[0] > 0
     own, rivals = np.empty(levels, np.int64), np.empty((levels, levels), np.int64)
-    left, sums = np.empty(_BLOCK), np.empty((64, levels, 3))
+    left, sums = np.empty(2 * _BLOCK), np.empty((64, levels, 3))
+    own_at = own.ctypes.data
     rows_at, rivals_at, left_at, sums_at = z.ctypes.data, rivals.ctypes.data, left.ctypes.data, sums.ctypes.data
     for i in range(z.shape[0]):
         for level in range(levels):
@@ -143,8 +162,9 @@ def finish(
                 word = first[j] + (rival[i, level, j] if rival[i, level, levels] else 0)
                 rivals[level, 0 if shared else j] = words_at + word * bytes_a_word
         _squares(
-            rows_at + i * bytes_a_word, own, rivals_at, shared, weights_at, dim, plan, left, left_at, sums, sums_at
-        )
+            rows_at + i * bytes_a_word, own, own_at, rivals_at, shared, weights_at, bytes_a_word, plan, left, left_at,
+            sums, sums_at,
+        )  # fmt: skip
         paid, farthest = 0.0, np.inf
         for level in range(levels):
             extra = np.float64(price[first[level] + codes[i, 0, level]])

@@ -32,7 +32,7 @@ from drq_spark.tokenizer.fast.llvm_vectors import (
 from drq_spark.tokenizer.fast.machine_code import vector_function
 
 
-def _added(b: Builder, total: Value, difference: Value, weight: Value | None) -> Value:
+def added(b: Builder, total: Value, difference: Value, weight: Value | None) -> Value:
     """total + (difference * weight)^2."""
     weighed = difference if weight is None else b.fmul(difference, weight)
     return b.fadd(total, b.fmul(weighed, weighed))
@@ -56,7 +56,7 @@ def _square_of_path(count: int | None, weighed: bool) -> Any:
             inner = Loop(b, more, [left])
             row = load(b, b.add(rows, b.shl(inner.i, number(3))), I64, 8)
             (left,) = inner.close([b.fsub(inner.carried[0], wide(b, b.add(row, here)))])
-        (total,) = loop.close([_added(b, loop.carried[0], left, wide(b, b.add(weight, here)) if weighed else None)])
+        (total,) = loop.close([added(b, loop.carried[0], left, wide(b, b.add(weight, here)) if weighed else None)])
         return joined(b, total)
 
     return square
@@ -64,56 +64,6 @@ def _square_of_path(count: int | None, weighed: bool) -> Any:
 
 square_1, square_2, square_3, square_more = (_square_of_path(count, False) for count in (1, 2, 3, None))
 weighed_1, weighed_2, weighed_3, weighed_more = (_square_of_path(count, True) for count in (1, 2, 3, None))
-
-
-def _step_down(weighed: bool, shared: bool, count: int | None = None) -> Any:
-    """One level down a path: r - own into r, and the sums that its margin needs to `out`, float64 [3].
-
-    These are ||weight (r - own)||^2, ||last (r - own)||^2 (of weight `last`, that of the last level), and of the rival
-    ||weight (r - c)||^2, c its codeword on this level, where it shares the path above; else
-    ||weight (z - rows[0] - rows[1] ..)||^2. Without weights the second is the first.
-
-    Arguments: r, address of float64; own, z, weight, last, addresses of float32; rival, the address of the rival's
-    addresses: of one that is shared, of `count`, or of `more`. All but r begin at byte `skip`.
-    """
-
-    @vector_function(
-        "void", r="int64", own="int64", z="int64", rival="int64", more="int64", weight="int64", last="int64",
-        skip="int64", eights="int64", out="int64",
-    )  # fmt: skip
-    def down(b: Builder, r: Value, own: Value, z: Value, rival: Value, more: Value, weight: Value, last: Value,
-             skip: Value, eights: Value, out: Value) -> None:  # fmt: skip
-        known = [load(b, at(b, rival, 8 * place), I64, 8) for place in range(1 if shared else count or 0)]
-        loop = Loop(b, eights, [ZERO] * 3)
-        here = b.add(skip, b.shl(loop.i, number(5)))
-        place = b.add(r, b.shl(loop.i, number(6)))
-        before = load(b, place, WIDE, 8)
-        after = b.fsub(before, wide(b, b.add(own, here)))
-        store(b, after, place, 8)
-        aside = before if shared else wide(b, b.add(z, here))
-        for row in known:
-            aside = b.fsub(aside, wide(b, b.add(row, here)))
-        if not known:
-            inner = Loop(b, more, [aside])
-            row = load(b, b.add(rival, b.shl(inner.i, number(3))), I64, 8)
-            (aside,) = inner.close([b.fsub(inner.carried[0], wide(b, b.add(row, here)))])
-        metric = wide(b, b.add(weight, here)) if weighed else None
-        total, at_last, of_rival = loop.carried
-        if weighed:
-            at_last = _added(b, at_last, after, wide(b, b.add(last, here)))
-        final = loop.close([_added(b, total, after, metric), at_last, _added(b, of_rival, aside, metric)])
-        square = joined(b, final[0])
-        for place, value in enumerate((square, joined(b, final[1]) if weighed else square, joined(b, final[2]))):
-            store(b, value, at(b, out, 8 * place), 8)
-
-    return down
-
-
-down_shared, weighed_down_shared = (_step_down(weighed, True) for weighed in (False, True))
-down_1, down_2, down_3, down_more = (_step_down(False, False, count) for count in (1, 2, 3, None))
-weighed_down_1, weighed_down_2, weighed_down_3, weighed_down_more = (
-    _step_down(True, False, count) for count in (1, 2, 3, None)
-)
 
 
 @vector_function("float64", address="int64")
@@ -136,7 +86,7 @@ def centre_16(b: Builder, z: Value, centre: Value, out: Value, sixteens: Value) 
     y = b.fsub(load(b, b.add(z, here), SCORES), load(b, b.add(centre, here), SCORES))
     store(b, y, b.add(out, here))
     parts = [b.fpext(half(b, y, which), WIDE) for which in (0, 1)]
-    low, high = loop.close([_added(b, total, part, None) for total, part in zip(loop.carried, parts, strict=True)])
+    low, high = loop.close([added(b, total, part, None) for total, part in zip(loop.carried, parts, strict=True)])
     return joined(b, b.fadd(low, high))
 
 
@@ -155,5 +105,5 @@ def residual_16(b: Builder, z: Value, rows: Value, count: Value, out: Value, six
     left = inner.close([b.fsub(inner.carried[which], b.fpext(half(b, c, which), WIDE)) for which in (0, 1)])
     for which in (0, 1):
         store(b, b.fptrunc(left[which], NARROW), b.add(out, b.add(here, number(32 * which))))
-    low, high = loop.close([_added(b, total, part, None) for total, part in zip(loop.carried, left, strict=True)])
+    low, high = loop.close([added(b, total, part, None) for total, part in zip(loop.carried, left, strict=True)])
     return joined(b, b.fadd(low, high))
