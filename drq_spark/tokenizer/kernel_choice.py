@@ -14,9 +14,10 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from drq_spark.arrays import F32, I32
+from drq_spark.arrays import F32, F64, I32
 from drq_spark.tokenizer.encoding import Encoding, encode_in_numpy
 from drq_spark.tokenizer.kernel import Level
+from drq_spark.tokenizer.reconstruction_sums import ReconstructionSums
 
 if TYPE_CHECKING:
     from drq_spark.tokenizer.fast.fast_search import FastSearch
@@ -54,6 +55,10 @@ class Searches:
         """The codes of `encode` alone, int32 [n, L]."""
         fast = self._compiled(len(z))
         return encode_in_numpy(z, self._levels, self._width).codes if fast is None else fast.codes(z)
+
+    def reconstruction_sums(self, x: F32, tables: Sequence[F32], codes: I32, anchor: F64) -> ReconstructionSums | None:
+        """The sums for rows x that are their own latents, where compiled code encodes them already; else None."""
+        return None if self._fast is None else self._fast.reconstruction_sums(x, tables, codes, anchor)
 
     def _compiled(self, rows: int) -> FastSearch | None:
         """The compiled search where it is there or pays by now."""

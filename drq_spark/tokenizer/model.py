@@ -18,6 +18,7 @@ from drq_spark.tokenizer.kernel import Level
 from drq_spark.tokenizer.kernel_choice import Searches
 from drq_spark.tokenizer.keys import check_codebook_sizes, codes_to_keys
 from drq_spark.tokenizer.network import FIXED, Decoder, Encoder, narrowed
+from drq_spark.tokenizer.reconstruction_sums import ReconstructionSums, sums_in_numpy
 from drq_spark.vectors import codeword_sum, unit_rows
 
 Normalize = Literal["none", "l2"]
@@ -209,6 +210,14 @@ class Tokenizer:
         """
         latent = self.decode_latent(codes)
         return latent if self.decoder is None else self.decoder(latent)
+
+    def reconstruction_sums(self, x: F32, z: F32, codes: I32, anchor: tuple[F64, F64]) -> ReconstructionSums:
+        """What prepared rows x with latents z and valid codes add to fidelity figures; anchor: that of `anchor`."""
+        if self.encoder is None and self.decoder is None and self.weights is None:
+            sums = self._searches.reconstruction_sums(x, self.tables or self.codebooks, codes, anchor[0])
+            if sums is not None:
+                return sums
+        return sums_in_numpy(x, z, self.decode(codes), anchor, self.weighed)
 
     def anchor(self) -> tuple[F64, F64]:
         """A point near the mean of x [D] and one near the mean of z [d], about which sums of squares lose no digits."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drq_spark.arrays import F32, I32, I64
+from drq_spark.arrays import F32, F64, I32, I64
 from drq_spark.blocks import row_blocks
 from drq_spark.tokenizer.encoding import Encoding
+from drq_spark.tokenizer.fast.account_pass import account_rows
 from drq_spark.tokenizer.fast.exact_squares import summation_plan
 from drq_spark.tokenizer.fast.level_pass import extend
 from drq_spark.tokenizer.fast.margin_pass import finish
@@ -18,6 +19,7 @@ from drq_spark.tokenizer.fast.ranking_pass import LIST_KEYS, rank_block
 from drq_spark.tokenizer.fast.row_pass import centre_rows, residual_rows
 from drq_spark.tokenizer.fast.score_tables import prepare_tables, same_metric
 from drq_spark.tokenizer.kernel import Level
+from drq_spark.tokenizer.reconstruction_sums import ReconstructionSums, sums_of_products
 
 CODES = 1024  # of which a tile's scores are made at a time where a row has one path, so that they stay in the cache
 ROWS_OF_TILE = 1024
@@ -91,10 +93,17 @@ class FastSearch:
             codes[tile] = room.beam.codes[: len(rows), 0]
         return codes
 
+    def reconstruction_sums(self, x: F32, tables: Sequence[F32], codes: I32, anchor: F64) -> ReconstructionSums:
+        """`reconstruction_sums.sums_in_numpy` of rows that are their own latents, and decoded by tables [K, d]."""
+        error, square, offset = np.empty(x.shape), np.empty(x.shape), np.zeros(x.shape[1])
+        products = np.empty((len(x), 3))
+        words, books = np.concatenate(tables), self._books
+        account_rows(_fixed(x), words, books.first, codes, anchor, books.plan, error, square, offset, products)
+        return sums_of_products(error, square, offset, products)
+
     def _tiles(self, z: F32) -> Iterator[tuple[slice, F32, _Room]]:
         """Places and rows of each tile, with the room for it."""
-        z = np.ascontiguousarray(z).view()
-        z.flags.writeable = False  # one type for all that comes
+        z = _fixed(z)
         room = self._room(len(z))
         for tile in row_blocks(len(z), 1, room.rows):
             yield tile, z[tile], room
@@ -150,3 +159,10 @@ class FastSearch:
             scores=aligned(self._width * padded),
             lists=aligned(rows, LIST_KEYS),
         )
+
+
+def _fixed(rows: F32) -> F32:
+    """A read-only contiguous view, so that all that comes has one type; a copy of strided rows."""
+    view: F32 = np.ascontiguousarray(rows).view()
+    view.flags.writeable = False
+    return view
