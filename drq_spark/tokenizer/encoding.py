@@ -25,7 +25,7 @@ class Encoding:
         margin: float32 [n, L], see `kernel.Nearest` and `beam.Paths`.
         residual_square: float64 [n, L], ||W^L r^{l+1}||^2, what is left of the latent after each level.
         reach: float64 [n], how far the latent may move in the metric of any level without another SID;
-            of no rows where it was not asked for and would have cost something.
+            may be of no rows where it was not asked for.
         uncertain: Rows per level, int64 [L], that were decided in float64.
         compiled: Rows that the compiled search encoded; the others are numpy's, with the same bits.
     """

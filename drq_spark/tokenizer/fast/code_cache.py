@@ -1,8 +1,12 @@
 """Where compiled code is kept: a folder of one content, so that worker processes can share it without a lock.
 
-Its name is a hash of what the code depends on: these modules, numba, llvmlite, Python and the processor. So nobody ever
-writes another thing under a name that somebody reads, and a home that machines of two kinds share holds a folder for
-each. Numba writes a file beside and moves it to its place; two workers that compile at once write the same twice.
+Its name is a hash of what the code depends on: these modules, constants of others, numba, llvmlite, Python and the
+processor. So nobody ever writes another thing under a name that somebody reads, and a home that machines of two kinds
+share holds a folder for each. Numba writes a file beside and moves it to its place; two workers that compile at once
+write the same twice.
+
+Numba keeps code by the path and the content of the source file. The package may come in a zip, at another path for each
+application of Spark: so the folder holds the sources, too, and numba is told that functions come from there.
 """
 
 from __future__ import annotations
@@ -14,9 +18,13 @@ import sys
 from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
+from uuid import uuid4
 
 from drq_spark.cache_folder import cache_folder
+from drq_spark.tokenizer.candidates import UNIT
+from drq_spark.tokenizer.kernel import ROUNDED
 
 _COMPLETE = "complete"
 
@@ -25,14 +33,31 @@ _COMPLETE = "complete"
 def code_folder() -> Path | None:
     """The folder for this processor and these versions, made where it is not there; None where it cannot be written."""
     try:
-        marks = [sys.version, version("numba"), version("llvmlite"), version("numpy"), _processor()]
-        sources = [file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py"))]
-        name = hashlib.sha256(b"\0".join([*(mark.encode() for mark in marks), *sources])).hexdigest()[:16]
-        folder = cache_folder() / "machine_code" / name
+        marks = [
+            sys.version,
+            version("numba"),
+            version("llvmlite"),
+            version("numpy"),
+            _processor(),
+            f"{ROUNDED} {UNIT}",
+        ]
+        sources = {file.name: file.read_bytes() for file in files(__package__).iterdir() if file.name.endswith(".py")}
+        parts = [*(mark.encode() for mark in marks), *(sources[name] for name in sorted(sources))]
+        folder = cache_folder() / "machine_code" / hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
+        for name, content in sources.items():
+            _keep(folder / name, content)
     except (OSError, RuntimeError):  # no home, or one that is not ours
         return None
-    return folder if sources and os.access(folder, os.W_OK) else None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def _keep(file: Path, content: bytes) -> None:
+    """Write a file that is not there; who reads it finds all of it."""
+    if not file.exists():
+        beside = file.with_name(f".{file.name}.{uuid4().hex}")
+        beside.write_bytes(content)
+        os.replace(beside, file)
 
 
 def is_complete() -> bool:

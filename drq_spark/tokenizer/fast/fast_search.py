@@ -24,6 +24,7 @@ from drq_spark.tokenizer.reconstruction_sums import ReconstructionSums, sums_of_
 CODES = 1024  # of which a tile's scores are made at a time where a row has one path, so that they stay in the cache
 ROWS_OF_TILE = 1024
 _TILE_SCORES = 2**18
+_LONG_ROW = 256  # numbers from which on one product for all levels saves some 5 %; below, it costs as much
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,9 @@ class FastSearch:
         self._tables = prepare_tables(levels, width)
         self._new_metric = [not same_metric(levels, at, at + 1) for at in range(len(levels) - 1)]
         self._blocks = [self._in_blocks(ranking.operand, index) for index, ranking in enumerate(self._tables.levels)]
+
+        self._columns = np.cumsum([0, *(len(ranking.offset) for ranking in self._tables.levels)])
+        self._joined = self._join(dim)
 
     def encode(self, z: F32, *, reach: bool) -> Encoding:
         """What `encoding.encode_in_numpy` gives for latents z, float32 [n, d], finite."""
@@ -120,24 +124,37 @@ class FastSearch:
             if per_path:
                 residual_rows(rows, self._books, beam, paths, index, room.zeta)
             rebase = keep > 1 and (not self._tables.crossed or self._new_metric[index])
-            with np.errstate(over="ignore", invalid="ignore"):  # rows that overflow fail the certificate
-                products = self._products(room, index, n * paths if per_path else n)
+            products = self._products(room, index, n * paths if per_path else n)
+            column = 0 if self._joined is None else self._columns[index]
             uncertain[index] = extend(
-                products, per_path, self._tables.levels[index], size, index, paths, keep, keep + rivals, rebase, reach,
-                rows, self._books, beam, room.scores, room.lists, len(self._blocks[index]) > 1, room.zeta,
+                products, column, per_path, self._tables.levels[index], size, index, paths, keep, keep + rivals, rebase,
+                reach, rows, self._books, beam, room.scores, room.lists, len(self._blocks[index]) > 1, room.zeta,
             )  # fmt: skip
             paths = min(keep, paths * size)
         return uncertain
 
     def _products(self, room: _Room, index: int, count: int) -> F32:
-        """zeta times the operand, [count, padded]; with more than one block the keys are made of it and it is gone."""
-        for at, block in enumerate(self._blocks[index]):
-            width = block.shape[1]
+        """zeta times the operand, [count, padded]; with more than one block the keys are made of it and it is gone.
+
+        Joined operands are multiplied once, on the first level, and give [count, padded of all levels].
+        """
+        operands = self._blocks[index] if self._joined is None else [self._joined]
+        for at, operand in enumerate(operands):
+            width = operand.shape[1]
             products = room.products[: count * width].reshape(count, width)
-            np.matmul(room.zeta[:count], block, out=products)
+            if self._joined is None or index == 0:
+                with np.errstate(over="ignore", invalid="ignore"):  # rows that overflow fail the certificate
+                    np.matmul(room.zeta[:count], operand, out=products)
             if len(self._blocks[index]) > 1:
                 rank_block(products, self._tables.levels[index].offset, at * CODES, room.lists)
         return products
+
+    def _join(self, dim: int) -> F32 | None:
+        """All operands side by side where all are multiplied with the same zeta and rows are long enough to gain."""
+        whole = self._tables.crossed and all(len(blocks) == 1 for blocks in self._blocks)
+        if not whole or dim < _LONG_ROW:
+            return None
+        return placed(np.concatenate([ranking.operand for ranking in self._tables.levels], axis=1))
 
     def _in_blocks(self, operand: F32, index: int) -> list[F32]:
         """The operand in blocks of codes where a row has one path and no table; else as it is."""
@@ -155,7 +172,7 @@ class FastSearch:
             rows=rows,
             beam=empty_beam(rows, self._width, len(self._sizes)),
             zeta=aligned(rows * products, self._books.words.shape[1]),
-            products=aligned(rows * products * padded),
+            products=aligned(rows * (products * padded if self._joined is None else int(self._columns[-1]))),
             scores=aligned(self._width * padded),
             lists=aligned(rows, LIST_KEYS),
         )

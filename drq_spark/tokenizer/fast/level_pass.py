@@ -59,17 +59,19 @@ def _lay_path(
 
 
 @compiled(
-    "int64", "float32[:, ::1]", "boolean", RANKING, "int64", "int64", "int64", "int64", "int64", "boolean", "boolean",
-    ROWS, BOOKS, BEAM, "float32[::1]", "float32[:, ::1]", "boolean", "float32[:, ::1]",
+    "int64", "float32[:, ::1]", "int64", "boolean", RANKING, "int64", "int64", "int64", "int64", "int64", "boolean",
+    "boolean", ROWS, BOOKS, BEAM, "float32[::1]", "float32[:, ::1]", "boolean", "float32[:, ::1]",
 )  # fmt: skip
 def extend(
-    scored: F32, per_path: bool, ranking: Ranking, size: int, level: int, paths: int, keep: int, exact: int,
-    rebase: bool, measure: bool, z: F32, books: Books, beam: Beam, scores: F32, lists: F32, ranked: bool, zeta: F32,
+    scored: F32, column: int, per_path: bool, ranking: Ranking, size: int, level: int, paths: int, keep: int,
+    exact: int, rebase: bool, measure: bool, z: F32, books: Books, beam: Beam, scores: F32, lists: F32, ranked: bool,
+    zeta: F32,
 ) -> int:  # fmt: skip
     """Extend the paths of n rows by the codes of a level, in place; how many rows float32 could not decide.
 
     Args:
-        scored: Products with the operand, [n, padded], or [n * paths, padded] where they are `per_path`.
+        scored, column: Products with the operand, from a column on: of n rows, or of n * paths where they are
+            `per_path`.
         ranking: What the scores need, see `Ranking`.
         size, level, paths: K, which level (from 0), and how many paths a row has.
         keep: How many extensions stay.
@@ -85,7 +87,7 @@ def extend(
     first, price, plan = books.first, books.price, books.plan
     codes, base, loose, paid, rival, norm = beam.codes, beam.base, beam.loose, beam.paid, beam.rival, beam.norm
     n, padded = z.shape[0], ranking.offset.shape[0]
-    vectors = padded // 16
+    vectors, width = padded // 16, scored.shape[1]
     exact = min(exact, paths * size)
     kept = min(keep, exact)
     wanted = min(exact + 1, paths * size)
@@ -126,7 +128,7 @@ def extend(
             if not no_tables:
                 for j in range(level):
                     added[j] = tables_at + ((ranking.starts[j] + np.int64(codes[i, p, j]) * padded) * 4)
-            g = scored_at + (i * paths + p if per_path else i) * padded * 4
+            g = scored_at + ((i * paths + p if per_path else i) * width + column) * 4
             if unkept:
                 rank_only_path(g, added_at, terms, depth, mask, vectors, kept_lists)
             else:
@@ -158,7 +160,7 @@ def extend(
                     score_anew(zeta, i, ranking.operand, ranking.offset, scores)
                 elif unkept:
                     add_path(
-                        scores_at, scored_at + i * padded * 4, added_at, terms,
+                        scores_at, scored_at + (i * width + column) * 4, added_at, terms,
                         np.float32(0), np.int32(0), mask, vectors, kept_lists,
                     )  # fmt: skip
                 limit = np.nextafter(np.float32(inside), _INFINITE)

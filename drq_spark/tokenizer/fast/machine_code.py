@@ -47,8 +47,10 @@ def compiled(result: str, *forms: _Forms) -> Callable[[_Function], _Function]:
     def make(function: _Function) -> _Function:
         before = _config.CACHE_DIR
         try:
-            if folder is not None:  # numba reads it where a function is made, so others keep theirs
-                _config.CACHE_DIR = str(folder)
+            if folder is not None:
+                kept = str(folder / f"{function.__module__.rpartition('.')[2]}.py")  # see `code_cache`
+                function.__code__ = function.__code__.replace(co_filename=kept)
+                _config.CACHE_DIR = str(folder)  # numba reads it where a function is made, so others keep theirs
             made: _Function = _njit(signature, cache=folder is not None, **_OPTIONS)(function)
         finally:
             _config.CACHE_DIR = before
