@@ -39,5 +39,14 @@ def row_cosines(a: F64, b: F64) -> F64:
     >>> row_cosines(np.array([[3.0, 4.0], [0.0, 0.0]]), np.array([[4.0, 3.0], [1.0, 0.0]])).tolist()
     [0.96, 0.0]
     """
-    norms = np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum(axis=1))
-    return np.asarray(np.divide((a * b).sum(axis=1), norms, out=np.zeros(len(a)), where=norms > 0))
+    return cosines_of_products((a * b).sum(axis=1), np.square(a).sum(axis=1), np.square(b).sum(axis=1))
+
+
+def cosines_of_products(inner: F64, a_square: F64, b_square: F64) -> F64:
+    """Cosines [n] from inner products and squares of norms, [n] each; 0 where a norm is 0.
+
+    >>> cosines_of_products(np.array([24.0, 0.0]), np.array([25.0, 0.0]), np.array([25.0, 2.0])).tolist()
+    [0.96, 0.0]
+    """
+    norms = np.sqrt(a_square * b_square)
+    return np.asarray(np.divide(inner, norms, out=np.zeros(len(inner)), where=norms > 0))

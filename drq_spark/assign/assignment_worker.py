@@ -15,7 +15,6 @@ from drq_spark.blocks import row_blocks
 from drq_spark.inputs.embeddings import list_column, read_embeddings
 from drq_spark.ship import Shipped
 from drq_spark.tokenizer.model import Tokenizer
-from drq_spark.vectors import row_cosines
 
 _BLOCK_ELEMENTS = 2**20  # float64 numbers per array while a block of rows is encoded and decoded
 _LARGEST = float(np.finfo(np.float32).max)
@@ -36,6 +35,7 @@ class Totals:
         residual_square: Sum of the squares of what is left of the latent after each level, [L].
         margin: Sum of the margins of each level, [L].
         uncertain: Number of rows of each level that were decided in float64, int64 [L].
+        compiled: Number of rows that the compiled search encoded.
     """
 
     items: int
@@ -48,6 +48,7 @@ class Totals:
     residual_square: F64
     margin: F64
     uncertain: NDArray[np.int64]
+    compiled: int
 
     @classmethod
     def zero(cls, tokenizer: Tokenizer) -> Totals:
@@ -64,6 +65,7 @@ class Totals:
             residual_square=np.zeros(levels),
             margin=np.zeros(levels),
             uncertain=np.zeros(levels, np.int64),
+            compiled=0,
         )
 
     def add(self, other: Totals) -> None:
@@ -179,19 +181,19 @@ def assign_rows(x: NDArray[np.float32], tokenizer: Tokenizer) -> Assigned:
 def _assign_block(raw: NDArray[np.float32], tokenizer: Tokenizer, anchor: tuple[F64, F64]) -> Assigned:
     x = tokenizer.prepare_input(raw)
     z, encoding = tokenizer.encode_prepared(x)
-    decoded = tokenizer.decode(encoding.codes)
-    offset, latent_offset = x - anchor[0], tokenizer.weighed(z - anchor[1])
+    sums = tokenizer.reconstruction_sums(x, z, encoding.codes, anchor)
     totals = Totals(
         items=len(x),
-        squared_error=float(np.square(x - decoded).sum()),
-        cosine=float(row_cosines(x.astype(np.float64), decoded).sum()),
-        square=float(np.square(offset).sum()),
-        offset=offset.sum(axis=0),
-        latent_square=float(np.square(latent_offset).sum()),
-        latent_offset=latent_offset.sum(axis=0),
+        squared_error=sums.squared_error,
+        cosine=sums.cosine,
+        square=sums.square,
+        offset=sums.offset,
+        latent_square=sums.latent_square,
+        latent_offset=sums.latent_offset,
         residual_square=encoding.residual_square.sum(axis=0),
         margin=encoding.margin.sum(axis=0, dtype=np.float64),
         uncertain=encoding.uncertain,
+        compiled=encoding.compiled,
     )
     norm = np.sqrt(encoding.residual_square[:, -1]).clip(max=_LARGEST).astype(np.float32)
     return Assigned(encoding.codes, tokenizer.keys(encoding.codes), encoding.margin, norm, totals)

@@ -137,7 +137,7 @@ def _dense(kind: pa.Array, size: pa.Array, indices: pa.Array, values: pa.Array) 
 
 def _spelled(column: pa.Array, tokenizer: Tokenizer, form: Form) -> pd.Series:
     found = read_embeddings(column, tokenizer.dim, tokenizer.normalize)
-    codes = tokenizer.encode(found.x).codes
+    codes = tokenizer.codes(found.x)
     spelled: Any = {
         "codes": lambda: list(codes),
         "key": lambda: tokenizer.keys(codes),

@@ -16,8 +16,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from drq_spark.cache_folder import cache_folder
 from drq_spark.errors import SetupError
-from drq_spark.local.java import cache_folder, find_java, require_pyspark, spark_jars
+from drq_spark.local.java import find_java, require_pyspark, spark_jars
 
 # Sets up what nearly every run needs: Delta tables that are made, written, replaced and read, joins, windows, Arrow.
 _WORKLOAD = """

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from drq_spark.cache_folder import cache_folder
 from drq_spark.errors import SetupError
 
 DELTA_VERSION = "4.4.0"
@@ -98,14 +99,6 @@ def delta_jars(java: Path, progress: Callable[[str], None]) -> list[Path]:
         progress(f"Downloading Delta's jars (10 MB, once) to {folder}")
         _download(java, folder)
     return jars
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: DRQ_CACHE, else `drq_spark` in the user's cache folder."""
-    given = os.environ.get("DRQ_CACHE")
-    if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "drq_spark")
 
 
 def require_pyspark() -> None:

@@ -33,7 +33,7 @@ from drq_spark.tokenizer.candidates import (
 
 _TINY = 2.0**-125  # twice the smallest normal float32: what flushing to zero can cost a term
 _OVERFLOW = 2.0**126  # float32 scores up to here cannot have overflowed on the way
-_ROUNDED = 1e-11  # of distances from float64 costs of up to 10,000 coordinates, relatively
+ROUNDED = 1e-11  # of distances from float64 costs of up to 10,000 coordinates, relatively
 _TILE_ELEMENTS = 2**18  # scores, residuals and gathered codewords of one tile stay within the cache
 
 
@@ -70,7 +70,7 @@ def reach(kept: F64, dropped: F64, least_price: float) -> F64:
         least_price: What every extension pays at least.
     """
     near, far = (np.sqrt(np.maximum(cost - least_price, 0.0)) for cost in (kept, dropped))
-    return np.asarray((far - near) / 2 - _ROUNDED * far)
+    return np.asarray((far - near) / 2 - ROUNDED * far)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,15 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from drq_spark.arrays import F32, F64
+from drq_spark.arrays import F32, F64, I32
 from drq_spark.blocks import row_blocks
 from drq_spark.tokenizer.beam import Paths, search
-from drq_spark.tokenizer.kernel import Level, nearest
+from drq_spark.tokenizer.encoding import Encoding
+from drq_spark.tokenizer.kernel import Level
+from drq_spark.tokenizer.kernel_choice import Searches
 from drq_spark.tokenizer.keys import check_codebook_sizes, codes_to_keys
 from drq_spark.tokenizer.network import FIXED, Decoder, Encoder, narrowed
+from drq_spark.tokenizer.reconstruction_sums import ReconstructionSums, sums_in_numpy
 from drq_spark.vectors import codeword_sum, unit_rows
 
 Normalize = Literal["none", "l2"]
@@ -23,25 +26,6 @@ Normalize = Literal["none", "l2"]
 _BLOCK_ELEMENTS = 2**21  # float64 numbers of one block of rows while encoding
 MAX_BEAM = 64
 MAX_NUMBER = 1e15  # of an embedding: sums of thousands of squares of it, and of its inverse, are float32 numbers
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """SIDs of n items with what is known about each.
-
-    Attributes:
-        codes: int32 [n, L].
-        margin: float32 [n, L], see `kernel.Nearest` and `beam.Paths`.
-        residual_square: float64 [n, L], ||W^L r^{l+1}||^2, what is left of the latent after each level.
-        reach: float64 [n], how far the latent may move in the metric of any level without another SID.
-        uncertain: Rows per level, int64 [L], that were decided in float64.
-    """
-
-    codes: NDArray[np.int32]
-    margin: F32
-    residual_square: F64
-    reach: F64
-    uncertain: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -122,6 +106,10 @@ class Tokenizer:
         parts = zip(self.codebooks, self.prices or none, self.weights or none, strict=True)
         return tuple(Level.prepare(book, price, weight) for book, price, weight in parts)
 
+    @cached_property
+    def _searches(self) -> Searches:
+        return Searches(self._prepared, self.beam)
+
     def weighed(self, z: F64) -> F64:
         """W^L z, float64 [n, d]: the metric in which what is left of a latent is measured."""
         return z if self.weights is None else z * self.weights[-1]
@@ -168,11 +156,11 @@ class Tokenizer:
             return x, self.encode_latent(x)
         value, error = self.encoder.bounded(x)
         z = narrowed(value)
-        found = self.encode_latent(z)
+        found = self.encode_latent(z, reach=True)
         unsure = np.flatnonzero(~(found.reach > self._widest_move(narrowed(value + error) - narrowed(value - error))))
         if len(unsure):
             z[unsure] = narrowed(self.encoder(x[unsure], FIXED))
-            again = self.encode_latent(z[unsure])
+            again = self.encode_latent(z[unsure], reach=True)
             for name in ("codes", "margin", "residual_square", "reach"):
                 getattr(found, name)[unsure] = getattr(again, name)
         return z, found
@@ -184,40 +172,22 @@ class Tokenizer:
         widest = np.max([square @ np.square(weight.astype(np.float64)) for weight in weights], axis=0)
         return np.where(square.any(axis=1), np.sqrt(widest) * (1 + 1e-6), -np.inf)
 
-    def encode_latent(self, z: F32) -> Encoding:
-        """SIDs of latents z, float32 [n, d], finite."""
-        rows = len(z)
-        result = Encoding(
-            codes=np.empty((rows, self.levels), np.int32),
-            margin=np.empty((rows, self.levels), np.float32),
-            residual_square=np.empty((rows, self.levels)),
-            reach=np.full(rows, np.inf),
-            uncertain=np.zeros(self.levels, np.int64),
-        )
-        encode = self._encode_greedily if self.beam == 1 else self._encode_by_beam
-        for block in row_blocks(rows, self.latent_dim, _BLOCK_ELEMENTS):
-            encode(z, block, result)
-        return result
+    def encode_latent(self, z: F32, *, reach: bool = False) -> Encoding:
+        """SIDs of latents z, float32 [n, d], finite; `reach`: whether `Encoding.reach` is asked for."""
+        return self._searches.encode(z, reach=reach)
 
-    def _encode_greedily(self, z: F32, block: slice, result: Encoding) -> None:
-        residual = z[block].astype(np.float64)
-        for index, level in enumerate(self._prepared):
-            found = nearest(residual, level)
-            residual = found.residual
-            weighed = self.weighed(residual)
-            result.codes[block, index] = found.code
-            result.margin[block, index] = found.margin
-            result.reach[block] = np.minimum(result.reach[block], found.reach)
-            result.residual_square[block, index] = (weighed * weighed).sum(axis=1)
-            result.uncertain[index] += found.uncertain
+    def codes(self, x: NDArray[np.floating]) -> I32:
+        """The codes of `encode` alone, int32 [n, L], for less.
 
-    def _encode_by_beam(self, z: F32, block: slice, result: Encoding) -> None:
-        found = search(z[block].astype(np.float64), self._prepared, self.beam)
-        result.codes[block] = found.codes[:, 0]
-        result.margin[block] = found.margin
-        result.residual_square[block] = found.residual_square
-        result.reach[block] = found.reach
-        result.uncertain[:] += found.uncertain
+        Raises:
+            ValueError: see `prepare_input`.
+        """
+        prepared = self.prepare_input(x)
+        return self.codes_of_latent(prepared) if self.encoder is None else self.encode_prepared(prepared)[1].codes
+
+    def codes_of_latent(self, z: F32) -> I32:
+        """The codes of `encode_latent` alone, int32 [n, L]."""
+        return self._searches.codes(z)
 
     def paths(self, z: F32, keep: int) -> Paths:
         """The `keep` cheapest SIDs of each latent (float32 [n, d], finite) that the beam reaches, with their costs."""
@@ -240,6 +210,14 @@ class Tokenizer:
         """
         latent = self.decode_latent(codes)
         return latent if self.decoder is None else self.decoder(latent)
+
+    def reconstruction_sums(self, x: F32, z: F32, codes: I32, anchor: tuple[F64, F64]) -> ReconstructionSums:
+        """What prepared rows x with latents z and valid codes add to fidelity figures; anchor: that of `anchor`."""
+        if self.encoder is None and self.decoder is None and self.weights is None:
+            sums = self._searches.reconstruction_sums(x, self.tables or self.codebooks, codes, anchor[0])
+            if sums is not None:
+                return sums
+        return sums_in_numpy(x, z, self.decode(codes), anchor, self.weighed)
 
     def anchor(self) -> tuple[F64, F64]:
         """A point near the mean of x [D] and one near the mean of z [d], about which sums of squares lose no digits."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from tokenizer.samples import full, pattern, plain, rows
+from tokenizer.samples import behaving, full, pattern, plain, rows
 
 from drq_spark.assign import assignment_worker as worker
 from drq_spark.assign.assignment_worker import Totals, assign_batch, assign_rows, assigned_schema, assigner
 from drq_spark.row_types import spark_schema
 from drq_spark.ship import Shipped
-from drq_spark.tokenizer import Tokenizer
+from drq_spark.tokenizer import Tokenizer, kernel_choice
 from drq_spark.tokenizer.model import MAX_NUMBER
 
 TOKENIZERS = [plain(), plain(normalize="l2"), full(), full(tables=None, decoder=None, dim=3, encoder=None)]
@@ -210,3 +210,21 @@ def test_totals_add_up():
     for part in parts:
         together.add(part)
     assert_totals(together, direct_totals(tokenizer, x))
+
+
+@pytest.mark.parametrize(
+    "tokenizer",
+    [plain(), plain(beam=3), plain(latent=131, sizes=(20, 9)), full(encoder=None, decoder=None, dim=3), behaving()],
+    ids=["greedy", "beam", "odd", "tables", "behaviour"],
+)
+def test_totals_of_compiled_code_are_those_of_numpy_to_the_bit(tokenizer, monkeypatch):
+    pytest.importorskip("numba")
+    x = pattern(300, tokenizer.dim, start=77)
+    slow = assign_rows(x, tokenizer)
+    monkeypatch.setattr(kernel_choice, "WORK_OF_LOADING", 0)
+    monkeypatch.setattr(kernel_choice, "WORK_OF_COMPILING", 0)
+    fast = assign_rows(x, replace(tokenizer))
+    assert (slow.totals.compiled, fast.totals.compiled) == (0, 300)
+    same = replace(fast.totals, compiled=0, uncertain=slow.totals.uncertain)  # how many are uncertain is each one's own
+    assert same.vector().tobytes() == slow.totals.vector().tobytes()
+    assert fast.residual_norm.tobytes() == slow.residual_norm.tobytes()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizer.samples import behaving, full, network, pattern, plain, rows
 
 from drq_spark.errors import ConfigError
-from drq_spark.tokenizer import Encoding, Tokenizer, model
+from drq_spark.tokenizer import Encoding, Tokenizer, encoding
 from drq_spark.tokenizer.beam import search
 from drq_spark.tokenizer.model import effective_rms, normalized
 from drq_spark.tokenizer.network import ResidualMLP, silu
@@ -98,7 +98,7 @@ def test_sums_of_codewords_come_back():
 def test_blocks_do_not_show(monkeypatch):
     tokenizer, x = full(), rows(100)
     whole = tokenizer.encode(x)
-    monkeypatch.setattr(model, "_BLOCK_ELEMENTS", 21)  # 7 rows
+    monkeypatch.setattr(encoding, "_BLOCK_ELEMENTS", 21)  # 7 rows
     parts = tokenizer.encode(x)
     for name in ("codes", "margin", "residual_square"):
         assert getattr(parts, name).tobytes() == getattr(whole, name).tobytes(), name

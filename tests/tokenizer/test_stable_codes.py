@@ -34,7 +34,7 @@ def widest_move(tokenizer: Tokenizer, delta: np.ndarray) -> np.ndarray:
 def test_no_move_within_reach_changes_a_sid(kind):
     tokenizer, random = KINDS[kind], np.random.default_rng(3)
     z = rows(300).astype(np.float32)
-    found = tokenizer.encode_latent(z)
+    found = tokenizer.encode_latent(z, reach=True)
     assert (found.reach >= 0).mean() > 0.95
     for _ in range(40):
         delta = random.normal(size=z.shape)
@@ -47,7 +47,7 @@ def test_reach_is_no_idle_promise(kind):
     """Some moves of a few times the reach do change SIDs."""
     tokenizer, random = KINDS[kind], np.random.default_rng(4)
     z = rows(300).astype(np.float32)
-    found, changed = tokenizer.encode_latent(z), np.zeros(300, bool)
+    found, changed = tokenizer.encode_latent(z, reach=True), np.zeros(300, bool)
     for _ in range(60):
         delta = random.normal(size=z.shape)
         delta *= (6 * found.reach.clip(0) / widest_move(tokenizer, delta))[:, None]
@@ -59,7 +59,7 @@ def test_between_two_codewords_reach_is_at_most_the_way_to_the_boundary():
     book = np.array([[0.0, 0.0], [4.0, 0.0]], np.float32)
     tokenizer = Tokenizer("by hand", 2, "none", (book,), latent_rms=(1.0,))  # type: ignore[arg-type]
     z = np.array([[1.0, 0.0], [1.0, 3.0], [2.0, 0.0]], np.float32)
-    reach = tokenizer.encode_latent(z).reach
+    reach = tokenizer.encode_latent(z, reach=True).reach
     assert reach.tolist() == pytest.approx([1.0, (math.sqrt(18) - math.sqrt(10)) / 2, 0.0], abs=1e-9)
     assert (reach <= [1.0, 1.0, 0.0]).all()
 

@@ -85,7 +85,7 @@ def version_counter(shipped: Shipped[Tokenizer]) -> Work:
             for block in _blocks(batch, tokenizer):
                 rows, x = _read(block, tokenizer)
                 every = np.ones(len(x), bool)
-                yield from rows.counts(PerturbedCodes(Ruler.AFTER.value, None, every, tokenizer.encode(x).codes))
+                yield from rows.counts(PerturbedCodes(Ruler.AFTER.value, None, every, tokenizer.codes(x)))
 
     return count
 
@@ -105,11 +105,11 @@ def perturbed_codes(
     step = tokenizer.latent_rms[-1] * normals * _per_weight(tokenizer)
     for eta in etas:
         kept, moved = _usable(z + eta * step)
-        yield PerturbedCodes(Ruler.LATENT.value, eta, kept, tokenizer.encode_latent(moved).codes)
+        yield PerturbedCodes(Ruler.LATENT.value, eta, kept, tokenizer.codes_of_latent(moved))
     direction = isotropic(key, tokenizer.dim)
     for rho in rhos:
         kept, moved = _usable(noisy(x, direction, rho), directed=tokenizer.normalize == "l2")
-        yield PerturbedCodes(Ruler.INPUT.value, rho, kept, tokenizer.encode(moved).codes)
+        yield PerturbedCodes(Ruler.INPUT.value, rho, kept, tokenizer.codes(moved))
 
 
 def _per_weight(tokenizer: Tokenizer) -> F64:

@@ -1,0 +1,100 @@
+"""Which search encodes: numpy, or the compiled one of `drq_spark.tokenizer.fast`. Codes, margins and squares are equal
+to the bit, so a run may use both, and nothing but time depends on the choice.
+
+Numba takes a second to load, some twenty to compile once. So numpy goes first, and a tokenizer changes over when it has
+had as much work as loading would have cost: whatever is still to come, that takes at most twice as long as the better
+choice made in advance. Small catalogues never import numba.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from drq_spark.arrays import F32, F64, I32
+from drq_spark.tokenizer.encoding import Encoding, encode_in_numpy
+from drq_spark.tokenizer.kernel import Level
+from drq_spark.tokenizer.reconstruction_sums import ReconstructionSums
+
+if TYPE_CHECKING:
+    from drq_spark.tokenizer.fast.fast_search import FastSearch
+
+logger = logging.getLogger(__name__)
+
+WIDEST_BEAM = 12  # for which the compiled search has room
+LARGEST_BOOK = 2**20  # keys number their vectors in the bits of a score
+WORK_OF_LOADING = 10**10  # multiply-adds that numpy does in the second or so that loading takes
+WORK_OF_COMPILING = 10**11
+
+
+class Searches:
+    """The searches over one tokenizer's codebooks.
+
+    Args:
+        levels: The codebooks.
+        width: Paths that are kept, 1 = greedy.
+    """
+
+    def __init__(self, levels: Sequence[Level], width: int) -> None:
+        self._levels, self._width = levels, width
+        sizes = [len(level.codewords) for level in levels]
+        self._work_of_row = width * levels[0].codewords.shape[1] * sum(sizes)
+        self._work = 0
+        self._can_compile = width <= WIDEST_BEAM and max(sizes) <= LARGEST_BOOK
+        self._fast: FastSearch | None = None
+
+    def encode(self, z: F32, *, reach: bool) -> Encoding:
+        """SIDs of latents z, float32 [n, d], finite; without `reach` the reaches may be left out."""
+        fast = self._compiled(len(z))
+        return encode_in_numpy(z, self._levels, self._width) if fast is None else fast.encode(z, reach=reach)
+
+    def codes(self, z: F32) -> I32:
+        """The codes of `encode` alone, int32 [n, L]."""
+        fast = self._compiled(len(z))
+        return encode_in_numpy(z, self._levels, self._width).codes if fast is None else fast.codes(z)
+
+    def reconstruction_sums(self, x: F32, tables: Sequence[F32], codes: I32, anchor: F64) -> ReconstructionSums | None:
+        """The sums for rows x that are their own latents, where compiled code encodes them already; else None."""
+        return None if self._fast is None else self._fast.reconstruction_sums(x, tables, codes, anchor)
+
+    def _compiled(self, rows: int) -> FastSearch | None:
+        """The compiled search where it is there or pays by now."""
+        if self._fast is None and self._can_compile:
+            self._work += rows * self._work_of_row
+            if _pays(self._work):
+                self._fast = _load(self._levels, self._width)
+                self._can_compile = self._fast is not None
+        return self._fast
+
+
+@lru_cache
+def _has_numba() -> bool:
+    return find_spec("numba") is not None
+
+
+def _pays(work: int) -> bool:
+    """Whether the compiled search pays after some work, in multiply-adds, by numpy."""
+    if work < WORK_OF_LOADING or not _has_numba():
+        return False
+    from drq_spark.tokenizer.fast.code_cache import is_complete
+
+    return work >= WORK_OF_COMPILING or is_complete()
+
+
+def _load(levels: Sequence[Level], width: int) -> FastSearch | None:
+    """The compiled search; None, with the reason in the log, where numba does not work here."""
+    try:
+        from drq_spark.tokenizer.fast.code_cache import mark_complete
+        from drq_spark.tokenizer.fast.fast_search import FastSearch
+        from drq_spark.tokenizer.fast.self_check import adds_up_as_numpy
+    except Exception as error:  # numba refuses some versions of numpy, and its cache may be damaged
+        logger.warning("codes are made with numpy, for numba does not work here: %s", " ".join(str(error).split()))
+        return None
+    mark_complete()
+    if not adds_up_as_numpy(levels[0].codewords.shape[1]):
+        logger.warning("codes are made with numpy, for this version of it adds up in another order")
+        return None
+    return FastSearch(levels, width)
