@@ -17,8 +17,8 @@ from drq_spark.compare.standing import Comparison
 from drq_spark.config import Config
 from drq_spark.gate import GateResult
 from drq_spark.metrics import Metric, Metrics
+from drq_spark.outcome import Outcome
 from drq_spark.page.numbers import in_column
-from drq_spark.runs import Outcome
 from drq_spark.schemas import TABLES, Status
 from drq_spark.store import Store
 

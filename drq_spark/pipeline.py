@@ -25,10 +25,11 @@ from drq_spark.lease import Lease, begun_anew
 from drq_spark.measure.run_subject import known_of, subject_of
 from drq_spark.measure.step import measured
 from drq_spark.origin import start_of, unchanged
+from drq_spark.outcome import Outcome, judged, outcome_of
 from drq_spark.progress import SILENT, Watcher
 from drq_spark.report.step import write_report
 from drq_spark.run_state import find_same_run, new_run, taken_up
-from drq_spark.runs import Outcome, Run
+from drq_spark.runs import Run
 from drq_spark.sample.step import draw, load, write
 from drq_spark.schemas import SIDS, Status
 from drq_spark.store import open_store
@@ -63,12 +64,12 @@ def run_all(
         run, catalogue = begin(spark, config, run_date, started_at, watcher, night=night, retrain=retrain)
         status = Status(run.state.status)
         if status.finished:
-            return run.outcome(repeated=True)
+            return outcome_of(run, repeated=True)
         with run.tidied():
             if status is not Status.PASSED:  # else it was killed when only the pointer was left to move
                 to_figures(run, catalogue)
             publish(run)
-        return run.outcome(repeated=False)
+        return outcome_of(run, repeated=False)
 
     return begun_anew(work)
 
@@ -233,7 +234,7 @@ def publish(run: Run, *, back: bool = False) -> None:
     """
     run.hold()
     with run.step("publish"):
-        passed = all(result.passed for result in run.judged(run.figures()))
+        passed = all(result.passed for result in judged(run, run.figures()))
         overtaken = passed and not back and run.overtaken()
         ended = Status.OVERTAKEN if overtaken else Status.PASSED if passed else Status.GATE_FAILED
         run.state = replace(run.state, status=ended.value)

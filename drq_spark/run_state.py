@@ -190,14 +190,14 @@ def followed_runs(store: Store, most: int) -> list[str]:
     """The latest runs that readers have followed, newest first, at most so many."""
     runs = store.read(RUNS).where(F.col("status") == Status.PUBLISHED.value)
     latest = runs.orderBy(F.desc("run_date"), F.desc("started_at")).limit(most)
-    return [str(row.run_id) for row in latest.select("run_id").collect()] if most else []
+    return [str(row.run_id) for row in latest.select("run_id").collect()]
 
 
 def training_run(store: Store, tokenizer_id: str) -> RunState | None:
     """The latest run that trained a tokenizer, where its rows are still there."""
     trained = store.read(RUNS).where(
         (F.col("tokenizer_id") == tokenizer_id)
-        & (F.coalesce("mode", F.lit(Mode.TRAINED.value)) == Mode.TRAINED.value)
+        & F.coalesce("mode", F.lit(Mode.TRAINED.value)).isin(Mode.TRAINED.value, Mode.RETRAINED.value)
         & (F.col("status") != Status.VACUUMED.value)
     )
     row = trained.orderBy(F.desc("started_at")).first()

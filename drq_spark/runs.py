@@ -1,4 +1,4 @@
-"""A run while it goes on: what it reads and writes, its steps one by one, and how it ended.
+"""A run while it goes on: what it reads and writes, and its steps one by one.
 
 Each step replaces the run's own slice of a table, so that a killed run is taken up again under its own id and ends as
 if there had been no kill. What a run is known by is in `drq_spark.run_state`.
@@ -7,9 +7,9 @@ if there had been no kill. What a run is known by is in `drq_spark.run_state`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from functools import cached_property
 
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -18,12 +18,11 @@ from pyspark.sql import functions as F
 from drq_spark.config import Config, canonical_json
 from drq_spark.errors import ConfigError, ConsistencyError
 from drq_spark.files import folders, remove_folder
-from drq_spark.gate import GateResult, judge
 from drq_spark.lease import Lease
-from drq_spark.metrics import MetricRow, Metrics
+from drq_spark.metrics import MetricRow
 from drq_spark.outside_faults import outside_faults_explained
 from drq_spark.progress import Watcher
-from drq_spark.run_state import RunState, find_run, followed_runs, newest
+from drq_spark.run_state import RunState, find_run, newest
 from drq_spark.schemas import (
     CODE_USAGE,
     CURRENT_SIDS,
@@ -41,27 +40,6 @@ from drq_spark.staging import Staging
 from drq_spark.store import Store
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.artifact import load_tokenizer
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        state: Its row of the runs table.
-        codebook_sizes: K per level.
-        figures: Its rows of the metrics table.
-        gate: What the gate said.
-        repeated: Whether it had been finished before.
-        followed: The run that readers follow now.
-    """
-
-    state: RunState
-    codebook_sizes: tuple[int, ...]
-    figures: tuple[MetricRow, ...]
-    gate: tuple[GateResult, ...]
-    repeated: bool
-    followed: str | None
 
 
 class Run:
@@ -266,24 +244,7 @@ class Run:
         Raises:
             ConfigError: it has not been measured.
         """
-        return tuple(map(_metric_row, self.rows(METRICS, "measure").collect()))
-
-    def judged(self, figures: Sequence[MetricRow]) -> tuple[GateResult, ...]:
-        """What the gate says; readers never follow external SIDs, so that there is nothing to judge."""
-        if self.config.external:
-            return ()
-        has_previous = self.state.previous_run_id is not None
-        rules = self.config.gate.rules
-        past = self._past_figures(max((rule.of_last or 0 for rule in rules), default=0))
-        return judge(rules, figures, self.config.measure, has_previous=has_previous, past=past)
-
-    def _past_figures(self, most: int) -> list[Metrics]:
-        """Figures of the runs that readers followed before this one, the latest first, at most so many."""
-        ids = [run_id for run_id in followed_runs(self.store, most + 1) if run_id != self.state.run_id][:most]
-        if not ids:
-            return []
-        rows = self.store.read(METRICS).where(F.col("run_id").isin(ids)).collect()
-        return [Metrics(_metric_row(row) for row in rows if row.run_id == run_id) for run_id in ids]
+        return tuple(map(metric_row, self.rows(METRICS, "measure").collect()))
 
     @property
     def followed(self) -> str | None:
@@ -337,13 +298,8 @@ class Run:
         self.config = Config.model_validate(config)
         self.state = replace(self.state, config=canonical_json(config))
 
-    def outcome(self, *, repeated: bool) -> Outcome:
-        """What there is to tell when it has finished."""
-        figures = self.figures()
-        return Outcome(self.state, self.codebook_sizes, figures, self.judged(figures), repeated, self.followed)
 
-
-def _metric_row(row: Row) -> MetricRow:
+def metric_row(row: Row) -> MetricRow:
     """A row of the metrics table without what says of which run it is."""
     return MetricRow(**{item.name: row[item.name] for item in fields(MetricRow)})
 

@@ -16,8 +16,9 @@ from drq_spark.cli.surroundings import finish
 from drq_spark.config import load_config
 from drq_spark.errors import ConfigError, ConsistencyError, GateFailed, InputRefused, Overtaken
 from drq_spark.gate import GateResult
+from drq_spark.outcome import Outcome
 from drq_spark.progress import SILENT
-from drq_spark.runs import Outcome, Run
+from drq_spark.runs import Run
 from drq_spark.schemas import SID_QUARANTINE, SIDS
 from drq_spark.store import Store
 

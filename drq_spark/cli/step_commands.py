@@ -155,11 +155,12 @@ def publish(
     Readers are moved back to an older run only if --run names it.
     """
     from drq_spark import pipeline, runs
+    from drq_spark.outcome import outcome_of
 
     resumed = runs.resume(store_of(out, schema), run_id, watcher())
     with resumed.tidied():
         pipeline.publish(resumed, back=run_id is not None)
-    finish(resumed.outcome(repeated=False), resumed.config, resumed.store)
+    finish(outcome_of(resumed, repeated=False), resumed.config, resumed.store)
 
 
 def report(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None, driver_memory: DriverMemory = None) -> None:

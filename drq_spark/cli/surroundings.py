@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # Spark is loaded by the command that needs it, so that `drq 
 
     from drq_spark.config import Config
     from drq_spark.console import ConsoleWatcher
-    from drq_spark.runs import Outcome
+    from drq_spark.outcome import Outcome
     from drq_spark.store import Store
 
 out_console = Console()

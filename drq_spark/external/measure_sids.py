@@ -35,10 +35,11 @@ from drq_spark.lease import Lease, begun_anew
 from drq_spark.measure.item_sample import ItemSample, mean_centred_square, sample_items
 from drq_spark.measure.step import Known, measured
 from drq_spark.measure.subject import Subject
+from drq_spark.outcome import Outcome, outcome_of
 from drq_spark.progress import SILENT, Watcher
 from drq_spark.report.step import write_report
 from drq_spark.run_state import find_same_run, new_run, taken_up
-from drq_spark.runs import Outcome, Run
+from drq_spark.runs import Run
 from drq_spark.sample.step import tell_account
 from drq_spark.schemas import EXTERNAL_ID, SID_QUARANTINE, SIDS, Reason, Status
 from drq_spark.staging import Staging
@@ -88,11 +89,11 @@ def measure_sids(
         try:
             run, inputs = _begin(store, lease, config, run_date, started_at, watcher)
             if run.state.status == Status.MEASURED.value:
-                return run.outcome(repeated=True)
+                return outcome_of(run, repeated=True)
             _do(run, inputs)
         finally:
             store.clear_staging(lease.owner)
-        return run.outcome(repeated=False)
+        return outcome_of(run, repeated=False)
 
     return begun_anew(work)
 

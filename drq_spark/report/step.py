@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from drq_spark.files import write_bytes
+from drq_spark.outcome import judged
 from drq_spark.report.gather import gather
 from drq_spark.report.render import render
 from drq_spark.runs import Run
@@ -18,6 +19,6 @@ def write_report(run: Run) -> None:
     """
     figures = run.figures()
     tokenizer = None if run.config.external else run.tokenizer()
-    gate, sids = run.judged(figures), run.sids()
+    gate, sids = judged(run, figures), run.sids()
     data = gather(run.store, asdict(run.state), sids, run.config, tokenizer, run.codebook_sizes, figures, gate)
     write_bytes(run.store.report, render(data).encode())

@@ -16,8 +16,8 @@ from pyspark.sql import SparkSession
 
 from drq_spark import pipeline
 from drq_spark.config import load_config
+from drq_spark.outcome import Outcome
 from drq_spark.reference import Artifact
-from drq_spark.runs import Outcome
 
 FIRST_DAY = date(2026, 1, 1)
 CODES = 8
