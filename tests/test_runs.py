@@ -90,7 +90,7 @@ class TestPointer:
         for name in ("hold", "save", "move_pointer"):
             monkeypatch.setattr(run, name, lambda name=name: done.append(name))
         monkeypatch.setattr(run, "figures", tuple)
-        monkeypatch.setattr(run, "judged", lambda figures: ())
+        monkeypatch.setattr(pipeline, "judged", lambda run, figures: ())
         monkeypatch.setattr(pipeline, "write_report", lambda run: done.append(f"page: {run.state.status}"))
         monkeypatch.setattr(pipeline, "move_readers", lambda run: done.append("move_readers"))
         return run, done
