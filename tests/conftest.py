@@ -21,7 +21,8 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # half the processor time for queries as short as these
+# Half the processor time for queries as short as these; one compiler alone is given too little room for its code.
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
 OF_SPARK = {"spark", "run_connect"}
 NO_JAVA = "/a test that is not marked spark"
 

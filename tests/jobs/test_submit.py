@@ -20,7 +20,8 @@ from drq_spark.local.java import delta_jars, find_java
 from drq_spark.tokenizer.artifact import load_tokenizer
 
 ROOT = Path(__file__).parents[2]
-QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # of the executors; conftest.py sets it for the driver
+# Of the executors; conftest.py sets it for the driver.
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
 
 
 @pytest.fixture(scope="module")
