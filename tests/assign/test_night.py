@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 from pipeline.direct import by_id
+from pyspark.sql import functions as F
 
 from drq_spark.assign.differences import Differences, differences, refuse_upheaval, to_encode
 from drq_spark.assign.night import night_rows
@@ -137,6 +138,7 @@ def test_nights_are_those_of_a_plain_model(spark, tmp_path, seed, partitions):
         ]
         schema = "item_id string, codes array<int>, sid bigint, margin array<float>, residual_norm float"
         df = spark.createDataFrame(encoded, f"{schema}, embedding_hash bigint, exposure double")
+        df = df.withColumn("moved_from", F.lit(None).cast("bigint"))
         places = [(name, *item.place, 0) for name, item in model.rows.items()]
         places += [(name, *place, 1) for name, place in model.held(night)]
         there = spark.createDataFrame(places, "item_id string, sid bigint, suffix int, held int") if places else None

@@ -119,7 +119,13 @@ class Run:
         self.add("collision_mass", collision_mass(1.4 * self.items, self.items))
         if self.exposure:
             self.add("collision_mass", 4.1e-5, weighting="exposure")
+        self.add("moved_items", round(0.03 * self.items))
+        self.add("unplaced_items", 3)
+        self.add("unique_sids_encoded", round(0.9 * self.items))
         self.add("relative_mse", 0.3142)
+        self.add("relative_mse_encoded", 0.3119)
+        self.add("residual_share_new", 0.33, error=0.01)
+        self.add("residual_share_unseen", 0.32)
         self.add("mean_cosine", 0.8361)
         entropies: list[float] = []
         for level in range(1, self.levels + 1):
@@ -129,6 +135,7 @@ class Run:
             self.add("residual_share", 0.68**level, level)
             self.add("mean_margin", 0.21 / level, level)
             self.add("uncertain_share", 3e-6 * level, level)
+            self.add("code_drift", 0.002 * level, level)
         for weighting in ("items", "exposure") if self.exposure else ("items",):
             values = entropies if weighting == "items" else [0.8 * value for value in entropies]
             for level, (whole, step) in enumerate(zip(values, conditional_entropies(values), strict=True), 1):

@@ -193,7 +193,7 @@ def test_parts_without_figures_do_not_appear(data):
 @pytest.mark.parametrize(
     ("gone", "tables", "section"),
     [
-        ((Metric.CHURN, Metric.CHURN_MATCHED), (), "churn"),
+        ((Metric.CHURN, Metric.CHURN_MATCHED, Metric.CODE_DRIFT), (), "churn"),
         (
             (Metric.EFFECTIVE_CAPACITY, Metric.FLIP_RATE, Metric.SID_SURVIVAL, Metric.SIGMA),
             ("confusions", "at_risk"),
@@ -206,6 +206,8 @@ def test_parts_without_figures_do_not_appear(data):
                 Metric.RESIDUAL_SHARE,
                 Metric.MEAN_MARGIN,
                 Metric.UNCERTAIN_SHARE,
+                Metric.RESIDUAL_SHARE_NEW,
+                Metric.RESIDUAL_SHARE_UNSEEN,
             ),
             (),
             "fidelity",
@@ -287,6 +289,7 @@ def from_elsewhere(data: ReportData) -> ReportData:
     gone = (
         Metric.EXACT_DUPLICATE_RATE, Metric.EXCESS_DUPLICATE_RATE, Metric.RELATIVE_MSE, Metric.MEAN_COSINE,
         Metric.RESIDUAL_SHARE, Metric.MEAN_MARGIN, Metric.UNCERTAIN_SHARE, Metric.CHURN, Metric.CHURN_MATCHED,
+        Metric.RELATIVE_MSE_ENCODED, Metric.RESIDUAL_SHARE_NEW, Metric.RESIDUAL_SHARE_UNSEEN, Metric.CODE_DRIFT,
     )  # fmt: skip
     unmoved = tuple(row for row in data.metrics if row.eta is None and row.ruler is None)
     bare = without(replace(data, metrics=unmoved), *gone)

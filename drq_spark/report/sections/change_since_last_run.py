@@ -52,6 +52,7 @@ def _table(data: ReportData) -> Table | None:
     columns: list[tuple[str, Metric, float | None]] = [
         ("code changed", Metric.CHURN, None),
         ("really moved", Metric.CHURN_MATCHED, None),
+        ("drift of use since training", Metric.CODE_DRIFT, None),
     ]
     return table_by_level(data, "Changed since the previous run", columns, ITEMS, [])
 

@@ -29,6 +29,16 @@ def _facts(data: ReportData) -> list[Fact]:
             "Relative MSE",
             "squared error over variance: 0 is perfect, 1 no better than the average item",
         ),
+        (
+            Metric.RESIDUAL_SHARE_NEW,
+            "Left of new items",
+            "of their spread, after the last level: their embeddings are new tonight",
+        ),
+        (
+            Metric.RESIDUAL_SHARE_UNSEEN,
+            "Left of unseen items",
+            "the same of items that training kept away: new ones of that kind",
+        ),
         (Metric.MEAN_COSINE, "Mean cosine", "between an embedding and its reconstruction: 1 is the same direction"),
     ]
     return [Fact(term, figure(data, metric), text) for metric, term, text in words if figure(data, metric) != MISSING]
