@@ -35,7 +35,15 @@ def run_of(spark: SparkSession, out: Path, run_id: str, **changes: Any) -> Run:
 
 def sids_of(spark: SparkSession, items: Sequence[str], sid: int = 0) -> DataFrame:
     """Rows for the sids table: items that share a SID, numbered in this order."""
-    row = {"codes": [sid], "sid": sid, "margin": [0.5], "residual_norm": 0.5, "exposure": None, "embedding_hash": 7}
+    row = {
+        "codes": [sid],
+        "sid": sid,
+        "margin": [0.5],
+        "residual_norm": 0.5,
+        "exposure": None,
+        "embedding_hash": 7,
+        "moved_from": None,
+    }
     columns = [column for column in SIDS.columns if column.name not in ("tokenizer_id", "run_id", "run_date")]
     schema = ", ".join(f"{column.name} {column.type.format(id='string')}" for column in columns)
     rows = [{**row, "item_id": item, "suffix": number} for number, item in enumerate(items)]
