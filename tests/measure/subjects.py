@@ -29,7 +29,7 @@ def items_frame(
 def sids_frame(
     spark: SparkSession, tokenizer: Tokenizer, codes: np.ndarray, exposure: np.ndarray | None, partitions: int = 2
 ) -> DataFrame:
-    """item_id, codes, sid, exposure, embedding_hash (not known)."""
+    """item_id, codes, sid, exposure, embedding_hash (not known), moved_from (of nobody)."""
     shown = pa.nulls(len(codes), pa.float64()) if exposure is None else pa.array(exposure, pa.float64())
     table = pa.table(
         {
@@ -38,6 +38,7 @@ def sids_frame(
             "sid": tokenizer.keys(codes),
             "exposure": shown,
             "embedding_hash": pa.nulls(len(codes), pa.int64()),
+            "moved_from": pa.nulls(len(codes), pa.int64()),
         }
     )
     return spark.createDataFrame(table).repartition(partitions)

@@ -41,12 +41,17 @@ class Catalogue:
 
     def subject(self, spark: SparkSession, staging: Any, partitions: int, perturbed_items: int = 1000) -> Subject:
         shown = self.exposure or {}
-        sids = [(item, codes, shown.get(item)) for item, codes in self.codes.items()]
+        sids = [
+            (item, *self.place(row, codes), shown.get(item)) for row, (item, codes) in enumerate(self.codes.items())
+        ]
         after = [(item, row.tolist()) for item, row in self.after.items()] + [("unknown", [1.0] * 6), ("item 0", None)]
         items = [(item, row.tolist()) for item, row in self.vectors.items()] + list(BAD.items())
         options = {"seed": SEED, "measure.perturbed_items": perturbed_items, "measure.etas": ETAS, "measure.rhos": RHOS,
                    "measure.headline_eta": 1.0}  # fmt: skip
-        embedded, coded = "item_id string, embedding array<float>", "item_id string, codes array<int>, exposure double"
+        embedded, coded = (
+            "item_id string, embedding array<float>",
+            "item_id string, codes array<int>, moved_from bigint, exposure double",
+        )
         return Subject(
             sids=spark.createDataFrame(sids, coded).repartition(partitions),
             codebook_sizes=self.tokenizer.codebook_sizes,
@@ -58,6 +63,13 @@ class Catalogue:
             items=spark.createDataFrame(items, embedded).repartition(partitions),
             after=spark.createDataFrame(after, embedded).repartition(partitions),
         )
+
+    def place(self, row: int, codes: list[int]) -> tuple[list[int], int | None]:
+        """Codes of an item, every tenth of which was moved from its own: that is no flip."""
+        if row % 10:
+            return codes, None
+        elsewhere = [*codes[:-1], (codes[-1] + 1) % self.tokenizer.codebook_sizes[-1]]
+        return elsewhere, int(self.tokenizer.keys(np.array([codes]))[0])
 
     def keys(self, spark: SparkSession) -> dict[str, tuple[int, int]]:
         """item -> the hash that its noise is made of, and the hash that it is drawn by."""
