@@ -61,7 +61,7 @@ def test_the_sample_step_leaves_what_training_is_given(spark, folder, learning, 
     with run.tidied():
         pipeline.sample(run, catalogue)
 
-    def stop(sample, _):
+    def stop(sample, *_):
         raise Stopped(sample)
 
     monkeypatch.setattr(pipeline, "split", stop)
