@@ -13,7 +13,7 @@ from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.schemas import CODE_USAGE, LEASE, PUBLISHED, SID_QUARANTINE, SIDS
 from drq_spark.store import Store
 
-ROW = ("a", [1], 1, 0, [0.5], 0.5, None, 7, "tokenizer", "run", date(2026, 1, 1))
+ROW = ("a", [1], 1, 0, [0.5], 0.5, None, 7, None, "tokenizer", "run", date(2026, 1, 1))
 SIDS_DDL = ", ".join(f"{column.name} {column.type.format(id='string')}" for column in SIDS.columns)
 
 
