@@ -84,9 +84,9 @@ def quantized(
         books = warm_books(fit, start, config, progress, weights=latents.weights, use=use)
     bare = _bare(books, latents, config)
     rounds = config.apart_rounds if start is None else 0  # books that stay where they stood are apart already
-    for done in range(rounds):
-        progress("all levels: apart", done, rounds)
+    for done in range(1, rounds + 1):
         bare = replace(bare, codebooks=solved_apart(bare, fit, bare.encode_latent(fit).codes))
+        progress("all levels: apart", done, rounds)
     figures = sample_figures(bare, latents.z, data.held_out_rows)
     for level in range(bare.levels):
         progress(f"level {level + 1}", level + 1, bare.levels, **figures.shown(level))

@@ -286,6 +286,7 @@ def killed(nights, tmp_path_factory):
     return Path(shutil.copytree(nights.after_first, tmp_path_factory.mktemp("killed") / "out"))
 
 
+@pytest.mark.faults
 class TestKilled:
     """Readers notice nothing, and the next attempt ends as if nothing had been."""
 
