@@ -163,12 +163,12 @@ def test_packed_embeddings_and_numbers_as_ids(spark, tmp_path):
     subject = catalogue.subject(spark, tmp_path, 2)
     text = {item: item.removeprefix("item ") for item in catalogue.vectors}
     packed = [(int(text[item]), row.astype("<f4").tobytes()) for item, row in catalogue.vectors.items()]
-    sids = [(int(text[item]), codes, 1.0) for item, codes in catalogue.codes.items()]
+    sids = [(int(text[item]), codes, None, 1.0) for item, codes in catalogue.codes.items()]
     numbered = replace(
         subject,
         after=None,
         items=spark.createDataFrame(packed, "item_id bigint, embedding binary"),
-        sids=spark.createDataFrame(sids, "item_id bigint, codes array<int>, exposure double"),
+        sids=spark.createDataFrame(sids, "item_id bigint, codes array<int>, moved_from bigint, exposure double"),
     )
     catalogue.vectors = {text[item]: row for item, row in catalogue.vectors.items()}
     catalogue.after = {}
