@@ -61,7 +61,7 @@ def _assigned(run: Run, catalogue: Catalogue) -> tuple[Assignment, DataFrame]:
     settings, tokenizer = run.config.collisions, run.tokenizer()
     done = assign_items(catalogue, tokenizer, run.staging)
     encoded, compiled = done.totals.items, done.totals.compiled
-    run.watcher.note(f"{encoded:,} items encoded, {compiled:,} of them by compiled code, the others by numpy")
+    run.watcher.note(f"{encoded:,} items encoded" + (f", {compiled:,} by compiled code" if compiled else " by numpy"))
     done = replace(done, rows=exposed(done.rows, catalogue.events, run.config))
     if settings.policy == "none":
         return done, done.rows.withColumn("suffix", F.lit(0))
