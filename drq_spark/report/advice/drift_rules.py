@@ -34,6 +34,6 @@ def drifted(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
         "New items lie further from the codewords than items that the training had not seen, or codes are used by "
         "other shares of the items than then.",
         "Retrain on the catalogue of today. Until then new items have coarser SIDs than old ones, and that is all.",
-        "drq run trains a tokenizer anew; a few nights more do no harm where the figures stand still.",
+        "drq nightly --retrain keeps most SIDs (train.stability.budget); a few nights more do no harm meanwhile.",
         tuple(numbers),
     )  # fmt: skip
