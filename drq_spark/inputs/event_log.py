@@ -13,6 +13,7 @@ from drq_spark.errors import InputRefused
 from drq_spark.inputs.fingerprint import content_hash, sums, sums_of_groups
 from drq_spark.inputs.ids import matching_ids
 from drq_spark.inputs.tables import column, damage_refused, read_table, require_columns
+from drq_spark.local.compiled_queries import compiled_queries
 from drq_spark.long_groups import bucket_of, full_buckets, long_among
 from drq_spark.rows import one_row
 
@@ -166,7 +167,8 @@ def _counted(rows: DataFrame) -> Row:
         F.min("other").alias("other"),
         full_buckets().alias("full"),
     ]
-    return one_row(buckets.agg(*totals))
+    with compiled_queries(rows.sparkSession):
+        return one_row(buckets.agg(*totals))
 
 
 def _profile(found: Row, config: Config) -> tuple[EventProfile, bool]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from drq_spark.local.class_archive import class_archive, with_archive
+from drq_spark.local.compiled_queries import INTERPRETED
 from drq_spark.local.java import delta_jars, find_java
 from drq_spark.machine_memory import memory_limit
 
@@ -15,7 +16,8 @@ logger = logging.getLogger(__name__)
 # Interpreted queries run no loop long enough for Java's second compiler to pay: without it half the processor time. But
 # then Java keeps 48 MB for compiled code, of which one run needs more: it would drop and compile it for ever.
 _QUICK_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m")
-_INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+# Where one file is all, the least and greatest values of columns, by which readers leave out files, are of no use.
+_SMALL_DATA = {**INTERPRETED, "spark.databricks.delta.stats.collect": "false"}
 
 
 def local_settings(
@@ -42,7 +44,7 @@ def local_settings(
     return {
         **_delta_settings(jars),
         **_quiet_settings(scratch),
-        **(_INTERPRETED if small_data else {}),
+        **(_SMALL_DATA if small_data else {}),
         "spark.driver.extraJavaOptions": _java_options(scratch, java, small_data),
         "spark.driver.memory": memory or default_heap(),
         "spark.sql.shuffle.partitions": str(shuffle_partitions),

@@ -64,14 +64,14 @@ def draw_behaviour(catalogue: Catalogue, events: Events, config: Config, staging
     pairs = events.pairs().drop("user_key")
     totals = _count(pairs)
     bounds = {False: config.events.max_pairs, True: int(config.events.max_pairs * config.events.holdout)}
-    spare = _SPARE
+    ids, size, spare = catalogue.profile.ids, config.sample.size, _SPARE
     while True:
-        near, whole = _candidates(pairs, totals, bounds, config.sample.size, spare)
+        near, whole = _candidates(pairs, totals, bounds, size, ids, spare)
         items = _usable(near, catalogue, config, staging)
         known = staging.keep(between(near, items), "usable_pairs")
         found = _count(known)
-        drawn = _bounded(known, bounds)
-        limit = _first_beyond(_first_keys(drawn), config.sample.size)
+        drawn = _bounded(known, found, bounds)
+        limit = _first_beyond(_first_keys(drawn), size, ids)
         if whole or limit is not None or all(found.get(kind, 0) >= bounds[kind] for kind in totals):
             break
         spare *= _MORE
@@ -87,12 +87,15 @@ def _count(pairs: DataFrame) -> dict[bool, int]:
 
 
 def _candidates(
-    pairs: DataFrame, totals: Mapping[bool, int], bounds: Mapping[bool, int], size: int, spare: float
+    pairs: DataFrame, totals: Mapping[bool, int], bounds: Mapping[bool, int], size: int, ids: int, spare: float
 ) -> tuple[DataFrame, bool]:
-    """All pairs below some key, `spare` times as many as the bounds want; and whether these are all there are."""
+    """All pairs below some key, `spare` times as many as the bounds and the size want; and whether there are no more.
+
+    `ids` is how many items there are.
+    """
     share = max((spare * bounds[kind] / total for kind, total in totals.items()), default=1.0)
     near = pairs if share >= 1 else pairs.where(F.col("pair_key") < int(share * _KEYS))
-    limit = _first_beyond(_first_keys(near), int(spare * size))
+    limit = _first_beyond(_first_keys(near), int(spare * size), ids)
     return (near, share >= 1) if limit is None else (near.where(F.col("pair_key") < limit), False)
 
 
@@ -107,11 +110,12 @@ def _usable(pairs: DataFrame, catalogue: Catalogue, config: Config, staging: Sta
     return checked.where("reason IS NULL").select("item_id", key, "embedding")
 
 
-def _bounded(pairs: DataFrame, bounds: Mapping[bool, int]) -> DataFrame:
-    """The pairs with the lowest keys of either kind, at most as many as its bound."""
+def _bounded(pairs: DataFrame, found: Mapping[bool, int], bounds: Mapping[bool, int]) -> DataFrame:
+    """The pairs with the lowest keys of either kind, at most as many as its bound; `found` is how many there are."""
     for kind, bound in bounds.items():
         same = F.col("held_out") == kind
-        limit = _first_beyond(pairs.where(same).select(F.col("pair_key").alias("first_key")), bound)
+        keyed = pairs.where(same).select(F.col("pair_key").alias("first_key"))
+        limit = _first_beyond(keyed, bound, found.get(kind, 0))
         if limit is not None:
             pairs = pairs.where(~same | (F.col("pair_key") < limit))
     return pairs
@@ -123,8 +127,13 @@ def _first_keys(pairs: DataFrame) -> DataFrame:
     return ends.groupBy("item_id").agg(F.min("pair_key").alias("first_key"))
 
 
-def _first_beyond(keyed: DataFrame, bound: int) -> int | None:
-    """Key of the row after the `bound` rows with the lowest first_key, None where there is none."""
+def _first_beyond(keyed: DataFrame, bound: int, most: int) -> int | None:
+    """Key of the row after the `bound` rows with the lowest first_key, None where there is none.
+
+    There are at most `most` rows: where that alone tells that there is none, nothing is computed.
+    """
+    if most <= bound:
+        return None
     lowest = keyed.select("first_key").orderBy("first_key").limit(bound + 1)
     row = one_row(lowest.agg(F.count(F.lit(1)).alias("rows"), F.max("first_key").alias("last")))
     return int(row["last"]) if row["rows"] > bound else None

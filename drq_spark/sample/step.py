@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from drq_spark.inputs.event_account import in_short, warnings
 from drq_spark.inputs.events import Events, with_exposure
 from drq_spark.inputs.items import Catalogue
+from drq_spark.local.compiled_queries import compiled_queries
 from drq_spark.runs import Run
 from drq_spark.sample.draw import draw_sample
 from drq_spark.sample.load import load_behaviour, load_sample, with_behaviour
@@ -35,9 +36,14 @@ def draw(run: Run, catalogue: Catalogue) -> SampleDraw:
         InputRefused: too many bad rows, fewer valid ones than codes, or no pairs.
     """
     items = draw_sample(catalogue, run.config, run.staging)
-    events = catalogue.events
-    if events is None:
+    if catalogue.events is None:
         return SampleDraw(items, None)
+    with compiled_queries(run.spark):
+        return _with_events(run, catalogue, catalogue.events, items)
+
+
+def _with_events(run: Run, catalogue: Catalogue, events: Events, items: DataFrame) -> SampleDraw:
+    """The items with the exposure that events tell, and pairs where training asks for them."""
     tell_account(run, events)
     if run.config.items.exposure is None:
         counted = with_exposure(items.select("item_id"), events)  # ids alone are shuffled, no embeddings
@@ -59,13 +65,11 @@ def tell_account(run: Run, events: Events | None) -> None:
 def write(run: Run, drawn: SampleDraw) -> None:
     """Write the run's slices of the sample tables."""
     _write_by_key(run, SAMPLE, drawn.items, "sample_key")
-    run.watcher.note(f"{run.store.read(SAMPLE, run.state.run_id).count():,} items in the sample")
     if drawn.behaviour is None:
         return
-    _write_by_key(run, BEHAVIOUR_ITEMS, drawn.behaviour.items, "split_key")
-    _write_by_key(run, BEHAVIOUR_PAIRS, drawn.behaviour.pairs, "pair_key")
-    items, pairs = (run.store.read(table, run.state.run_id).count() for table in (BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS))
-    run.watcher.note(f"{pairs:,} pairs of consecutive items, {items:,} items in them")
+    with compiled_queries(run.spark):
+        _write_by_key(run, BEHAVIOUR_ITEMS, drawn.behaviour.items, "split_key")
+        _write_by_key(run, BEHAVIOUR_PAIRS, drawn.behaviour.pairs, "pair_key")
 
 
 def load(run: Run) -> Sample:
@@ -75,10 +79,14 @@ def load(run: Run) -> Sample:
         ConfigError: the run has no sample.
     """
     drawn = load_sample(_with_sids(run, run.rows(SAMPLE, "sample")), run.state.dim)
+    run.watcher.note(f"{len(drawn.x):,} items in the sample")
     if not run.config.trains_on_events:
         return drawn
     items, pairs = (run.rows(table, "sample") for table in (BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS))
-    return with_behaviour(drawn, load_behaviour(items, pairs, run.state.dim))
+    behaviour = load_behaviour(items, pairs, run.state.dim)
+    told = len(behaviour.pairs) + len(behaviour.held_out_pairs)
+    run.watcher.note(f"{told:,} pairs of consecutive items, {len(behaviour.x):,} items in them")
+    return with_behaviour(drawn, behaviour)
 
 
 def _with_sids(run: Run, rows: DataFrame) -> DataFrame:
