@@ -10,6 +10,7 @@ from report.ill import CODES, ITEMS, figures, healthy
 
 from drq_spark.metrics import MetricRow
 from drq_spark.report.advice.advise import Rule, advice
+from drq_spark.report.advice.on_page import _SECTION
 
 RNG = np.random.default_rng(5)
 
@@ -191,3 +192,7 @@ def of_night(new: float, error: float, *drift: float) -> list[MetricRow]:
 )  # fmt: skip
 def test_a_catalogue_that_is_not_the_one_of_the_training(figures_, levels):
     assert rules(healthy(), *figures_) == ([] if levels is None else [(Rule.DRIFTED, levels)])
+
+
+def test_every_rule_has_a_place_on_the_page():
+    assert set(_SECTION) == set(Rule)
