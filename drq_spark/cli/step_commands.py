@@ -156,8 +156,12 @@ def publish(
     """
     from drq_spark import pipeline, runs
     from drq_spark.outcome import outcome_of
+    from drq_spark.upkeep.way_back import refuse_gone
 
-    resumed = runs.resume(store_of(out, schema), run_id, watcher())
+    store = store_of(out, schema)
+    if run_id is not None:
+        refuse_gone(store, run_id)
+    resumed = runs.resume(store, run_id, watcher())
     with resumed.tidied():
         pipeline.publish(resumed, back=run_id is not None)
     finish(outcome_of(resumed, repeated=False), resumed.config, resumed.store)
