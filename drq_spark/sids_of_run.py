@@ -46,9 +46,14 @@ def reader_rows(store: Store, state: RunState, base: DataFrame | None = None) ->
 def base_rows(store: Store, state: RunState) -> DataFrame:
     """Columns of `schemas.CURRENT_SIDS` of the run whose SIDs this one carries over."""
     assert state.base_run_id is not None  # asked only of a run that carries SIDs over
-    if store.last_writer(CURRENT_SIDS) == state.base_run_id:
+    return readers_of(store, state.base_run_id)
+
+
+def readers_of(store: Store, run_id: str) -> DataFrame:
+    """`reader_rows` of a run, which readers follow now in most cases: then they are read as they are."""
+    if store.last_writer(CURRENT_SIDS) == run_id:
         return store.read(CURRENT_SIDS)
-    return reader_rows(store, find_run(store, state.base_run_id))
+    return reader_rows(store, find_run(store, run_id))
 
 
 def changed_by(before: DataFrame, night: DataFrame, columns: Sequence[str]) -> DataFrame:

@@ -291,6 +291,17 @@ def open_store(spark: SparkSession, config: Config) -> Store:
     Raises:
         ConfigError: none is named, or its folder cannot be written.
     """
+    store = named_store(spark, config)
+    ensure_writable(store.out)
+    return store
+
+
+def named_store(spark: SparkSession, config: Config) -> Store:
+    """The same for whoever only reads.
+
+    Raises:
+        ConfigError: none is named.
+    """
     if config.store.out is None:
         raise ConfigError("no place for the results: give --out DIR or set store.out")
     out = absolute(config.store.out)
@@ -298,5 +309,4 @@ def open_store(spark: SparkSession, config: Config) -> Store:
         raise ConfigError(
             f"{out!r} cannot hold a run: Spark takes * ? [ {{ in a path for a pattern, choose another --out"
         )
-    ensure_writable(out)
     return Store(spark, out, config.store.schema_name)

@@ -53,7 +53,9 @@ DriverMemory = Annotated[
         help="Java heap of the local Spark, such as 4g; a quarter of the machine or container without it.",
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print settings, plan and memory estimate; write nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print settings and plan (of a night: what would change); write nothing.")
+]
 RunId = Annotated[str | None, typer.Option("--run", help="Run id; the latest run without it.")]
 OutOfRun = Annotated[str, typer.Option("--out", help="Folder of the run.")]
 SchemaOfRun = Annotated[

@@ -35,6 +35,7 @@ from drq_spark.cli.options import (
 )
 from drq_spark.cli.surroundings import day, finish, now, out_console, session, store_of, watcher
 from drq_spark.config import Config, load_config
+from drq_spark.errors import InputRefused
 from drq_spark.files import absolute
 
 
@@ -72,6 +73,7 @@ def nightly(
     settings: Settings = None,
     run_date: RunDate = None,
     retrain: Retrain = False,
+    dry_run: DryRun = False,
     embeddings_after: After = None,
     driver_memory: DriverMemory = None,
 ) -> None:
@@ -82,7 +84,7 @@ def nightly(
     """
     options = as_settings(items, events, out, tokenizer, levels, codes, seed)
     options |= named({"measure.embeddings_after": embeddings_after})
-    _run(load_config(config or (), options, settings or ()), run_date, dry_run=False, night=True, retrain=retrain)
+    _run(load_config(config or (), options, settings or ()), run_date, dry_run, night=True, retrain=retrain)
 
 
 def demo(
@@ -181,10 +183,16 @@ def _run(
     config: Config, run_date: datetime | None, dry_run: bool, *, night: bool = False, retrain: bool = False
 ) -> None:
     from drq_spark import pipeline
-    from drq_spark.preview import preview
-    from drq_spark.store import open_store
+    from drq_spark.preview import preview, preview_night
+    from drq_spark.store import named_store, open_store
 
     spark = session(config)
+    if dry_run and night:
+        plan, refusal = preview_night(named_store(spark, config), config, day(run_date), retrain=retrain)
+        _show_plan(config, plan)
+        if refusal is not None:
+            raise InputRefused(refusal)
+        return
     if dry_run:
         _show_plan(config, preview(spark, config))
         return

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from deltalake import DeltaTable
-from pipeline.catalogues import Rows, write
+from pipeline.catalogues import Rows, listing, write
 from pipeline.nights import command
 from pipeline.reference import rows_of, stored_figures
 
@@ -35,6 +35,7 @@ class Shop:
     items: str
     base: str
     killed: tuple[str, dict[str, Any]]
+    looked_at: tuple[tuple[int, str, str], ...]
 
     def night(self, *more: str, word: str = "nightly", date: str = "2026-01-04") -> tuple[int, str, str]:
         """What a command says of the night."""
@@ -81,8 +82,11 @@ def shop(nights, tmp_path_factory):
     places[places.index("--items") + 1] = items
     shape = places.index("--levels")
     made = Shop(
-        out, tuple(places[:shape] + places[shape + 4 :]), readers(out), write(before, base / "back"), "", ("", {})
+        out, tuple(places[:shape] + places[shape + 4 :]), readers(out), write(before, base / "back"), "", ("", {}), ()
     )
+    unwritten = listing(out)
+    made.looked_at = (made.night("--dry-run"), made.night("--dry-run", "--set", "nightly.max_gone=0"))
+    assert listing(out) == unwritten
 
     def kill(run: Run) -> None:
         raise InterruptedError
@@ -168,6 +172,22 @@ def test_figures_of_a_night_are_those_of_all_items(shop, run_id, vectors):
     decoded = np.array([artifact.decode(now[item]["codes"]) for item in items])
     error = np.square(x - decoded).sum() / np.square(x - x.mean(axis=0)).sum()
     assert math.isclose(figure("relative_mse"), error, rel_tol=1e-5)
+
+
+def test_a_dry_run_tells_what_the_night_does_and_whether_it_would_be_refused(shop, run_id):
+    """The item whose embedding cannot be used is told by encoding alone: it counts as changed here."""
+    (code, said, _), (refused, _, error) = shop.looked_at
+    assert (code, refused) == (0, 3)
+    lines = [line for line in said.splitlines() if "  " in line.strip()]
+    told = {name.strip(): value.strip() for name, value in (line.strip().split("  ", 1) for line in lines)}
+    known = len(shop.before)
+    assert told["items as they are"] == f"{known - len(GONE) - len(MOVED) - 1:,} keep SID and suffix"
+    assert told["new items"] == str(len(ADDED))
+    assert told["with another embedding"].startswith(f"{len(MOVED) + 1}, ")
+    assert told["gone"].startswith(f"{len(GONE)}, ")
+    assert told["leave current_sids"].startswith(f"{len(GONE)};")
+    assert "raise nightly.max_gone" in " ".join(error.split())
+    assert run_id in shop.night("--dry-run")[1]
 
 
 def test_the_same_night_again_changes_nothing(shop, run_id):
