@@ -159,7 +159,7 @@ def prospect(
         check_memory(trainer(config.tokenizer.name), min(config.sample.size, profile.ids), profile.dim, config)
     described = (config, fingerprint, run_date, started_at, profile.rows, profile.dim, catalogue.id_type)
     fresh = new_run(*described, start.origin)
-    before = unchanged(start.base, fresh) or find_same_run(store, fresh)
+    before = unchanged(start, fresh) or find_same_run(store, fresh)
     fresh = replace(fresh, notes=(*start.notes, *catalogue.notes), input_versions=inputs.versions)
     return Prospect(config, start, catalogue, log, inputs, fresh, before)
 

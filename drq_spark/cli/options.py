@@ -41,6 +41,9 @@ Retrain = Annotated[
         help="Train a tokenizer from the published one, keeping as many SIDs as train.stability.budget allows.",
     ),
 ]
+Channel = Annotated[
+    str | None, typer.Option("--channel", help="Whose readers it is for (store.channel); live without it.")
+]
 RunDate = Annotated[
     datetime | None, typer.Option("--run-date", formats=["%Y-%m-%d"], help="Logical date; today without it.")
 ]

@@ -12,7 +12,10 @@ import pytest
 from faults.shop import FIRST_DAY, Model, Shop, changed, replayed, vectors
 from pyspark.sql import SparkSession
 
+from drq_spark import pipeline
 from drq_spark.errors import Overtaken
+from drq_spark.progress import SILENT
+from drq_spark.runs import resume
 from drq_spark.schemas import CURRENT_SIDS
 from drq_spark.store import Store
 
@@ -81,3 +84,37 @@ def killed_and_done_again(spark: SparkSession, shop: Shop, day: int, random: np.
                 found = shop.readers()
                 assert found == before or set(found) == set(shop.items), "readers find half a night"
     shop.run(spark, day)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+def test_two_channels_side_by_side(spark: SparkSession, tmp_path: Path) -> None:
+    """Four nights of both, in which each has a model of its own; then live is given the other's last, and goes on."""
+    random = np.random.default_rng(9)
+    live = Shop(tmp_path / "out", {f"item-{n:03d}": v for n, v in enumerate(vectors(random, 150))})
+    models, gone = {"live": Model(spread=False), "next": Model(spread=False)}, dict[str, Any]()
+    for day in range(8):
+        live.items = changed(random, live.items, gone, day) if day else live.items
+        other = Shop(live.out, live.items, {"store.channel": "next", "train.stability.budget": 0.5}, "_next")
+        live.run(spark, day, night=bool(day))
+        if 0 < day < 5:
+            before = live.readers()
+            other.run(spark, day, retrain=day == 1)
+            assert live.readers() == before
+            models["next"].follow(other.readers(), other.items, other.tokenizer(), day)
+        if day < 5:
+            models["live"].follow(live.readers(), live.items, live.tokenizer(), day)
+        if day == 4:
+            given(spark, other)
+            assert live.readers() == other.readers()
+        if day > 4:  # as if it had been next all the time
+            models["next"].follow(live.readers(), live.items, live.tokenizer(), day)
+        version = Store(spark, str(live.out)).version(CURRENT_SIDS)
+        assert replayed(live.table("sid_changes"), version) == live.readers()
+
+
+def given(spark: SparkSession, shop: Shop) -> None:
+    """What the readers of a channel follow is given to those of live."""
+    run = resume(Store(spark, str(shop.out)), shop.table("published_next")[0]["run_id"], SILENT, "live")
+    with run.tidied():
+        pipeline.publish(run, back=True)

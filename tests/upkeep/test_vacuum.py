@@ -105,7 +105,7 @@ def test_the_history_tells_what_each_run_changed(spark, out):
     assert past[0].changes == {Change.REMOVED: 1, Change.ADDED: 1}
     assert past[3].figures == {Metric.DUPLICATE_RATE: 0.25}
     assert [one.state.run_id for one in history(store, 2)] == ["night", "third"]
-    text = told(show_history, past, "first")
+    text = told(show_history, past, {"live": "first"})
     assert max(map(len, text.splitlines())) <= 80
     assert "25.0%" in next(line for line in text.splitlines() if "first" in line and "*" in line)
 
