@@ -27,6 +27,7 @@ from drq_spark.measure.step import measured
 from drq_spark.origin import Start, start_of, unchanged
 from drq_spark.outcome import Outcome, judged, outcome_of
 from drq_spark.progress import SILENT, Watcher
+from drq_spark.report.advice.on_retraining import why_retrain
 from drq_spark.report.step import write_report
 from drq_spark.run_state import RunState, find_same_run, new_run, taken_up
 from drq_spark.runs import Run
@@ -146,6 +147,9 @@ def prospect(
         ConfigError, InputRefused, Overtaken: as `begin`.
     """
     start = start_of(store, config, run_date, night=night, retrain=retrain)
+    if night and not retrain and (why := _advised(store, config, start, run_date)) is not None:
+        start = start_of(store, config, run_date, night=True, retrain=True)
+        start = replace(start, notes=(why, *start.notes))
     start.config.require_sources(trains=start.tokenizer is None)
     config, inputs = pin(store.spark, start.config)
     catalogue = read_catalogue(store.spark, config)
@@ -162,6 +166,18 @@ def prospect(
     before = unchanged(start, fresh) or find_same_run(store, fresh)
     fresh = replace(fresh, notes=(*start.notes, *catalogue.notes), input_versions=inputs.versions)
     return Prospect(config, start, catalogue, log, inputs, fresh, before)
+
+
+def _advised(store: Store, config: Config, start: Start, run_date: date) -> str | None:
+    """Why a night trains its tokenizer anew by `nightly.retrain`, in words; None where it does not.
+
+    It looks at the night of an earlier day: one of the same day is tried again, and ends as it did.
+    """
+    base = start.base
+    if config.nightly.retrain == "never" or base is None or base.run_date >= run_date:
+        return None
+    why = why_retrain(store, base)
+    return why and f"trained anew (nightly.retrain), as was advised of run {base.run_id}: {why}"
 
 
 def catalogue_of(run: Run) -> Catalogue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timezone
 from math import prod
 
@@ -33,7 +34,7 @@ def preview(spark: SparkSession, config: Config) -> dict[str, str]:
     check_after(spark, config, catalogue)
     log = read_event_log(spark, config, catalogue.id_type)
     return {
-        **_read(catalogue, log),
+        **_read(catalogue, log, catalogue.notes),
         **_training(config, catalogue),
         "steps": "sample, train, assign, measure, publish",
     }
@@ -51,7 +52,7 @@ def preview_night(store: Store, config: Config, run_date: date, *, retrain: bool
         Overtaken: readers follow a run of a later day.
     """
     found = prospect(store, config, run_date, datetime.now(timezone.utc), night=True, retrain=retrain)
-    base, read = found.start.base, _read(found.catalogue, found.log)
+    base, read = found.start.base, _read(found.catalogue, found.log, found.fresh.notes)
     if base is None:
         return read | _training(found.config, found.catalogue) | {"night": "the first one: as drq run"}, None
     read["readers follow"] = f"run {base.run_id}, tokenizer {base.tokenizer_id}"
@@ -60,7 +61,7 @@ def preview_night(store: Store, config: Config, run_date: date, *, retrain: bool
     rows = readers_of(store, base.run_id)
     changes = counted(compared(found.catalogue.df, rows), rows)
     shown = read | _night(changes, found.config)
-    if retrain:
+    if found.start.tokenizer is None:
         return shown | _training(found.config, found.catalogue) | {"steps": "all, every item anew"}, None
     try:
         refuse_upheaval(changes, found.config)
@@ -90,13 +91,13 @@ def _night(found: Differences, config: Config) -> dict[str, str]:
     }
 
 
-def _read(catalogue: Catalogue, log: EventLog | None) -> dict[str, str]:
+def _read(catalogue: Catalogue, log: EventLog | None, notes: Sequence[str]) -> dict[str, str]:
     profile = catalogue.profile
     return {
         "rows": f"{profile.rows:,}",
         "ids": f"{profile.ids:,} of type {catalogue.id_type}",
         "embedding": f"{profile.dim} numbers",
-        **({"notes": "; ".join(catalogue.notes)} if catalogue.notes else {}),
+        **({"notes": "; ".join(notes)} if notes else {}),
         **({} if log is None else {"events": " ".join([_events(log.profile), *log.profile.words])}),
     }
 
