@@ -188,6 +188,10 @@ class Store:
         """Delete the rows of some runs, in one commit."""
         self.spark.sql(f"DELETE FROM {self._identifier(table)} WHERE run_id IN ({_listed(run_ids)})")
 
+    def optimize(self, table: Table) -> None:
+        """Put the rows of many small files of a table, or of each of its partitions, into few."""
+        self.spark.sql(f"OPTIMIZE {self._identifier(table)}")
+
     def vacuum(self, table: Table, hours: float) -> None:
         """Delete the files that no version of the last hours has."""
         check = "spark.databricks.delta.retentionDurationCheck.enabled"

@@ -51,6 +51,10 @@ def vacuum(
     retain_hours: Annotated[
         float, typer.Option("--retain-hours", min=0, help="Files of older versions stay that long for their readers.")
     ] = 168.0,
+    optimize: Annotated[
+        bool,
+        typer.Option("--optimize", help="Compact the small files of sids and current_sids, too (Delta's OPTIMIZE)."),
+    ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", help="Delete; without it nothing is, and what would go is told.")
     ] = False,
@@ -71,5 +75,5 @@ def vacuum(
     rows = rows_of(store, [state.run_id for state in found.runs])
     if yes:
         with run.tidied():
-            clear(run, found, retain_hours)
+            clear(run, found, retain_hours, optimize=optimize)
     show_clearance(out_console, found, rows, done=yes)

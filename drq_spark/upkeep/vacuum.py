@@ -15,10 +15,12 @@ from pyspark.sql import functions as F
 from drq_spark.files import folders, remove_folder
 from drq_spark.run_state import RunState, channels, latest_runs, pointers
 from drq_spark.runs import Run
-from drq_spark.schemas import METRICS, RUNS, SID_CHANGES, TABLES, Status, Table
+from drq_spark.schemas import CURRENT_SIDS, METRICS, RUNS, SID_CHANGES, SIDS, TABLES, Status, Table
 from drq_spark.store import Store
 
 _STAY = (RUNS, METRICS, SID_CHANGES)  # thin, and what history, held suffixes and readers' copies are made of
+
+_SCANNED = (SIDS, CURRENT_SIDS)  # what readers read whole
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,14 @@ def clearance(run: Run, keep: int) -> Clearance:
     return Clearance(tuple(gone), tuple(unused))
 
 
-def clear(run: Run, found: Clearance, retain_hours: float) -> None:
+def clear(run: Run, found: Clearance, retain_hours: float, *, optimize: bool = False) -> None:
     """Delete what may go, and the files that no version of a table has had for some hours.
 
     Args:
         run: The run that the lease is held for.
         found: What goes.
         retain_hours: As for Delta's VACUUM: readers of a version that is older find its files gone.
+        optimize: Whether the small files that nights have left of the SIDs are put together, too.
     """
     store = run.store
     run.hold()
@@ -71,6 +74,8 @@ def clear(run: Run, found: Clearance, retain_hours: float) -> None:
     for there, table in _all_tables(store):
         if ids and table.by_run and table not in _STAY:
             there.remove(table, ids)
+        if optimize and table in _SCANNED:
+            there.optimize(table)
         there.vacuum(table, retain_hours)
     for name in found.tokenizers:
         remove_folder(f"{store.tokenizers}/{name}")

@@ -80,10 +80,15 @@ def test_what_goes_is_told_before_and_readers_keep_what_they_follow(spark, out):
 
 def test_what_goes_is_gone_but_for_the_history(spark, out):
     before = find_run(run_of(spark, out, "first").store, "second")
+    kept = {"first", "third"}
+    before_it = sum(
+        any(run_id in uri for run_id in kept) for uri in DeltaTable(str(out / "tables" / "sids")).file_uris()
+    )
     run = run_of(spark, out, "first")
     with run.tidied():
-        clear(run, clearance(run, keep=1), retain_hours=0)
+        clear(run, clearance(run, keep=1), retain_hours=0, optimize=True)
     assert ids_in(out, "sids") == {"first", "third"}
+    assert len(DeltaTable(str(out / "tables" / "sids")).file_uris()) == 2 < before_it
     files = {file.name for file in (out / "tables" / "sids").rglob("*.parquet") if "_delta_log" not in file.parts}
     assert len(files) == len(DeltaTable(str(out / "tables" / "sids")).file_uris())
     assert {folder.name for folder in (out / "tokenizers").iterdir()} == {"tokenizer-a", "tokenizer-third"}
