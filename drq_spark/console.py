@@ -19,7 +19,7 @@ from drq_spark.gate import GateResult
 from drq_spark.metrics import Metric, Metrics
 from drq_spark.outcome import Outcome
 from drq_spark.page.numbers import in_column
-from drq_spark.schemas import TABLES, Status
+from drq_spark.schemas import LIVE, TABLES, Status
 from drq_spark.store import Store
 
 _SHARE, _COUNT = ".1%", ",.0f"
@@ -114,7 +114,7 @@ def show_outcome(console: Console, outcome: Outcome, config: Config, store: Stor
     if published and outcome.followed != outcome.state.run_id:
         back = f"drq publish --out {store.out} --run {outcome.state.run_id}"
         console.print(f"Readers follow run {outcome.followed} since then; {back} moves them back.", soft_wrap=True)
-    console.print(f"\nRun [bold]{outcome.state.run_id}[/]: {_verdict(outcome)}", soft_wrap=True)
+    console.print(f"\nRun [bold]{outcome.state.run_id}[/]: {_verdict(outcome, store.channel)}", soft_wrap=True)
     if outcome.state.status != Status.OVERTAKEN.value:  # the page is of the run that readers follow
         console.print(f"  report     {store.report}", highlight=False, soft_wrap=True)
     console.print(
@@ -150,9 +150,9 @@ def show_error(console: Console, message: str) -> None:
     console.print(f"[red]error:[/] {_plain(without_secrets(message))}", highlight=False, soft_wrap=True)
 
 
-def _verdict(outcome: Outcome) -> str:
+def _verdict(outcome: Outcome, channel: str) -> str:
     if outcome.state.status == Status.PUBLISHED.value:
-        return "[green]published[/]"
+        return "[green]published[/]" + ("" if channel == LIVE else f" for the readers of {channel}")
     if outcome.state.status == Status.OVERTAKEN.value:
         return "[yellow]not published: readers follow a newer run[/]"
     if outcome.state.status == Status.MEASURED.value:

@@ -28,13 +28,13 @@ def move_readers(run: Run) -> None:
         version = _carry_on(run)
     else:
         version = _put(run)
-    run.state = replace(run.state, table_versions={**run.state.table_versions, CURRENT_SIDS.name: version})
+    run.state = replace(run.state, table_versions={**state.table_versions, store.name_of(CURRENT_SIDS): version})
 
 
 def _carry_on(run: Run) -> int:
     """Change the rows that a night changes."""
     store, state = run.store, run.state
-    rows = store.read(NIGHT_SIDS, state.run_id)
+    rows = store.read(NIGHT_SIDS, state.run_id).withColumn("old_tokenizer_id", F.lit(state.tokenizer_id))
     version = store.version(CURRENT_SIDS) + 1
     _tell(run, rows.where(F.col("change").isin(*_TOLD)), version)
     return store.merge(CURRENT_SIDS, rows, f"new.{IS_REMOVED}", state.run_id)
@@ -51,8 +51,11 @@ def _put(run: Run) -> int:
 
 
 def changes_between(before: DataFrame, after: DataFrame) -> DataFrame:
-    """item_id, change, old_sid, old_suffix, sid, suffix of all items that two versions of current_sids differ in."""
-    old = before.select("item_id", F.col("sid").alias("old_sid"), F.col("suffix").alias("old_suffix"))
+    """What all items have become that two versions of current_sids differ in.
+
+    Columns item_id, change, old_sid, old_suffix, old_tokenizer_id, sid, suffix.
+    """
+    old = before.select("item_id", *(F.col(name).alias(f"old_{name}") for name in ("sid", "suffix", "tokenizer_id")))
     both = old.join(after.select("item_id", "sid", "suffix"), "item_id", "full")
     added, removed = F.col("old_sid").isNull(), F.col("sid").isNull()
     moved = (F.col("old_sid") != F.col("sid")) | (F.col("old_suffix") != F.col("suffix"))
@@ -64,6 +67,7 @@ def _tell(run: Run, rows: DataFrame, version: int) -> None:
     """Write the log of a version that is not there yet."""
     removed = F.col("change") == Change.REMOVED.value
     after = {name: F.when(~removed, F.col(name)) for name in ("sid", "suffix")}
+    after["old_tokenizer_id"] = F.when(F.col("old_sid").isNotNull(), F.col("old_tokenizer_id"))
     stamp = {
         "version": F.lit(version).cast("bigint"),
         "run_id": F.lit(run.state.run_id),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused, Overtaken
 from drq_spark.files import absolute
 from drq_spark.kinds import KINDS
-from drq_spark.run_state import TRAINED, Origin, RunState, find_run
-from drq_spark.schemas import CURRENT_SIDS, PUBLISHED, Mode
+from drq_spark.run_state import TRAINED, Origin, RunState, find_run, followed
+from drq_spark.schemas import CURRENT_SIDS, LIVE, Mode
 from drq_spark.store import Store
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.artifact import load_tokenizer, save_tokenizer, tokenizer_id
@@ -30,6 +30,7 @@ class Start:
         tokenizer: What is there already; None where the run trains one.
         base: The run whose SIDs are carried over, or that a retraining begins at; None for neither.
         notes: What to know of it.
+        branches: Whether the base is of the readers of `live`, and nothing is published in the channel of the run yet.
     """
 
     config: Config
@@ -37,6 +38,7 @@ class Start:
     tokenizer: Tokenizer | None = None
     base: RunState | None = None
     notes: tuple[str, ...] = ()
+    branches: bool = False
 
     def check(self, dim: int, id_type: str) -> None:
         """Refuse a catalogue that the tokenizer, or the SIDs that are carried over, cannot be of.
@@ -72,7 +74,18 @@ def start_of(store: Store, config: Config, run_date: date, *, night: bool, retra
     source = FOLLOWED if night else config.tokenizer.source
     if source is None:
         return Start(config)
-    base = _followed(store)
+    base, branches = _followed(store), False
+    if base is None and store.channel != LIVE:  # a new channel begins where the readers of the first one are
+        base = _followed(store.in_channel(LIVE))
+        branches = base is not None
+    start = _started(store, config, run_date, source, base, night=night, retrain=retrain)
+    return replace(start, branches=branches and start.base is not None)
+
+
+def _started(
+    store: Store, config: Config, run_date: date, source: str, base: RunState | None, *, night: bool, retrain: bool
+) -> Start:
+    """`start_of`, where the tokenizer's source and the run that readers follow are known."""
     if night and base is not None and run_date < base.run_date:
         raise Overtaken(
             f"readers follow run {base.run_id} of {base.run_date}, later than this night's {run_date}: a night changes "
@@ -135,18 +148,17 @@ def _with_artifact(store: Store, config: Config, folder: str, base: RunState | N
 def _followed(store: Store) -> RunState | None:
     """The run that readers follow: the one whose SIDs are in current_sids, which comes before the pointer."""
     run_id = store.last_writer(CURRENT_SIDS)
-    if run_id is None and store.exists(PUBLISHED):
-        row = store.read(PUBLISHED).first()
-        run_id = None if row is None else str(row.run_id)
+    run_id = run_id or followed(store)
     return None if run_id is None else find_run(store, run_id)
 
 
-def unchanged(base: RunState | None, fresh: RunState) -> RunState | None:
-    """The run that readers follow, where a night of the same settings and rows would find nothing to do.
+def unchanged(start: Start, fresh: RunState) -> RunState | None:
+    """The run that readers of the channel follow, where a night of the same settings and rows would find nothing to do.
 
     So would a second retraining: the first one has been trained on these rows.
     """
-    if base is None or not (fresh.is_night or fresh.mode == base.mode == Mode.RETRAINED.value):
+    base = start.base
+    if base is None or start.branches or not (fresh.is_night or fresh.mode == base.mode == Mode.RETRAINED.value):
         return None
     known_by = ("config_fingerprint", "input_fingerprint", "package_version")
     same = all(getattr(base, name) == getattr(fresh, name) for name in known_by)

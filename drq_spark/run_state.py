@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date, datetime
 from typing import Any
 
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from drq_spark import __version__
 from drq_spark.config import Config, canonical_json
 from drq_spark.errors import ConfigError
-from drq_spark.schemas import RUNS, Mode, Status
+from drq_spark.schemas import LIVE, PUBLISHED, RUNS, Mode, Status, channel_of
 from drq_spark.store import Store
 
 
@@ -59,6 +60,7 @@ class RunState:
     notes: Sequence[str] = ()
     mode: str = Mode.TRAINED.value
     base_run_id: str | None = None
+    channel: str = LIVE
 
     @property
     def trains(self) -> bool:
@@ -98,6 +100,9 @@ def new_run(
     """State of a run that has done nothing yet; its id is the date and a hash of all that goes in."""
     settings = config.fingerprint()
     known_by = f"{settings}:{input_fingerprint}:{__version__}"
+    channel = config.store.channel
+    if channel != LIVE:
+        known_by += f":{channel}"
     if origin != TRAINED:
         known_by += f":{origin.mode}:{origin.tokenizer_id}:{origin.base_run_id}"
     identity = hashlib.sha256(known_by.encode()).hexdigest()[:8]
@@ -113,12 +118,13 @@ def new_run(
         started_at=started_at,
         taken_up_at=started_at,
         config=canonical_json(config.model_dump(mode="json")),
+        channel=channel,
         **asdict(origin),
     )
 
 
 def find_same_run(store: Store, state: RunState) -> RunState | None:
-    """An earlier run of the same settings, rows, package version and origin."""
+    """An earlier run of the same settings, rows, package version, channel and origin."""
     if not store.exists(RUNS):
         return None
     same = store.read(RUNS).where(
@@ -126,6 +132,7 @@ def find_same_run(store: Store, state: RunState) -> RunState | None:
         & (F.col("input_fingerprint") == state.input_fingerprint)
         & (F.col("package_version") == state.package_version)
         & (F.coalesce("mode", F.lit(Mode.TRAINED.value)) == state.mode)
+        & (_channel() == state.channel)
         & F.col("base_run_id").eqNullSafe(F.lit(state.base_run_id))
         & (F.col("status") != Status.VACUUMED.value)
     )
@@ -151,8 +158,7 @@ def find_run(store: Store, run_id: str | None) -> RunState:
     Raises:
         ConfigError: there is none.
     """
-    if not store.exists(RUNS):
-        raise ConfigError(f"{store.out} holds no runs: start with drq run or drq sample")
+    _require_runs(store)
     row = store.read(RUNS, run_id).orderBy(F.desc(F.coalesce("taken_up_at", "started_at"))).first()
     if row is None:
         raise ConfigError(f"{store.out} holds no run {run_id!r}; the runs table lists them")
@@ -165,16 +171,17 @@ def latest_runs(store: Store, most: int | None) -> list[RunState]:
     Raises:
         ConfigError: there are none.
     """
-    if not store.exists(RUNS):
-        raise ConfigError(f"{store.out} holds no runs: start with drq run or drq sample")
+    _require_runs(store)
     rows = store.read(RUNS).orderBy(F.desc("run_date"), F.desc("started_at"))
     return [_state(row.asDict()) for row in (rows if most is None else rows.limit(most)).collect()]
 
 
-def recent_nights(store: Store, tokenizer_id: str, most: int) -> list[str]:
-    """The latest runs that carried SIDs of a tokenizer over and changed what readers find, at most so many.
+def recent_nights(store: Store, tokenizer_id: str, base: str, most: int) -> dict[str, list[str]]:
+    """Channel -> latest runs that carried SIDs of a tokenizer over and changed what its readers find.
 
-    One that has passed the gate and no more was killed on the way to its readers, before or after they were moved.
+    At most so many of the store's own channel; of others those that the base stems from: they count where a run of
+    another channel was given to these readers, or this channel began at it. A run that has passed the gate and no more
+    was killed on the way to its readers, before or after they were moved.
     """
     runs = store.read(RUNS).where(
         (F.col("tokenizer_id") == tokenizer_id)
@@ -182,15 +189,55 @@ def recent_nights(store: Store, tokenizer_id: str, most: int) -> list[str]:
         & (F.col("mode") != Mode.RETRAINED.value)
         & F.col("status").isin(Status.PUBLISHED.value, Status.PASSED.value)
     )
-    latest = runs.orderBy(F.desc("run_date"), F.desc("started_at")).limit(most)
-    return [str(row.run_id) for row in latest.select("run_id").collect()]
+    told = runs.select("run_id", "base_run_id", _channel().alias("channel"), _was_published(store).alias("here"))
+    rows = {row.run_id: row for row in told.orderBy(F.desc("run_date"), F.desc("started_at")).collect()}
+    found = {store.channel: [run_id for run_id, row in rows.items() if row.here][:most]}
+    step: str | None = base
+    for _ in range(most):
+        row = rows.get(step)
+        if row is None:
+            break
+        if row.channel != store.channel:
+            found.setdefault(row.channel, []).append(row.run_id)
+        step = row.base_run_id
+    return found
 
 
 def followed_runs(store: Store, most: int) -> list[str]:
-    """The latest runs that readers have followed, newest first, at most so many."""
-    runs = store.read(RUNS).where(F.col("status") == Status.PUBLISHED.value)
+    """The latest runs that readers of the store's channel have followed, newest first, at most so many."""
+    runs = store.read(RUNS).where((F.col("status") == Status.PUBLISHED.value) & _was_published(store))
     latest = runs.orderBy(F.desc("run_date"), F.desc("started_at")).limit(most)
     return [str(row.run_id) for row in latest.select("run_id").collect()]
+
+
+def _require_runs(store: Store) -> None:
+    if not store.exists(RUNS):
+        raise ConfigError(f"{store.out} holds no runs: start with drq run or drq sample")
+
+
+def channels(store: Store) -> list[str]:
+    """`LIVE`, and then all that runs were made for or given to, by name.
+
+    Raises:
+        ConfigError: there are no runs.
+    """
+    _require_runs(store)
+    tables = F.array_append(F.map_keys("table_versions"), F.concat(F.lit(f"{PUBLISHED.name}_"), _channel()))
+    names = store.read(RUNS).select(F.explode(tables)).distinct().collect()
+    found = {channel_of(str(name), PUBLISHED) for (name,) in names} - {None, LIVE}
+    return [LIVE, *sorted(map(str, found))]
+
+
+def pointers(store: Store) -> dict[str, str]:
+    """Channel -> run that its readers follow, of every channel that has one, in the order of `channels`."""
+    named = {channel: followed(store.in_channel(channel)) for channel in channels(store)}
+    return {channel: run_id for channel, run_id in named.items() if run_id is not None}
+
+
+def followed(store: Store) -> str | None:
+    """The run that readers of the store's channel follow now."""
+    row = store.read(PUBLISHED).first() if store.exists(PUBLISHED) else None
+    return None if row is None else str(row.run_id)
 
 
 def training_run(store: Store, tokenizer_id: str) -> RunState | None:
@@ -214,5 +261,16 @@ def newest(store: Store, *run_ids: str) -> str | None:
 def _state(row: Mapping[str, Any]) -> RunState:
     known = {item.name: row[item.name] for item in fields(RunState)}
     return RunState(
-        **known | {"input_versions": row["input_versions"] or {}, "mode": row["mode"] or Mode.TRAINED.value}
+        **known
+        | {"input_versions": row["input_versions"] or {}, "mode": row["mode"] or Mode.TRAINED.value}
+        | {"channel": row["channel"] or LIVE}
     )
+
+
+def _channel() -> Column:
+    return F.coalesce("channel", F.lit(LIVE))
+
+
+def _was_published(store: Store) -> Column:
+    """Whether a run was made for the readers of the store's channel, or given to them later."""
+    return (_channel() == store.channel) | F.map_contains_key("table_versions", store.name_of(PUBLISHED))

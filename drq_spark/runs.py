@@ -22,7 +22,7 @@ from drq_spark.lease import Lease
 from drq_spark.metrics import MetricRow
 from drq_spark.outside_faults import outside_faults_explained
 from drq_spark.progress import Watcher
-from drq_spark.run_state import RunState, find_run, newest
+from drq_spark.run_state import RunState, find_run, followed, newest
 from drq_spark.schemas import (
     CODE_USAGE,
     CURRENT_SIDS,
@@ -34,6 +34,7 @@ from drq_spark.schemas import (
     SIDS,
     Status,
     Table,
+    channel_of,
 )
 from drq_spark.sids_of_run import base_rows, sids_of_run
 from drq_spark.staging import Staging
@@ -151,7 +152,8 @@ class Run:
             self.save()  # from here on a kill leaves a run that is taken up again, and then nothing is its first write
         rows, first = self._stamped(table, df), self._first(table)
         version = self.store.write(table, rows, self.state.run_id, self.state.id_type, first)
-        self.state = replace(self.state, table_versions={**self.state.table_versions, table.name: version})
+        versions = {**self.state.table_versions, self.store.name_of(table): version}
+        self.state = replace(self.state, table_versions=versions)
 
     def _first(self, table: Table) -> bool:
         """Whether this write is known to be the run's first one into a table; what is written counts as tried."""
@@ -248,19 +250,18 @@ class Run:
 
     @property
     def followed(self) -> str | None:
-        """The run that readers follow now."""
-        if not self.store.exists(PUBLISHED):
-            return None
-        row = self.store.read(PUBLISHED).first()
-        return None if row is None else str(row.run_id)
+        """The run that readers of the store's channel follow now."""
+        return followed(self.store)
 
     def refuse_followed(self) -> None:
         """A step alone must not change what readers follow.
 
         Raises:
-            ConfigError: the pointer is at this run.
+            ConfigError: the pointer of this channel, or of one that the run was given to, is at this run.
         """
-        if self.followed == self.state.run_id:
+        given = {channel_of(name, PUBLISHED) for name in self.state.table_versions} - {self.store.channel}
+        others = [self.store.in_channel(channel) for channel in given if channel is not None]
+        if self.state.run_id in (self.followed, *map(followed, others)):
             raise ConfigError(f"run {self.state.run_id} is published, its tables stay as they are: start a new run")
 
     def refuse_given(self, step: str) -> None:
@@ -286,7 +287,7 @@ class Run:
     def move_pointer(self) -> None:
         """Let readers follow this run, in one commit."""
         state = self.state
-        version = state.table_versions[(CURRENT_SIDS if state.is_night else SIDS).name]
+        version = state.table_versions[self.store.name_of(CURRENT_SIDS if state.is_night else SIDS)]
         row = (state.run_id, state.run_date, state.tokenizer_id, version, state.rows_out)
         schema = "run_id string, run_date date, tokenizer_id string, sids_version bigint, rows bigint"
         self.write(PUBLISHED, self.spark.createDataFrame([row], schema))
@@ -304,8 +305,10 @@ def metric_row(row: Row) -> MetricRow:
     return MetricRow(**{item.name: row[item.name] for item in fields(MetricRow)})
 
 
-def open_run(store: Store, run_id: str | None, watcher: Watcher, lease: Lease | None = None) -> Run:
-    """A run of the runs table (the latest without an id), whatever made its SIDs.
+def open_run(
+    store: Store, run_id: str | None, watcher: Watcher, lease: Lease | None = None, channel: str | None = None
+) -> Run:
+    """A run of the runs table (the latest without an id), whatever made its SIDs, for its own channel or another one.
 
     Raises:
         ConfigError: there is none, or it has been cleared away.
@@ -313,10 +316,10 @@ def open_run(store: Store, run_id: str | None, watcher: Watcher, lease: Lease | 
     state = find_run(store, run_id)
     if state.status == Status.VACUUMED.value and run_id is not None:
         raise ConfigError(f"run {run_id} has been cleared away by drq vacuum: only its figures are left")
-    return Run(store, state.settings(), state, watcher, lease)
+    return Run(store.in_channel(channel or state.channel), state.settings(), state, watcher, lease)
 
 
-def resume(store: Store, run_id: str | None, watcher: Watcher) -> Run:
+def resume(store: Store, run_id: str | None, watcher: Watcher, channel: str | None = None) -> Run:
     """A run of the runs table (the latest without an id), for running one of its steps alone.
 
     Raises:
@@ -325,7 +328,7 @@ def resume(store: Store, run_id: str | None, watcher: Watcher) -> Run:
     """
     lease = Lease(store)
     lease.wait(watcher.heading)
-    run = open_run(store, run_id, watcher, lease)
+    run = open_run(store, run_id, watcher, lease, channel)
     if run.config.external:
         raise ConfigError(
             f"run {run.state.run_id} measured SIDs from elsewhere: drq measure --sids is all there is to do with them; "

@@ -37,6 +37,7 @@ class Table:
         key: Columns that no two rows have in common; none where rows have no key, or there is one row.
         constraints: Name and SQL condition that every row must meet.
         by_run: Whether it is partitioned by run_id, so that a rerun replaces its own slice only.
+        by_channel: Whether every channel has one of its own: `name` for `LIVE`, else `name`_`channel`.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Table:
     key: tuple[str, ...] = ()
     constraints: tuple[tuple[str, str], ...] = ()
     by_run: bool = True
+    by_channel: bool = False
 
     def column_names(self) -> list[str]:
         """Names in table order."""
@@ -109,6 +111,17 @@ class Change(str, Enum):
     BACK = "back"
     GONE = "gone"
     REMOVED = "removed"
+
+
+LIVE = "live"
+"""The channel of readers who name none."""
+
+
+def channel_of(name: str, table: Table) -> str | None:
+    """The channel whose table of this kind has a name; None where it is the name of another table."""
+    if name == table.name:
+        return LIVE
+    return name.removeprefix(f"{table.name}_") if table.by_channel and name.startswith(f"{table.name}_") else None
 
 
 EXTERNAL = "external"
@@ -218,6 +231,7 @@ CURRENT_SIDS = Table(
     (_ITEM_ID, *_OF_A_SID, _EMBEDDING_HASH, _MOVED_FROM, _GONE_NIGHTS, _TOKENIZER_ID, _RUN_ID, _RUN_DATE),
     key=("item_id",),
     by_run=False,
+    by_channel=True,
 )
 NIGHT_SIDS = Table(
     "night_sids",
@@ -248,11 +262,13 @@ SID_CHANGES = Table(
         Column("old_suffix", "int", "suffix before; NULL for an added item"),
         Column("sid", "bigint", "sid after; NULL for a removed item"),
         Column("suffix", "int", "suffix after; NULL for a removed item"),
+        Column("old_tokenizer_id", "string", "Tokenizer that old_sid is of; NULL for an added item"),
         _TOKENIZER_ID,
         _RUN_ID,
         _RUN_DATE,
     ),
     key=("run_id", "version", "item_id"),
+    by_channel=True,
 )
 SID_QUARANTINE = Table(
     "sid_quarantine",
@@ -439,6 +455,7 @@ RUNS = Table(
         Column(
             "base_run_id", "string", "Run whose SIDs were carried over, or that a retraining began at; NULL for neither"
         ),
+        Column("channel", "string", f"Whose readers it was made for; NULL for {LIVE}, of versions that knew no other"),
     ),
     key=("run_id",),
 )
@@ -458,6 +475,7 @@ PUBLISHED = Table(
         Column("rows", "bigint", "Rows with a SID", True),
     ),
     by_run=False,
+    by_channel=True,
 )
 LEASE = Table(
     "lease",

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from drq_spark.run_state import RunState, find_run
-from drq_spark.schemas import CURRENT_SIDS, NIGHT_SIDS, SIDS, Change
+from drq_spark.schemas import CURRENT_SIDS, NIGHT_SIDS, SIDS, Change, channel_of
 from drq_spark.store import Store
 
 IS_REMOVED = f"change = '{Change.REMOVED.value}'"
@@ -37,18 +37,33 @@ def reader_rows(store: Store, state: RunState, base: DataFrame | None = None) ->
     if not state.is_night:
         rows = store.read(SIDS, state.run_id).withColumn("gone_nights", F.lit(0))
         return rows.select(*CURRENT_SIDS.column_names())
-    if (version := state.table_versions.get(CURRENT_SIDS.name)) is not None:
-        return store.read(CURRENT_SIDS, version=version)
+    if (kept := _version(store, state)) is not None:
+        return kept
     night = store.read(NIGHT_SIDS, state.run_id)
     return changed_by(base_rows(store, state) if base is None else base, night, CURRENT_SIDS.column_names())
+
+
+def _version(store: Store, state: RunState) -> DataFrame | None:
+    """The version of current_sids that a run has made, in this channel or else in another one; None where none is."""
+    made = {channel_of(name, CURRENT_SIDS): version for name, version in state.table_versions.items()}
+    for channel in sorted(filter(None, made), key=lambda one: (one != store.channel, one)):
+        there = store.in_channel(channel)
+        if there.exists(CURRENT_SIDS):
+            return there.read(CURRENT_SIDS, version=made[channel])
+    return None
 
 
 def base_rows(store: Store, state: RunState) -> DataFrame:
     """Columns of `schemas.CURRENT_SIDS` of the run whose SIDs this one carries over."""
     assert state.base_run_id is not None  # asked only of a run that carries SIDs over
-    if store.last_writer(CURRENT_SIDS) == state.base_run_id:
+    return readers_of(store, state.base_run_id)
+
+
+def readers_of(store: Store, run_id: str) -> DataFrame:
+    """`reader_rows` of a run, which readers follow now in most cases: then they are read as they are."""
+    if store.last_writer(CURRENT_SIDS) == run_id:
         return store.read(CURRENT_SIDS)
-    return reader_rows(store, find_run(store, state.base_run_id))
+    return reader_rows(store, find_run(store, run_id))
 
 
 def changed_by(before: DataFrame, night: DataFrame, columns: Sequence[str]) -> DataFrame:

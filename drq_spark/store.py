@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
@@ -15,7 +15,7 @@ from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.files import absolute, alone_on_disk, ensure_writable, one_line, remove_empty_folder, remove_folder
 from drq_spark.outside_faults import setup_fault
 from drq_spark.rows import one_row
-from drq_spark.schemas import Table
+from drq_spark.schemas import LIVE, Table
 from drq_spark.table_names import is_delta_table, is_pattern, quoted, quoted_name
 
 _MESSAGE_LENGTH = 300
@@ -30,11 +30,24 @@ class Store:
         spark: The session that reads and writes the tables.
         out: Folder, a path or URI.
         schema_name: catalog.schema of the tables; None for Delta folders in `out`/tables.
+        channel: Whose readers' tables are meant where every channel has one of its own.
     """
 
     spark: SparkSession
     out: str
     schema_name: str | None = None
+    channel: str = LIVE
+
+    def in_channel(self, channel: str) -> Store:
+        """The same place, for the readers of a channel."""
+        return replace(self, channel=channel)
+
+    def name_of(self, table: Table) -> str:
+        """What a table is called, in the catalog or the folder."""
+        return self._of_channel(table.name) if table.by_channel else table.name
+
+    def _of_channel(self, name: str) -> str:
+        return name if self.channel == LIVE else f"{name}_{self.channel}"
 
     @property
     def tokenizers(self) -> str:
@@ -43,8 +56,8 @@ class Store:
 
     @property
     def report(self) -> str:
-        """The report of the latest run."""
-        return f"{self.out}/report.html"
+        """The report of the latest run of the channel."""
+        return f"{self.out}/{self._of_channel('report')}.html"
 
     def staging(self, owner: str) -> str:
         """Folder for what an owner of the lease needs only while it works; nobody else writes or deletes there."""
@@ -58,7 +71,8 @@ class Store:
 
     def location(self, table: Table) -> str:
         """Path or qualified name of a table, for people."""
-        return f"{self.schema_name}.{table.name}" if self.schema_name else f"{self.out}/tables/{table.name}"
+        name = self.name_of(table)
+        return f"{self.schema_name}.{name}" if self.schema_name else f"{self.out}/tables/{name}"
 
     def exists(self, table: Table) -> bool:
         """Whether the table has been created."""
@@ -174,6 +188,10 @@ class Store:
         """Delete the rows of some runs, in one commit."""
         self.spark.sql(f"DELETE FROM {self._identifier(table)} WHERE run_id IN ({_listed(run_ids)})")
 
+    def optimize(self, table: Table) -> None:
+        """Put the rows of many small files of a table, or of each of its partitions, into few."""
+        self.spark.sql(f"OPTIMIZE {self._identifier(table)}")
+
     def vacuum(self, table: Table, hours: float) -> None:
         """Delete the files that no version of the last hours has."""
         check = "spark.databricks.delta.retentionDurationCheck.enabled"
@@ -234,7 +252,7 @@ class Store:
 
     def _identifier(self, table: Table) -> str:
         if self.schema_name:
-            return quoted_name(f"{self.schema_name}.{table.name}")
+            return quoted_name(self.location(table))
         return f"delta.{quoted(self.location(table))}"
 
     def _ensure(self, table: Table, id_type: str) -> bool:
@@ -291,6 +309,17 @@ def open_store(spark: SparkSession, config: Config) -> Store:
     Raises:
         ConfigError: none is named, or its folder cannot be written.
     """
+    store = named_store(spark, config)
+    ensure_writable(store.out)
+    return store
+
+
+def named_store(spark: SparkSession, config: Config) -> Store:
+    """The same for whoever only reads.
+
+    Raises:
+        ConfigError: none is named.
+    """
     if config.store.out is None:
         raise ConfigError("no place for the results: give --out DIR or set store.out")
     out = absolute(config.store.out)
@@ -298,5 +327,4 @@ def open_store(spark: SparkSession, config: Config) -> Store:
         raise ConfigError(
             f"{out!r} cannot hold a run: Spark takes * ? [ {{ in a path for a pattern, choose another --out"
         )
-    ensure_writable(out)
-    return Store(spark, out, config.store.schema_name)
+    return Store(spark, out, config.store.schema_name, config.store.channel)

@@ -66,6 +66,7 @@ def changed(
     night = {"mode": "night", "base_run_id": "first", "status": "published", **more}
     run = run_of(spark, out, run_id, run_date=DAY + timedelta(days=after), **night)
     schema = "item_id string, change string, old_sid bigint, old_suffix int, sid bigint, suffix int"
-    stamped = spark.createDataFrame(list(rows), schema).withColumn("version", F.lit(1).cast("bigint"))
+    unknown = {"old_tokenizer_id": F.lit(None).cast("string")}  # as versions before it was told have left it
+    stamped = spark.createDataFrame(list(rows), schema).withColumns({"version": F.lit(1).cast("bigint"), **unknown})
     run.write(SID_CHANGES, stamped)
     run.save()

@@ -12,8 +12,9 @@ from tokenizer.samples import plain
 from drq_spark import origin
 from drq_spark.config import canonical_json, load_config
 from drq_spark.errors import ConfigError, InputRefused, Overtaken
-from drq_spark.origin import start_of, unchanged
+from drq_spark.origin import Start, start_of, unchanged
 from drq_spark.run_state import TRAINED, new_run
+from drq_spark.schemas import LIVE
 from drq_spark.store import Store
 from drq_spark.tokenizer.artifact import save_tokenizer, tokenizer_id
 
@@ -36,8 +37,8 @@ def store(tmp_path):
 def followed(monkeypatch):
     """The run that readers follow, from now on; None for none."""
 
-    def follow(state):
-        monkeypatch.setattr(origin, "_followed", lambda store: state)
+    def follow(state, channel=LIVE):
+        monkeypatch.setattr(origin, "_followed", lambda store: state if store.channel == channel else None)
         return state
 
     return follow
@@ -47,6 +48,10 @@ def followed(monkeypatch):
 def base(followed):
     settings = canonical_json(OF_BASE.model_dump(mode="json"))
     return followed(state_of("base", tokenizer_id=IDENTITY, config=settings, id_type="bigint"))
+
+
+def begun(base, **more):
+    return Start(load_config(), base=base, **more)
 
 
 def test_a_run_trains_unless_a_tokenizer_is_named(store, base):
@@ -87,9 +92,9 @@ def test_a_retraining_trains_and_carries_nothing_over(base):
     assert (state.trains, state.carries_over, state.is_night) == (True, False, False)
     assert replace(state, mode="night").carries_over
     fresh = replace(state, run_id="fresh", base_run_id="base")
-    assert unchanged(state, fresh) is state
-    assert unchanged(base, fresh) is None
-    assert unchanged(state, replace(fresh, mode="trained")) is None
+    assert unchanged(begun(state), fresh) is state
+    assert unchanged(begun(base), fresh) is None
+    assert unchanged(begun(state), replace(fresh, mode="trained")) is None
 
 
 def test_a_night_before_the_published_one_is_refused(store, base):
@@ -129,11 +134,41 @@ def test_another_catalogue_is_told(store, base, dim, id_type, says):
 
 def test_a_night_that_would_find_nothing_is_the_run_that_is_there(base):
     fresh = replace(base, run_id="fresh", mode="night", base_run_id="base")
-    assert unchanged(base, fresh) is base
-    assert unchanged(base, replace(fresh, input_fingerprint="other")) is None
-    assert unchanged(base, replace(fresh, config_fingerprint="other")) is None
-    assert unchanged(base, replace(fresh, mode="given")) is None
-    assert unchanged(None, fresh) is None
+    assert unchanged(begun(base), fresh) is base
+    assert unchanged(begun(base), replace(fresh, input_fingerprint="other")) is None
+    assert unchanged(begun(base), replace(fresh, config_fingerprint="other")) is None
+    assert unchanged(begun(base), replace(fresh, mode="given")) is None
+    assert unchanged(begun(None), fresh) is None
+
+
+class TestChannels:
+    """A channel has a pointer of its own; a new one begins where the readers of live are."""
+
+    def test_a_new_channel_begins_at_live_and_is_not_done_with_what_live_has(self, store, base):
+        for retrain in (False, True):
+            start = start_of(store.in_channel("next"), load_config(), DAY, night=True, retrain=retrain)
+            assert (start.base, start.branches) == (base, True)
+        fresh = replace(base, run_id="fresh", mode="night", base_run_id="base")
+        assert unchanged(begun(base, branches=True), fresh) is None
+        start = start_of(store.in_channel("next"), load_config(), DAY, night=False)
+        assert (start.origin, start.base, start.branches) == (TRAINED, None, False)
+
+    def test_a_channel_with_a_run_of_its_own_goes_on_from_there_whatever_live_does(self, store, base, followed):
+        followed(replace(base, run_id="own"), "next")
+        start = start_of(store.in_channel("next"), load_config(), DAY, night=True)
+        assert (start.base.run_id, start.branches) == ("own", False)
+        assert start_of(store, load_config(), DAY, night=True).base is None
+        with pytest.raises(Overtaken, match="readers follow run own"):
+            start_of(store.in_channel("next"), load_config(), DAY - timedelta(days=1), night=True)
+
+    def test_the_same_run_for_other_readers_is_another_run(self):
+        made = [
+            new_run(load_config(options={"store.channel": channel}), "content", DAY, DAY, 4, 2, "string")
+            for channel in (LIVE, "next", "other")
+        ]
+        assert len({state.run_id for state in made}) == 3
+        assert len({state.config_fingerprint for state in made}) == 1
+        assert [state.channel for state in made] == [LIVE, "next", "other"]
 
 
 def test_runs_of_another_origin_have_another_id(store, base):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -10,8 +11,9 @@ from runs_in_hand import DAY, NOW, run_of, state_of
 
 from drq_spark import run_state
 from drq_spark.config import load_config
-from drq_spark.run_state import find_same_run, new_run, newest, taken_up
+from drq_spark.run_state import channels, find_same_run, followed_runs, new_run, newest, recent_nights, taken_up
 from drq_spark.schemas import Status
+from drq_spark.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +74,56 @@ def test_a_run_that_is_taken_up_keeps_its_id_and_its_beginning_and_takes_what_it
     assert taken_up(None, fresh) == fresh
     finished = state_of("finished", status="overtaken")
     assert taken_up(finished, fresh) == finished
+
+
+@pytest.fixture(scope="module")
+def told(spark):
+    """A store with these rows in its runs table, day by day."""
+    live, both = {"published": 1}, {"published": 2, "published_next": 1}
+    made = [
+        ("live-1", "live", None, live), ("live-2", None, "live-1", live), ("next-3", "next", "live-2", {}),
+        ("next-4", "next", "next-3", {}), ("live-4", "live", "live-2", live), ("next-5", "next", "next-4", both),
+    ]  # fmt: skip
+    rows = [
+        (run_id, channel, base, versions, "tokenizer-a", "night", "published", DAY + timedelta(days=day), NOW)
+        for day, (run_id, channel, base, versions) in enumerate(made)
+    ]
+    rows.append(("late", "third", "live-4", {}, "tokenizer-b", "night", "gate_failed", DAY, NOW))
+    schema = (
+        "run_id string, channel string, base_run_id string, table_versions map<string,bigint>, "
+        "tokenizer_id string, mode string, status string, run_date date, started_at timestamp"
+    )
+    df = spark.createDataFrame(rows, schema)
+    return lambda channel: SimpleNamespace(
+        read=lambda table: df,
+        exists=lambda table: True,
+        channel=channel,
+        name_of=Store(None, "", None, channel).name_of,
+    )
+
+
+class TestChannels:
+    """Three nights of live, a branch of it, `next`, whose last night was given to live, and a third that never was."""
+
+    def test_all_are_known(self, told):
+        assert channels(told("next")) == ["live", "next", "third"]
+
+    def test_a_channel_follows_its_own_runs_and_those_that_were_given_to_it(self, told):
+        assert followed_runs(told("live"), 9) == ["next-5", "live-4", "live-2", "live-1"]
+        assert followed_runs(told("next"), 2) == ["next-5", "next-4"]
+        assert followed_runs(told("third"), 9) == []
+
+    @pytest.mark.parametrize(
+        ("channel", "base", "most", "expected"),
+        [
+            ("live", "live-4", 9, {"live": ["next-5", "live-4", "live-2"]}),
+            ("live", "next-5", 9, {"live": ["next-5", "live-4", "live-2"], "next": ["next-5", "next-4", "next-3"]}),
+            ("live", "next-5", 2, {"live": ["next-5", "live-4"], "next": ["next-5", "next-4"]}),
+            ("next", "next-5", 9, {"next": ["next-5", "next-4", "next-3"], "live": ["live-2"]}),
+        ],
+    )
+    def test_places_are_held_by_its_nights_and_by_those_that_the_base_stems_from(
+        self, told, channel, base, most, expected
+    ):
+        """Not by those of another channel that went its own way."""
+        assert recent_nights(told(channel), "tokenizer-a", base, most) == expected

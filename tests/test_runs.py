@@ -16,6 +16,7 @@ from drq_spark.cli.surroundings import finish
 from drq_spark.config import load_config
 from drq_spark.errors import ConfigError, ConsistencyError, GateFailed, InputRefused, Overtaken
 from drq_spark.gate import GateResult
+from drq_spark.origin import Start
 from drq_spark.outcome import Outcome
 from drq_spark.progress import SILENT
 from drq_spark.runs import Run
@@ -175,3 +176,22 @@ def test_the_run_keeps_how_many_rows_have_a_sid(spark, counted):
     run = run_of(spark, counted, "counted", rows_in=4)
     run.check_rows()
     assert (run.state.rows_out, run.state.rows_quarantined) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("retrain", "days", "why", "expected"),
+    [
+        ("never", 1, "drift", None),
+        ("advised", 1, "drift", "trained anew (nightly.retrain), as was advised of run night: drift"),
+        ("advised", 1, None, None),
+        ("advised", 0, "drift", None),
+        ("advised", None, "drift", None),
+    ],
+    ids=["not asked for", "advised", "not advised", "the same night again", "the first night"],
+)
+def test_a_night_trains_anew_where_the_one_before_was_advised_to(monkeypatch, retrain, days, why, expected):
+    monkeypatch.setattr(pipeline, "why_retrain", lambda store, state: why)
+    night = state_of("night")
+    start = Start(load_config(), base=None if days is None else night)
+    config = load_config(options={"nightly.retrain": retrain})
+    assert pipeline._advised(None, config, start, night.run_date + timedelta(days=days or 0)) == expected

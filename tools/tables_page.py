@@ -16,6 +16,7 @@ from drq_spark.schemas import (
     CODE_CONFUSION,
     CODE_USAGE,
     ITEMS_AT_RISK,
+    LIVE,
     METRICS,
     PUBLISHED,
     RUNS,
@@ -111,7 +112,8 @@ def _section(table: Table) -> list[str]:
     ]
     rules = [f"Every row meets `{condition}` (`{name}`)." for name, condition in table.constraints]
     keyed = f" Key: {_key(table)}." if table.key else ""
-    head = [f"## {table.name}", "", f"{table.comment}.{keyed}", ""]
+    channels = f" Every channel but `{LIVE}` has one of its own, `{table.name}_CHANNEL`." if table.by_channel else ""
+    head = [f"## {table.name}", "", f"{table.comment}.{keyed}{channels}", ""]
     return [*head, "| column | type | NULL | what |", "|---|---|---|---|", *rows, "", *_spaced(rules)]
 
 

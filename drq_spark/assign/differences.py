@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from drq_spark.config import Config
 from drq_spark.errors import InputRefused
-from drq_spark.rows import one_row
 from drq_spark.staging import Staging
 
 _BROADCAST = 1_000_000  # ids that are sent to every node; more are joined by a shuffle
@@ -26,6 +26,8 @@ class Differences:
         to_encode: Items that are new or have another embedding.
         changed: Those of them that are known.
         gone: Known items that are not in the catalogue and were there the night before.
+        back: Items that were gone, and are there again as they were.
+        still_gone: Nights since it left -> items that had left before.
     """
 
     rows: DataFrame
@@ -33,6 +35,8 @@ class Differences:
     to_encode: int
     changed: int
     gone: int
+    back: int = 0
+    still_gone: Mapping[int, int] = field(default_factory=dict)
 
 
 def differences(items: DataFrame, base: DataFrame, staging: Staging) -> Differences:
@@ -43,6 +47,11 @@ def differences(items: DataFrame, base: DataFrame, staging: Staging) -> Differen
         base: Rows of `schemas.CURRENT_SIDS`.
         staging: Folder for the rows.
     """
+    return counted(staging.keep(compared(items, base), "differences"), base)
+
+
+def compared(items: DataFrame, base: DataFrame) -> DataFrame:
+    """`Differences.rows`, with gone_nights; arguments as for `differences`."""
     now = items.select("item_id", F.col("embedding_hash").alias("hash"), F.lit(True).alias("here"))
     before = base.select(
         "item_id", F.col("embedding_hash").alias("old_hash"), "gone_nights", F.lit(True).alias("known")
@@ -54,15 +63,31 @@ def differences(items: DataFrame, base: DataFrame, staging: Staging) -> Differen
         F.coalesce(F.col("hash") == F.col("old_hash"), F.lit(False)).alias("same"),
         F.coalesce("gone_nights", F.lit(0)).alias("gone_nights"),
     )
-    rows = staging.keep(both.where("NOT (known AND here AND same AND gone_nights = 0)"), "differences")
-    counts = one_row(
-        rows.agg(
-            F.count_if(F.col("here") & ~F.col("same")).alias("to_encode"),
-            F.count_if(F.col("here") & ~F.col("same") & F.col("known")).alias("changed"),
-            F.count_if(~F.col("here") & (F.col("gone_nights") == 0)).alias("gone"),
+    return both.where("NOT (known AND here AND same AND gone_nights = 0)")
+
+
+def counted(rows: DataFrame, base: DataFrame) -> Differences:
+    """Rows of `compared`, counted."""
+    fates = rows.groupBy("known", "here", "same", "gone_nights").count().collect()
+
+    def items(*, known: bool | None = None, here: bool, same: bool = False, stayed: bool | None = None) -> int:
+        return sum(
+            row["count"]
+            for row in fates
+            if (row.here, row.same) == (here, same)
+            and known in (None, row.known)
+            and stayed in (None, row.gone_nights == 0)
         )
+
+    return Differences(
+        rows,
+        known=base.where("gone_nights = 0").count(),
+        to_encode=items(here=True),
+        changed=items(known=True, here=True),
+        gone=items(here=False, stayed=True),
+        back=items(here=True, same=True),
+        still_gone={row.gone_nights: row["count"] for row in fates if not row.here and row.gone_nights},
     )
-    return Differences(rows, base.where("gone_nights = 0").count(), counts.to_encode, counts.changed, counts.gone)
 
 
 def refuse_upheaval(found: Differences, config: Config) -> None:

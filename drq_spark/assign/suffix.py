@@ -8,10 +8,10 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from drq_spark.long_groups import ROWS_A_PART, bucket_of, in_parts, long_buckets, numbered_in_parts
-from drq_spark.run_state import find_run, recent_nights
+from drq_spark.run_state import recent_nights
 from drq_spark.runs import Run
 from drq_spark.schemas import SID_CHANGES
-from drq_spark.sids_of_run import reader_rows
+from drq_spark.sids_of_run import readers_of
 from drq_spark.staging import Staging
 
 
@@ -24,19 +24,22 @@ def places_of_readers(run: Run) -> DataFrame | None:
     catalogue, in the last `nightly.hold_places` nights: nobody else gets them, so that who comes back finds its own.
     None where readers follow no run of the same tokenizer.
     """
-    followed = run.followed
-    if followed is None:
+    store, before = run.store, run.state.base_run_id or run.followed
+    if before is None:
         return None
     placed_under = run.placed_under
-    now = reader_rows(run.store, find_run(run.store, followed)).where(F.col("tokenizer_id") == F.lit(placed_under))
+    now = readers_of(store, before) if run.base is None else run.base
+    now = now.where(F.col("tokenizer_id") == F.lit(placed_under))
     taken = now.select("item_id", "sid", "suffix", "embedding_hash", F.lit(0).alias("held"))
-    nights = recent_nights(run.store, str(placed_under), run.config.nightly.hold_places)
-    if not nights or not run.store.exists(SID_CHANGES):
-        return taken
-    left = run.store.read(SID_CHANGES).where(F.col("run_id").isin(nights) & F.col("old_sid").isNotNull())
+    nights = recent_nights(store, str(placed_under), before, run.config.nightly.hold_places)
     unknown = F.lit(None).cast("bigint")  # of which embedding a place was does not matter once it is left
-    held = left.select("item_id", F.col("old_sid"), F.col("old_suffix"), unknown, F.lit(1))
-    return taken.union(held)
+    for channel, ids in nights.items():
+        there = store.in_channel(channel)
+        if ids and there.exists(SID_CHANGES):
+            same = F.coalesce("old_tokenizer_id", F.lit(placed_under)) == placed_under
+            left = there.read(SID_CHANGES).where(F.col("run_id").isin(ids) & F.col("old_sid").isNotNull() & same)
+            taken = taken.union(left.select("item_id", F.col("old_sid"), F.col("old_suffix"), unknown, F.lit(1)))
+    return taken
 
 
 def long_sids(rows: DataFrame, run: Run) -> tuple[int, ...]:

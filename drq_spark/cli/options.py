@@ -41,6 +41,9 @@ Retrain = Annotated[
         help="Train a tokenizer from the published one, keeping as many SIDs as train.stability.budget allows.",
     ),
 ]
+Channel = Annotated[
+    str | None, typer.Option("--channel", help="Whose readers it is for (store.channel); live without it.")
+]
 RunDate = Annotated[
     datetime | None, typer.Option("--run-date", formats=["%Y-%m-%d"], help="Logical date; today without it.")
 ]
@@ -53,7 +56,9 @@ DriverMemory = Annotated[
         help="Java heap of the local Spark, such as 4g; a quarter of the machine or container without it.",
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print settings, plan and memory estimate; write nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print settings and plan (of a night: what would change); write nothing.")
+]
 RunId = Annotated[str | None, typer.Option("--run", help="Run id; the latest run without it.")]
 OutOfRun = Annotated[str, typer.Option("--out", help="Folder of the run.")]
 SchemaOfRun = Annotated[

@@ -13,6 +13,7 @@ import yaml
 
 from drq_spark.cli.options import (
     After,
+    Channel,
     Codes,
     ConfigFiles,
     DriverMemory,
@@ -35,7 +36,9 @@ from drq_spark.cli.options import (
 )
 from drq_spark.cli.surroundings import day, finish, now, out_console, session, store_of, watcher
 from drq_spark.config import Config, load_config
+from drq_spark.errors import InputRefused
 from drq_spark.files import absolute
+from drq_spark.schemas import LIVE
 
 
 def run(
@@ -47,6 +50,7 @@ def run(
     codes: Codes = None,
     seed: Seed = None,
     tokenizer_from: Source = None,
+    channel: Channel = None,
     config: ConfigFiles = None,
     settings: Settings = None,
     run_date: RunDate = None,
@@ -57,6 +61,7 @@ def run(
     """All steps, from an items table to published SIDs, figures and a report."""
     options = as_settings(items, events, out, tokenizer, levels, codes, seed)
     options |= named({"measure.embeddings_after": embeddings_after, "tokenizer.source": tokenizer_from})
+    options |= named({"store.channel": channel})
     _run(load_config(config or (), options, settings or ()), run_date, dry_run)
 
 
@@ -72,17 +77,20 @@ def nightly(
     settings: Settings = None,
     run_date: RunDate = None,
     retrain: Retrain = False,
+    channel: Channel = None,
+    dry_run: DryRun = False,
     embeddings_after: After = None,
     driver_memory: DriverMemory = None,
 ) -> None:
     """Carry the published SIDs on: items that are new or have another embedding get one, all others keep theirs.
 
     The first night is drq run; what describes a tokenizer counts there only. With --retrain a tokenizer is trained from
-    the published one and every item gets its SID anew: the same where it can.
+    the published one and every item gets its SID anew: the same where it can. A --channel of which nothing is published
+    yet begins where the readers of live are.
     """
     options = as_settings(items, events, out, tokenizer, levels, codes, seed)
-    options |= named({"measure.embeddings_after": embeddings_after})
-    _run(load_config(config or (), options, settings or ()), run_date, dry_run=False, night=True, retrain=retrain)
+    options |= named({"measure.embeddings_after": embeddings_after, "store.channel": channel})
+    _run(load_config(config or (), options, settings or ()), run_date, dry_run, night=True, retrain=retrain)
 
 
 def demo(
@@ -148,16 +156,26 @@ def assign(out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None, driv
 
 
 def publish(
-    out: OutOfRun, run_id: RunId = None, schema: SchemaOfRun = None, driver_memory: DriverMemory = None
+    out: OutOfRun,
+    run_id: RunId = None,
+    channel: Annotated[
+        str | None, typer.Option("--channel", help="Whose readers are moved; those the run was made for without it.")
+    ] = None,
+    schema: SchemaOfRun = None,
+    driver_memory: DriverMemory = None,
 ) -> None:
     """Judge the figures of a run, write its report, and move the published pointer if the gate is passed.
 
-    Readers are moved back to an older run only if --run names it.
+    Readers are moved back to an older run, or to one that was made for another channel, only if --run names it.
     """
     from drq_spark import pipeline, runs
     from drq_spark.outcome import outcome_of
+    from drq_spark.upkeep.way_back import refuse_gone
 
-    resumed = runs.resume(store_of(out, schema), run_id, watcher())
+    store = store_of(out, schema, channel or LIVE)
+    if run_id is not None:
+        refuse_gone(store, run_id)
+    resumed = runs.resume(store, run_id, watcher(), channel)
     with resumed.tidied():
         pipeline.publish(resumed, back=run_id is not None)
     finish(outcome_of(resumed, repeated=False), resumed.config, resumed.store)
@@ -177,10 +195,16 @@ def _run(
     config: Config, run_date: datetime | None, dry_run: bool, *, night: bool = False, retrain: bool = False
 ) -> None:
     from drq_spark import pipeline
-    from drq_spark.preview import preview
-    from drq_spark.store import open_store
+    from drq_spark.preview import preview, preview_night
+    from drq_spark.store import named_store, open_store
 
     spark = session(config)
+    if dry_run and night:
+        plan, refusal = preview_night(named_store(spark, config), config, day(run_date), retrain=retrain)
+        _show_plan(config, plan)
+        if refusal is not None:
+            raise InputRefused(refusal)
+        return
     if dry_run:
         _show_plan(config, preview(spark, config))
         return

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from drq_spark.errors import ConfigError, GateFailed, Overtaken
 from drq_spark.files import absolute, bytes_on_disk
+from drq_spark.schemas import LIVE
 
 if TYPE_CHECKING:  # Spark is loaded by the command that needs it, so that `drq --help` is quick
     from pyspark.sql import SparkSession
@@ -96,17 +97,17 @@ def _active_session() -> SparkSession | None:
     return SparkSession.getActiveSession()
 
 
-def store_of(out: str, schema: str | None) -> Store:
+def store_of(out: str, schema: str | None, channel: str = LIVE) -> Store:
     """The store in a folder, with its tables there or in a schema of the catalog.
 
     Raises:
-        ConfigError: the address carries what opens it.
+        ConfigError: the address carries what opens it, or the channel is no name.
     """
     from drq_spark.config import load_config
-    from drq_spark.store import Store
+    from drq_spark.store import named_store
 
-    named = load_config(options={"store.out": absolute(out), "store.schema_name": schema}).store
-    return Store(session(), str(named.out), named.schema_name)
+    named = {"store.out": absolute(out), "store.schema_name": schema, "store.channel": channel}
+    return named_store(session(), load_config(options=named))
 
 
 def watcher() -> ConsoleWatcher:

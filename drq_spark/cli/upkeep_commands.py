@@ -14,15 +14,25 @@ def history(
     out: OutOfRun,
     schema: SchemaOfRun = None,
     most: Annotated[int, typer.Option("--last", min=1, help="How many runs, newest first.")] = 30,
+    html: Annotated[
+        str | None, typer.Option("--html", help="Write a page, too: figures of the published runs as lines.")
+    ] = None,
     driver_memory: DriverMemory = None,
 ) -> None:
     """The runs so far: how each ended, what it changed for readers, and its main figures."""
-    from drq_spark.runs import open_run
+    from drq_spark.files import absolute, write_bytes
+    from drq_spark.run_state import pointers
     from drq_spark.upkeep.history import history as runs_so_far
     from drq_spark.upkeep.upkeep_on_terminal import show_history
 
     store = store_of(out, schema)
-    show_history(out_console, runs_so_far(store, most), open_run(store, None, watcher()).followed)
+    past = runs_so_far(store, most)
+    show_history(out_console, past, pointers(store))
+    if html is not None:
+        from drq_spark.upkeep.history_page import render
+
+        write_bytes(absolute(html), render(past, store.out).encode())
+        out_console.print(f"  page  {html}", highlight=False, soft_wrap=True)
 
 
 def status(out: OutOfRun, schema: SchemaOfRun = None, driver_memory: DriverMemory = None) -> None:
@@ -35,10 +45,16 @@ def status(out: OutOfRun, schema: SchemaOfRun = None, driver_memory: DriverMemor
 
 def vacuum(
     out: OutOfRun,
-    keep: Annotated[int, typer.Option("--keep", min=1, help="Runs that stay; the one readers follow always does.")],
+    keep: Annotated[
+        int, typer.Option("--keep", min=1, help="Runs of each channel that stay; those readers follow always do.")
+    ],
     retain_hours: Annotated[
         float, typer.Option("--retain-hours", min=0, help="Files of older versions stay that long for their readers.")
     ] = 168.0,
+    optimize: Annotated[
+        bool,
+        typer.Option("--optimize", help="Compact the small files of sids and current_sids, too (Delta's OPTIMIZE)."),
+    ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", help="Delete; without it nothing is, and what would go is told.")
     ] = False,
@@ -59,5 +75,5 @@ def vacuum(
     rows = rows_of(store, [state.run_id for state in found.runs])
     if yes:
         with run.tidied():
-            clear(run, found, retain_hours)
+            clear(run, found, retain_hours, optimize=optimize)
     show_clearance(out_console, found, rows, done=yes)

@@ -26,6 +26,10 @@ class Nightly(Section):
         0.5,
         description="More of the known items than this gone at once: refused, the items table is probably not whole",
     )
+    retrain: Annotated[Literal["never", "advised"], LATER] = Field(
+        "never",
+        description="advised: a night after one whose report advised to retrain does so, as --retrain would; never: nights keep the tokenizer",
+    )
     figures: Annotated[Literal["quick", "all"], LATER] = Field(
         "quick",
         description="quick: what the SIDs and a sample of the items tell; all: neighbours, perturbation and attributes, too",

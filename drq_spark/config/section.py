@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -32,6 +33,17 @@ Place = Annotated[str | None, _PLACE, AfterValidator(_without_secret)]
 _NEUTRAL = "neutral"
 Patience = Annotated[float, _NEUTRAL, Field(ge=0.0)]
 """How long a run waits for something: it changes no result."""
+
+
+def _name_of_channel(name: str) -> str:
+    """Refuse what cannot end the name of a table."""
+    if re.fullmatch("[a-z][a-z0-9_]{0,39}", name) is None:
+        raise ValueError(f"{name!r} names no channel: small letters, digits and _, a letter first, at most 40 of them")
+    return name
+
+
+Channel = Annotated[str, _NEUTRAL, AfterValidator(_name_of_channel)]
+"""Whose readers a run is for: a part of the names of tables. It changes no result."""
 
 LATER = "later"
 """Marks a setting that earlier versions did not have, in `Annotated[.., LATER]`.

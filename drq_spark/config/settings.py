@@ -12,10 +12,11 @@ from drq_spark.config.collision_policy import Collisions
 from drq_spark.config.inputs import Events, Items, Sample, Sids
 from drq_spark.config.measure import Gate, Measure
 from drq_spark.config.nightly import Nightly
-from drq_spark.config.section import Patience, Place, Section
+from drq_spark.config.section import Channel, Patience, Place, Section
 from drq_spark.config.tokenizer import TokenizerSettings
 from drq_spark.config.train import Train
 from drq_spark.errors import ConfigError
+from drq_spark.schemas import LIVE
 
 
 class Store(Section):
@@ -24,6 +25,10 @@ class Store(Section):
     out: Place = Field(None, description="Folder of the run; --out on the command line")
     schema_name: Place = Field(
         None, description="catalog.schema for the tables; without it Delta folders under out/tables"
+    )
+    channel: Channel = Field(
+        LIVE,
+        description="Whose readers the run is for; every other channel than live has tables of its own: current_sids_CHANNEL",
     )
     wait_minutes: Patience = Field(
         10.0, description="How long a run waits for another one that writes into the same place; 0 refuses at once"

@@ -18,6 +18,7 @@ from drq_spark.schemas import CODE_USAGE, NIGHT_SIDS, Change
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.alternatives import residual_squares
 
+_FEW = 30  # items that a standard error is given of, at least
 _NEW = (Change.ADDED.value, Change.MOVED.value, Change.REFRESHED.value)
 
 
@@ -31,7 +32,8 @@ def drift(new: ItemSample, everything: ItemSample, tokenizer: Tokenizer) -> list
     """residual_share_new, of new items in the variance of all, and residual_share_unseen, which training found.
 
     The first is the mean of ||W^L r^{L+1}||^2 over new items / the mean of ||W^L (z - mean)||^2 over all. Its standard
-    error is that of the mean above; the mean below has many more items. The second is the same of items of the sample
+    error is that of the mean above; the mean below has many more items. Of few new items there is none: their spread is
+    as much a matter of chance as their mean. The second is the same of items of the sample
     that were kept out of the fit: what new items of the same kind have.
     """
     rows = []
@@ -44,7 +46,7 @@ def drift(new: ItemSample, everything: ItemSample, tokenizer: Tokenizer) -> list
     left = residual_squares(tokenizer, z, new.codes)[:, -1]
     below = float(np.square(tokenizer.weighed(all_z - all_z.mean(axis=0, dtype=np.float64))).sum(axis=1).mean())
     value = ratio(float(left.mean()), below)
-    error = None if len(left) < 2 or not below else float(left.std(ddof=1) / np.sqrt(len(left)) / below)
+    error = None if len(left) < _FEW or not below else float(left.std(ddof=1) / np.sqrt(len(left)) / below)
     return [*rows, MetricRow(Metric.RESIDUAL_SHARE_NEW.value, 0, ITEMS, None, value, error)]
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from drq_spark.lease import Lease
-from drq_spark.run_state import RunState, find_run, latest_runs
-from drq_spark.schemas import CURRENT_SIDS, PUBLISHED, Status
+from drq_spark.run_state import RunState, find_run, latest_runs, pointers
+from drq_spark.schemas import CURRENT_SIDS, Status
 from drq_spark.store import Store
 
 _LOOKED_AT = 30  # runs, newest first
@@ -18,14 +18,12 @@ class StandingOfStore:
     """How a store stands.
 
     Attributes:
-        followed: The run that readers follow; None where nothing is published.
-        readers_version: Version of current_sids; None where there is none.
+        followed: Channel -> run that its readers follow, and the version of its current_sids; None for none.
         at_work: Who writes into the store now, in words; None where nobody does.
         unfinished: Runs that have not ended, newest first: one of them is at work where anybody is.
     """
 
-    followed: RunState | None
-    readers_version: int | None
+    followed: Mapping[str, tuple[RunState, int | None]]
     at_work: str | None
     unfinished: Sequence[RunState]
 
@@ -37,10 +35,16 @@ def standing_of(store: Store) -> StandingOfStore:
         ConfigError: it holds no runs.
     """
     runs = latest_runs(store, _LOOKED_AT)
-    pointer = store.read(PUBLISHED).first() if store.exists(PUBLISHED) else None
+    followed = {
+        channel: (find_run(store, run_id), _version(store, channel)) for channel, run_id in pointers(store).items()
+    }
     return StandingOfStore(
-        followed=None if pointer is None else find_run(store, str(pointer.run_id)),
-        readers_version=store.version(CURRENT_SIDS) if store.exists(CURRENT_SIDS) else None,
+        followed=followed,
         at_work=Lease(store).described(),
         unfinished=[run for run in runs if not Status(run.status).finished],
     )
+
+
+def _version(store: Store, channel: str) -> int | None:
+    there = store.in_channel(channel)
+    return there.version(CURRENT_SIDS) if there.exists(CURRENT_SIDS) else None

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from drq_spark.metrics import Metric
 from drq_spark.page.numbers import in_column
-from drq_spark.schemas import Change
+from drq_spark.schemas import LIVE, Change
 from drq_spark.upkeep.history import Past
 from drq_spark.upkeep.standing_of_store import StandingOfStore
 from drq_spark.upkeep.vacuum import Clearance
@@ -18,8 +18,14 @@ from drq_spark.upkeep.vacuum import Clearance
 _CHANGES = (Change.ADDED, Change.MOVED, Change.REMOVED)
 
 
-def show_history(console: Console, past: Sequence[Past], followed: str | None) -> None:
-    """Print the runs in a table, the one that readers follow with a mark."""
+def show_history(console: Console, past: Sequence[Past], followed: Mapping[str, str]) -> None:
+    """Print the runs in a table, those that readers follow with a mark, and channels where there are several.
+
+    Args:
+        console, past: Where, and what.
+        followed: Channel -> run that its readers follow.
+    """
+    several = {LIVE} != {LIVE, *followed, *(one.state.channel for one in past)}
     table = Table(caption="* readers follow it. duplicates: 1 - SIDs / items.", caption_justify="left", box=SIMPLE_HEAD)
     for heading in ("run", "", "status"):
         table.add_column(heading, no_wrap=True)
@@ -29,8 +35,11 @@ def show_history(console: Console, past: Sequence[Past], followed: str | None) -
         state = one.state
         rows = "" if state.rows_out is None else f"{state.rows_out:,}"
         changes = [f"{one.changes.get(change, 0):,}" if one.changes else "" for change in _CHANGES]
+        readers = [f"*{channel}" if several else "*" for channel, run_id in followed.items() if run_id == state.run_id]
+        if several and f"*{state.channel}" not in readers:
+            readers.append(state.channel)
         table.add_row(
-            state.run_id, "*" if state.run_id == followed else "", state.status, rows, *changes,
+            state.run_id, " ".join(readers), state.status, rows, *changes,
             in_column(one.figures.get(Metric.DUPLICATE_RATE), ".1%"),
             in_column(one.figures.get(Metric.RELATIVE_MSE), ".3f"),
         )  # fmt: skip
@@ -39,14 +48,13 @@ def show_history(console: Console, past: Sequence[Past], followed: str | None) -
 
 def show_standing(console: Console, found: StandingOfStore) -> None:
     """Print what readers follow, who is at work, and what was left on the way."""
-    if found.followed is None:
+    if not found.followed:
         console.print("readers follow nothing yet")
-    else:
-        run, rows = found.followed, found.followed.rows_out or 0
-        version = "" if found.readers_version is None else f", current_sids at version {found.readers_version}"
-        console.print(
-            f"readers follow {run.run_id}: {rows:,} items, tokenizer {run.tokenizer_id}{version}", highlight=False
-        )
+    for channel, (run, version) in found.followed.items():
+        whose, table = ("", "current_sids") if channel == LIVE else (f" of {channel}", f"current_sids_{channel}")
+        at = "" if version is None else f", {table} at version {version}"
+        told = f"readers{whose} follow {run.run_id}: {run.rows_out or 0:,} items, tokenizer {run.tokenizer_id}{at}"
+        console.print(told, highlight=False, soft_wrap=True)
     console.print("nobody is at work" if found.at_work is None else f"at work: {found.at_work}", highlight=False)
     for run in found.unfinished:
         steps = ", ".join(run.seconds) or "no step"

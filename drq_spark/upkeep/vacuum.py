@@ -6,18 +6,21 @@ stays; nothing else of it does, and readers cannot be moved back to it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import functions as F
 
 from drq_spark.files import folders, remove_folder
-from drq_spark.run_state import RunState, latest_runs
+from drq_spark.run_state import RunState, channels, latest_runs, pointers
 from drq_spark.runs import Run
-from drq_spark.schemas import METRICS, RUNS, SID_CHANGES, TABLES, Status, Table
+from drq_spark.schemas import CURRENT_SIDS, METRICS, RUNS, SID_CHANGES, SIDS, TABLES, Status, Table
 from drq_spark.store import Store
 
 _STAY = (RUNS, METRICS, SID_CHANGES)  # thin, and what history, held suffixes and readers' copies are made of
+
+_SCANNED = (SIDS, CURRENT_SIDS)  # what readers read whole
 
 
 @dataclass(frozen=True)
@@ -34,42 +37,55 @@ class Clearance:
 
 
 def clearance(run: Run, keep: int) -> Clearance:
-    """What may go where the latest `keep` runs stay, and the one that readers follow, whatever its age.
+    """What may go where the latest `keep` runs of each channel stay, and those that readers follow, whatever their age.
 
     Args:
         run: Any run of the store; what counts is the store.
-        keep: Runs that stay.
+        keep: Runs of a channel that stay.
     """
     store = run.store
     states = [state for state in latest_runs(store, None) if state.status != Status.VACUUMED.value]
-    kept = [state for place, state in enumerate(states) if place < keep or state.run_id == run.followed]
+    left = Counter(dict.fromkeys({state.channel for state in states}, keep))
+    followed, kept = set(pointers(store).values()), []
+    for state in states:
+        if left[state.channel] > 0 or state.run_id in followed:
+            kept.append(state)
+        left[state.channel] -= 1
     gone = [state for state in states if state not in kept]
     needed = {state.tokenizer_id for state in kept}
     unused = sorted(name for name in folders(store.tokenizers) if name not in needed)
     return Clearance(tuple(gone), tuple(unused))
 
 
-def clear(run: Run, found: Clearance, retain_hours: float) -> None:
+def clear(run: Run, found: Clearance, retain_hours: float, *, optimize: bool = False) -> None:
     """Delete what may go, and the files that no version of a table has had for some hours.
 
     Args:
         run: The run that the lease is held for.
         found: What goes.
         retain_hours: As for Delta's VACUUM: readers of a version that is older find its files gone.
+        optimize: Whether the small files that nights have left of the SIDs are put together, too.
     """
     store = run.store
     run.hold()
     ids = [state.run_id for state in found.runs]
     if ids:
         store.mark(RUNS, ids, {"status": Status.VACUUMED.value})  # first: killed after it, nobody takes them for whole
-    for table in TABLES:
-        if not store.exists(table):
-            continue
+    for there, table in _all_tables(store):
         if ids and table.by_run and table not in _STAY:
-            store.remove(table, ids)
-        store.vacuum(table, retain_hours)
+            there.remove(table, ids)
+        if optimize and table in _SCANNED:
+            there.optimize(table)
+        there.vacuum(table, retain_hours)
     for name in found.tokenizers:
         remove_folder(f"{store.tokenizers}/{name}")
+
+
+def _all_tables(store: Store) -> Iterator[tuple[Store, Table]]:
+    """Every table that is there, those of all channels, with the store that finds it."""
+    named = [store.in_channel(channel) for channel in channels(store)]
+    for table in TABLES:
+        yield from ((there, table) for there in (named if table.by_channel else [store]) if there.exists(table))
 
 
 def rows_of(store: Store, ids: Sequence[str]) -> dict[str, int]:

@@ -369,7 +369,7 @@ def test_defaults_of_the_kinds():
 
 CANDIDATES = [7, 200, 0.2, 0.5, "other", "l2", "exposure", "straight_through", "rotation", "random", "cpu", "drq_vae",
               [9, 9, 9], [0.5], ["brand"], 1, "float16", "part", "all",
-              "spread", "apart", "unique0", [{"metric": "gini", "maximum": 1}]]  # fmt: skip
+              "spread", "apart", "unique0", "advised", [{"metric": "gini", "maximum": 1}]]  # fmt: skip
 
 
 def another(path: str, value: Any) -> Config:
@@ -389,7 +389,9 @@ def test_the_fingerprint_is_of_every_setting_but_places_and_patience(path):
     value = dict(leaves(Config().model_dump(mode="json")))[path]
     changed = another(path, value)
     assert changed != Config()
-    assert (changed.fingerprint() == Config().fingerprint()) == (path in {*WHERE_ONLY, "store.wait_minutes"})
+    assert (changed.fingerprint() == Config().fingerprint()) == (
+        path in {*WHERE_ONLY, "store.wait_minutes", "store.channel"}
+    )
 
 
 def test_places_are_marked_once():

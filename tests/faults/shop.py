@@ -36,11 +36,13 @@ class Shop:
 
     Attributes:
         out: Where its runs go. items: item -> embedding of tonight. settings: more settings of every run.
+        channel: What the tables of its readers end with.
     """
 
     out: Path
     items: dict[str, Vector]
     settings: dict[str, Any] = field(default_factory=dict)
+    channel: str = ""
 
     def arguments(self, day: int) -> dict[str, Any]:
         """The settings of the run of a day, whose items are written into a file."""
@@ -49,10 +51,10 @@ class Shop:
         pq.write_table(pa.table({"item_id": list(self.items), "embedding": numbers}), path)
         return {**SETTINGS, "items.path": str(path), "store.out": str(self.out), **self.settings}
 
-    def run(self, spark: SparkSession, day: int, *, night: bool = True) -> Outcome:
+    def run(self, spark: SparkSession, day: int, *, night: bool = True, retrain: bool = False) -> Outcome:
         """The run of a day."""
         config, now = load_config(options=self.arguments(day)), datetime.now(timezone.utc)
-        return pipeline.run_all(spark, config, FIRST_DAY + timedelta(days=day), now, night=night)
+        return pipeline.run_all(spark, config, FIRST_DAY + timedelta(days=day), now, night=night, retrain=retrain)
 
     def table(self, name: str) -> list[dict[str, Any]]:
         """Rows of a table as another engine finds them."""
@@ -60,11 +62,11 @@ class Shop:
 
     def readers(self) -> dict[str, Place]:
         """What readers find: item -> SID and suffix."""
-        return {row["item_id"]: (row["sid"], row["suffix"]) for row in self.table("current_sids")}
+        return {row["item_id"]: (row["sid"], row["suffix"]) for row in self.table(f"current_sids{self.channel}")}
 
     def tokenizer(self) -> Artifact:
         """The tokenizer that readers follow."""
-        return Artifact.read(self.out / "tokenizers" / self.table("published")[0]["tokenizer_id"])
+        return Artifact.read(self.out / "tokenizers" / self.table(f"published{self.channel}")[0]["tokenizer_id"])
 
 
 def vectors(random: np.random.Generator, count: int) -> list[Vector]:

@@ -11,12 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 from deltalake import DeltaTable
-from pipeline.catalogues import Rows, write
+from pipeline.catalogues import Rows, listing, write
 from pipeline.nights import command
 from pipeline.reference import rows_of, stored_figures
 
+from drq_spark.errors import ConfigError
+from drq_spark.progress import SILENT
 from drq_spark.reference import Artifact
-from drq_spark.runs import Run
+from drq_spark.run_state import pointers
+from drq_spark.runs import Run, open_run
+from drq_spark.store import Store
+from drq_spark.upkeep.vacuum import clearance
 
 pytestmark = pytest.mark.timeout(1800)
 GONE = [f"item-{n:05d}" for n in range(100, 105)]
@@ -35,6 +40,7 @@ class Shop:
     items: str
     base: str
     killed: tuple[str, dict[str, Any]]
+    looked_at: tuple[tuple[int, str, str], ...]
 
     def night(self, *more: str, word: str = "nightly", date: str = "2026-01-04") -> tuple[int, str, str]:
         """What a command says of the night."""
@@ -46,9 +52,9 @@ def table(out: Path, name: str) -> list[dict[str, Any]]:
     return DeltaTable(str(out / "tables" / name)).to_pyarrow_table().to_pylist()
 
 
-def readers(out: Path) -> dict[str, dict[str, Any]]:
+def readers(out: Path, channel: str = "") -> dict[str, dict[str, Any]]:
     """What readers find, by item."""
-    return {row["item_id"]: row for row in table(out, "current_sids")}
+    return {row["item_id"]: row for row in table(out, f"current_sids{channel}")}
 
 
 def place(row: dict[str, Any]) -> tuple[int, int]:
@@ -81,8 +87,11 @@ def shop(nights, tmp_path_factory):
     places[places.index("--items") + 1] = items
     shape = places.index("--levels")
     made = Shop(
-        out, tuple(places[:shape] + places[shape + 4 :]), readers(out), write(before, base / "back"), "", ("", {})
+        out, tuple(places[:shape] + places[shape + 4 :]), readers(out), write(before, base / "back"), "", ("", {}), ()
     )
+    unwritten = listing(out)
+    made.looked_at = (made.night("--dry-run"), made.night("--dry-run", "--set", "nightly.max_gone=0"))
+    assert listing(out) == unwritten
 
     def kill(run: Run) -> None:
         raise InterruptedError
@@ -170,6 +179,22 @@ def test_figures_of_a_night_are_those_of_all_items(shop, run_id, vectors):
     assert math.isclose(figure("relative_mse"), error, rel_tol=1e-5)
 
 
+def test_a_dry_run_tells_what_the_night_does_and_whether_it_would_be_refused(shop, run_id):
+    """The item whose embedding cannot be used is told by encoding alone: it counts as changed here."""
+    (code, said, _), (refused, _, error) = shop.looked_at
+    assert (code, refused) == (0, 3)
+    lines = [line for line in said.splitlines() if "  " in line.strip()]
+    told = {name.strip(): value.strip() for name, value in (line.strip().split("  ", 1) for line in lines)}
+    known = len(shop.before)
+    assert told["items as they are"] == f"{known - len(GONE) - len(MOVED) - 1:,} keep SID and suffix"
+    assert told["new items"] == str(len(ADDED))
+    assert told["with another embedding"].startswith(f"{len(MOVED) + 1}, ")
+    assert told["gone"].startswith(f"{len(GONE)}, ")
+    assert told["leave current_sids"].startswith(f"{len(GONE)};")
+    assert "raise nightly.max_gone" in " ".join(error.split())
+    assert run_id in shop.night("--dry-run")[1]
+
+
 def test_the_same_night_again_changes_nothing(shop, run_id):
     before = {path: path.stat().st_mtime_ns for path in (shop.out / "tables").rglob("*.json")}
     assert shop.night(date="2026-01-05")[0] == 0
@@ -210,14 +235,27 @@ def test_who_comes_back_finds_its_own_place_and_readers_can_be_moved_back(shop, 
     assert told == expected | dict.fromkeys(ADDED, "added")
 
 
-def test_a_retraining_moves_few_and_tells_who_moved(nights, shop, tmp_path):
-    out = Path(shutil.copytree(nights.out, tmp_path / "out"))
-    arguments = ("nightly", "--retrain", "--out", str(out), "--run-date", "2026-01-05", *shop.arguments)
-    code, _, error = command([*arguments, "--set", "train.stability.budget=0.5"])
-    assert code == 0, error
-    now, pointer = readers(out), table(out, "published")[0]
+@pytest.fixture(scope="module")
+def promoted(nights, shop, tmp_path_factory):
+    """A retraining for the readers of `next`, which is then given to those of live."""
+    out = Path(shutil.copytree(nights.out, tmp_path_factory.mktemp("channels") / "out"))
+    line = ("nightly", "--channel", "next", "--out", str(out), *shop.arguments, "--retrain", "--run-date", "2026-01-05")
+    told = [command([*line, "--set", "train.stability.budget=0.5"])]
+    found = {"next": (readers(out, "_next"), table(out, "published_next")[0], table(out, "sid_changes_next"))}
+    found["live"] = (readers(out), table(out, "published")[0], table(out, "sid_changes"))
+    told.append(command([*line, "--set", "train.stability.budget=0.5"]))
+    told.append(command(["publish", "--out", str(out), "--run", found["next"][1]["run_id"], "--channel", "live"]))
+    found["given"] = (readers(out), table(out, "published")[0], table(out, "sid_changes"))
+    assert [code for code, _, _ in told] == [0, 0, 0], told
+    assert "Nothing was written" in told[1][1]
+    return out, found
+
+
+def test_a_retraining_moves_few_and_live_readers_notice_nothing(nights, shop, promoted):
+    out, found = promoted
+    now, pointer, changes = found["next"]
     state = rows_of(out, "runs", pointer["run_id"])[0]
-    assert (state["mode"], state["base_run_id"]) == ("retrained", nights.second.run_id)
+    assert (state["mode"], state["base_run_id"], state["channel"]) == ("retrained", nights.second.run_id, "next")
     assert now.keys() == shop.before.keys() - {*GONE, UNUSABLE} | set(ADDED)
     assert {row["run_id"] for row in now.values()} == {state["run_id"]}
     told = Artifact.read(out / "tokenizers" / state["tokenizer_id"]).header["training"]["retrained"]
@@ -226,9 +264,44 @@ def test_a_retraining_moves_few_and_tells_who_moved(nights, shop, tmp_path):
     stay = {item for item in both if now[item]["sid"] == shop.before[item]["sid"]}
     assert len(stay) > 0.9 * len(both)
     assert all(place(now[item]) == place(shop.before[item]) for item in stay)
-    version = DeltaTable(str(out / "tables" / "current_sids")).version()
-    changes = {row["item_id"]: row["change"] for row in table(out, "sid_changes") if row["version"] == version}
-    expected = dict.fromkeys((*GONE, UNUSABLE), "removed") | dict.fromkeys(both - stay, "moved")
-    assert changes == expected | dict.fromkeys(ADDED, "added")
-    assert command([*arguments, "--set", "train.stability.budget=0.5"])[0] == 0
-    assert table(out, "published")[0]["run_id"] == state["run_id"]
+    assert {row["item_id"]: row["change"] for row in changes} == dict.fromkeys(now, "added")
+    assert found["live"][0] == shop.before
+    assert found["live"][1]["run_id"] == nights.second.run_id
+    assert {path.name for path in out.glob("report*")} == {"report.html", "report_next.html"}
+
+
+def test_a_run_of_another_channel_is_given_to_live_readers_with_its_changes(spark, nights, shop, promoted):
+    out, found = promoted
+    now, pointer, changes = found["given"]
+    assert now == found["next"][0]
+    assert pointer["run_id"] == found["next"][1]["run_id"] == table(out, "published_next")[0]["run_id"]
+    told = {row["item_id"]: row for row in changes if row["run_id"] == pointer["run_id"]}
+    both = now.keys() & shop.before.keys()
+    moved = {item for item in both if place(now[item]) != place(shop.before[item])}
+    expected = dict.fromkeys((*GONE, UNUSABLE), "removed") | dict.fromkeys(moved, "moved")
+    assert {item: row["change"] for item, row in told.items()} == expected | dict.fromkeys(ADDED, "added")
+    old = found["live"][1]["tokenizer_id"]
+    assert {row["change"]: row["old_tokenizer_id"] for row in told.values()} == {
+        "removed": old, "moved": old, "added": None
+    }  # fmt: skip
+    store = Store(spark, str(out))
+    assert set(pointers(store)) == {"live", "next"}
+    run = open_run(store, pointer["run_id"], SILENT)
+    assert [state.run_id for state in clearance(run, keep=1).runs] == [nights.second.run_id, nights.first.run_id]
+    with pytest.raises(ConfigError, match="is published"):
+        run.refuse_followed()
+
+
+def test_status_and_history_tell_of_every_channel_and_live_goes_on_from_what_it_was_given(shop, promoted):
+    out, found = promoted
+    run_id = found["given"][1]["run_id"]
+    _, status, _ = command(["status", "--out", str(out)])
+    assert f"readers follow {run_id}" in status
+    assert f"readers of next follow {run_id}" in status
+    _, history, _ = command(["history", "--out", str(out)])
+    assert next(line for line in history.splitlines() if line.strip().startswith(run_id)).count("*") == 2
+    code, said, error = command(
+        ["nightly", "--out", str(out), "--run-date", "2026-01-07", *shop.arguments, "--dry-run"]
+    )
+    assert (code, error) == (0, "")
+    assert f"run {run_id}, tokenizer {found['next'][1]['tokenizer_id']}" in said

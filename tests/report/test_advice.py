@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from report.ill import CODES, ITEMS, figures, healthy
+from runs_in_hand import state_of
 
 from drq_spark.metrics import MetricRow
 from drq_spark.report.advice.advise import Rule, advice
+from drq_spark.report.advice.on_page import _SECTION
+from drq_spark.report.advice.on_retraining import why_retrain
 
 RNG = np.random.default_rng(5)
 
@@ -191,3 +195,16 @@ def of_night(new: float, error: float, *drift: float) -> list[MetricRow]:
 )  # fmt: skip
 def test_a_catalogue_that_is_not_the_one_of_the_training(figures_, levels):
     assert rules(healthy(), *figures_) == ([] if levels is None else [(Rule.DRIFTED, levels)])
+
+
+def test_every_rule_has_a_place_on_the_page():
+    assert set(_SECTION) == set(Rule)
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"), [(0.45, None), (0.6, "residual_share_new 0.6, residual_share_unseen 0.4")]
+)
+def test_why_a_night_should_train_anew_is_what_its_page_advises(new, expected):
+    rows = [asdict(row) for row in of_night(new, 0.01, 0.01)]
+    store = SimpleNamespace(read=lambda table, run_id: SimpleNamespace(collect=lambda: rows))
+    assert why_retrain(store, state_of("night")) == expected

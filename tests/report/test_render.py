@@ -367,10 +367,11 @@ def test_advice_without_its_charts_still_has_a_place(data):
         MetricRow("utilization", 1, "items", None, 0.1),
         MetricRow("perplexity", 1, "items", None, 3.0),
         MetricRow("exact_duplicate_rate", 0, "items", None, 0.3),
+        MetricRow("code_drift", 2, "items", None, 0.2),
     ]
     page = Page(render(replace(bare, metrics=tuple(rows))))
     ids = {attrs["id"] for _, attrs in page.tags if "id" in attrs}
-    assert {"advice-collapsed", "advice-duplicates", "usage"} <= ids
+    assert {"advice-collapsed", "advice-duplicates", "advice-drifted", "usage", "churn"} <= ids
     assert {attrs["href"][1:] for _, attrs in page.tags if "href" in attrs} <= ids
 
 

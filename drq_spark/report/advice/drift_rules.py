@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drq_spark.metrics import ITEMS, Metric
+from drq_spark.metrics import ITEMS, Metric, MetricRow
 from drq_spark.report.advice.evidence import Evidence
 from drq_spark.report.advice.rule import ERRORS, Advice, Rule
 
@@ -18,12 +18,18 @@ _DEARER = 1.2
 _MOVED = 0.05
 
 
+def _is_dear(new: MetricRow, unseen: float) -> bool:
+    """Whether new items cost more than unseen ones by more than chance makes; of few items nothing can be said."""
+    error = new.standard_error
+    return error is not None and new.value - ERRORS * error > _DEARER * unseen
+
+
 def drifted(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
     """New items lie further from the codewords than unseen ones did at training, or the use of codes has moved."""
     new, unseen = seen.figures.row(Metric.RESIDUAL_SHARE_NEW), seen.figures.value(Metric.RESIDUAL_SHARE_UNSEEN)
     drift = {level: seen.figures.value(Metric.CODE_DRIFT, level) for level in seen.levels}
     moved = {level: value for level, value in drift.items() if value is not None and value > _MOVED}
-    dear = new is not None and unseen and new.value - ERRORS * (new.standard_error or 0.0) > _DEARER * unseen
+    dear = new is not None and unseen and _is_dear(new, unseen)
     if not dear and not moved:
         return None
     numbers = [(f"{Metric.CODE_DRIFT.value} of level {level}", value) for level, value in moved.items()]

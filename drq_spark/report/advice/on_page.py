@@ -21,6 +21,7 @@ _SECTION = {
     Rule.TOO_SMALL: "collisions",
     Rule.CLUMPED: "collisions",
     Rule.BEHAVIOUR: "behaviour",
+    Rule.DRIFTED: "churn",
 }
 
 
