@@ -17,7 +17,8 @@ from drq_spark.arrays import I32
 from drq_spark.config import KMeans
 from drq_spark.formulas.usage import perplexity
 from drq_spark.train import beam_refinement as beam
-from drq_spark.train.beam_refinement import Layer, beam_codes, refine, rounds_of
+from drq_spark.train.beam_codes import Layer, beam_codes
+from drq_spark.train.beam_refinement import refine, rounds_of
 from drq_spark.train.prices import Balance, Prices
 
 CATALOGUE = Path(drq_spark.__file__).parent / "data" / "packages_5k"
