@@ -14,9 +14,9 @@ few dimensions noise can also lead astray, so some rounds without it make other 
 There are as many rounds as the setting says, at most: fewer where a codeword has few rows, because more would teach
 the books what only those rows have, and fewer of very large books, because the work of a round grows with K^2.
 
-These rounds take every stride-th row, others every time, and a narrower beam. A few more without noise end it: the
-stride halves until the last takes all rows and the whole beam. Here codes only fit books (`drq_spark.train.beam_codes`);
-those that count come from the frozen tokenizer.
+These rounds take evenly spread rows, 16 for each codeword and others every time, and a narrower beam. A few more
+without noise end it: they take twice as many each time, the last all rows and the whole beam. Here codes only fit books
+(`drq_spark.train.beam_codes`); those that count come from the frozen tokenizer.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from drq_spark.train.prices import SOFT_ROWS_PER_CODE, Balance, Prices
 
 _TEMPERATURE = 0.5  # of the price step of a round, in units of price: hotter is less even, colder less faithful
 _WIDTH = 2  # paths kept in all rounds but the last, at most: more do not help
-_ROWS = 16  # at least, of a round, for each codeword of all levels
+_ROWS = 16  # of a round, for each codeword of all levels
 _PLAIN_SHARE = 4  # one round without noise for as many with it
 _NOISE_ROWS = 4096  # that measure how much noise a round takes, to about a per cent
 _ROUNDS_OF_ROWS = 0.27  # times the square of rows a codeword: more lower the error of few rows, but unique SIDs too
@@ -65,10 +65,10 @@ def refine(
         step: Called after each round with (done, total).
     """
     words = sum(len(layer.codewords) for layer in layers)
-    stride, rounds = max(1, len(rows) // (_ROWS * words)), rounds_of(len(rows), words, settings)
+    taken, rounds = min(_ROWS * words, len(rows)), rounds_of(len(rows), words, settings)
     if rounds == 0:
         return list(layers)
-    return _Refinement(rows, width, rounds, settings.beam_noise, balance, generator, step, stride).run(list(layers))
+    return _Refinement(rows, width, rounds, settings.beam_noise, balance, generator, step, taken).run(list(layers))
 
 
 def rounds_of(rows: int, words: int, settings: KMeans) -> int:
@@ -79,7 +79,7 @@ def rounds_of(rows: int, words: int, settings: KMeans) -> int:
 
 @dataclass
 class _Refinement:
-    """The rounds of one refinement; attributes as in `refine`, and the stride of all rounds but the last few."""
+    """The rounds of one refinement; attributes as in `refine`, and the rows of all rounds but the last few."""
 
     rows: Tensor
     width: int
@@ -88,22 +88,23 @@ class _Refinement:
     balance: Balance
     generator: torch.Generator
     step: Callable[[int, int], None]
-    stride: int
+    taken: int
     done: int = 0
 
     def run(self, start: list[Layer]) -> list[Layer]:
         """Do the rounds with noise and those without, then the last rounds on the better books."""
         layers = start
         for left in reversed(range(self._plain_rounds)):
-            layers = self._round(layers, self._part(self.stride, left), 0.0)
+            layers = self._round(layers, self._part(self.taken, left), 0.0)
         if self.noise > 0:
             noisy = start
             for left in reversed(range(self.rounds)):
                 noise = self.noise * (left / self.rounds) ** 0.5
-                noisy = self._round(noisy, self._part(self.stride, left), noise)
+                noisy = self._round(noisy, self._part(self.taken, left), noise)
             layers = min(layers, noisy, key=self._error)
-        for halvings in reversed(range(self.stride.bit_length())):
-            layers = self._round(layers, self._part(1 << halvings, 0), 0.0, self.width if halvings == 0 else _WIDTH)
+        for halvings in reversed(range(self._last_rounds)):
+            part = self._part(len(self.rows) >> halvings, 0)
+            layers = self._round(layers, part, 0.0, self.width if halvings == 0 else _WIDTH)
         return layers
 
     @property
@@ -113,19 +114,27 @@ class _Refinement:
     @property
     def _total(self) -> int:
         noisy = self.rounds if self.noise > 0 else 0
-        return self._plain_rounds + noisy + self.stride.bit_length()
+        return self._plain_rounds + noisy + self._last_rounds
 
-    def _part(self, stride: int, index: int) -> slice:
-        """A slice of every stride-th row; another index gives other rows."""
-        return slice(index % stride, None, stride)
+    @property
+    def _last_rounds(self) -> int:
+        return (len(self.rows) // self.taken).bit_length()
 
-    def _round(self, layers: Sequence[Layer], part: slice, noise: float, width: int = _WIDTH) -> list[Layer]:
-        codes = beam_codes(self.rows[part], layers, min(width, self.width))
-        solved = _solved(self.rows[part], codes, layers, noise, self.generator)
+    def _part(self, count: int, index: int) -> slice | Tensor:
+        """So many evenly spread rows; another index gives other ones."""
+        rows = len(self.rows)
+        if count == rows:
+            return slice(None)
+        return (torch.arange(count) * rows // count + index % -(-rows // count)) % rows
+
+    def _round(self, layers: Sequence[Layer], part: slice | Tensor, noise: float, width: int = _WIDTH) -> list[Layer]:
+        rows = self.rows[part]
+        codes = beam_codes(rows, layers, min(width, self.width))
+        solved = _solved(rows, codes, layers, noise, self.generator)
         if self.balance.dial > 0:
             use = None if self.balance.use is None else self.balance.use[part]
             balance = replace(self.balance, use=use)
-            solved = priced(self.rows[part], codes, solved, len(self.rows), balance, self.generator)
+            solved = priced(rows, codes, solved, len(self.rows), balance, self.generator)
         self.done += 1
         self.step(self.done, self._total)
         return solved
@@ -135,7 +144,7 @@ class _Refinement:
 
         Where rounds take a part of the rows, these are others than the last round took, for those it took flatter.
         """
-        rows = self.rows[self._part(self.stride, 1)]
+        rows = self.rows[self._part(self.taken, 1)]
         left = left_rms(rows, [layer.codewords for layer in layers], beam_codes(rows, layers, min(_WIDTH, self.width)))
         return float(left.square().sum())
 

@@ -25,7 +25,7 @@ from drq_spark.train.nearest import lowest, offset, scores, tiles
 
 SOFT_ROWS_PER_CODE = 64  # rows that measure soft use
 LAST_TEMPERATURE = 0.2  # of priced iterations, in units of price; the first is 1
-_GAP_ROWS = 2048  # rows that measure the unit of price
+_GAP_ROWS = 1024  # rows that measure the unit of price, to 4 %
 _LEAST_GAP = 1e-6  # of the mean gap: a row between two equal codewords has none
 _EULER = 0.5772156649015329
 _FEW_ROWS = 8  # a code: as few double the weight of prices, for chance alone makes their use uneven

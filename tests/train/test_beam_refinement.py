@@ -160,7 +160,7 @@ def test_rounds_with_prices_keep_the_use_even() -> None:
         codes = beam_codes(rows, refined(rows, start, dial), 3)
         return [perplexity(np.bincount(level, minlength=32)) / 32 for level in codes.T]
 
-    assert all(priced > 2 * plain for priced, plain in zip(used(0.6), used(0.0), strict=True))
+    assert all(priced > 1.5 * plain for priced, plain in zip(used(0.6), used(0.0), strict=True))
 
 
 def test_no_rounds_leave_the_books() -> None:
