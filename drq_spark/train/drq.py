@@ -162,16 +162,16 @@ def _budget(data: TrainingData, geometry: _Geometry, config: Config, progress: P
         return _Budget(0.0, 0.0, len(part.prepared), [], [], [], {})
     assert data.behaviour is not None  # else there is nothing to weigh
     of_part = replace(geometry, z=geometry.z[data.held_out_rows : data.held_out_rows + len(part.prepared)])
-    mean, errors, brief = part.fit.mean(axis=0, dtype=np.float64), [], _brief(config)
+    mean, errors, fits, brief = part.fit.mean(axis=0, dtype=np.float64), [], [], _brief(config)
     for done, scale in enumerate(_SCALES):
-        fitted = quantized(part, of_part.weighed(scale, brief), brief, SILENT.progress)
-        errors.append(reconstruction_error(fitted.tokenizer, part.held_out, mean))
+        fits.append(quantized(part, of_part.weighed(scale, brief), brief, SILENT.progress))
+        errors.append(reconstruction_error(fits[-1].tokenizer, part.held_out, mean))
         progress("behaviour weight", done + 1, len(_SCALES) + 1, scale=scale, held_out_relative_mse=errors[-1])
     slope, base = np.polyfit(_SCALES, errors, 1).tolist()
     allowed = slack * _SLACK_OF_CODES * base
     scale = min(max(allowed / slope, 0.0), max(_SCALES)) if slope > 0 else max(_SCALES)
-    fitted = quantized(part, of_part.weighed(scale, brief), brief, SILENT.progress)
-    readout = _readout(fitted, part.fit, data.behaviour)
+    nearest = min(range(len(_SCALES)), key=lambda end: abs(_SCALES[end] - scale))
+    readout = _readout(fits[nearest], part.fit, data.behaviour)
     weight, tables = chosen_weight(readout, part.held_out, slack * (1 - _SLACK_OF_CODES), config)
     progress("behaviour weight", len(_SCALES) + 1, len(_SCALES) + 1, scale=scale, tables=weight)
     return _Budget(scale, weight, len(part.prepared), list(_SCALES), errors, [base, slope], tables)
