@@ -14,7 +14,7 @@ few dimensions noise can also lead astray, so some rounds without it make other 
 There are as many rounds as the setting says, at most: fewer where a codeword has few rows, because more would teach
 the books what only those rows have, and fewer of very large books, because the work of a round grows with K^2.
 
-These rounds take evenly spread rows, 16 for each codeword and others every time, and a narrower beam. A few more
+These rounds take evenly spread rows, 16 or more a codeword and others every time, and a narrower beam. A few more
 without noise end it: they take twice as many each time, the last all rows and the whole beam. Here codes only fit books
 (`drq_spark.train.beam_codes`); those that count come from the frozen tokenizer.
 """
@@ -37,7 +37,7 @@ from drq_spark.train.prices import SOFT_ROWS_PER_CODE, Balance, Prices
 
 _TEMPERATURE = 0.5  # of the price step of a round, in units of price: hotter is less even, colder less faithful
 _WIDTH = 2  # paths kept in all rounds but the last, at most: more do not help
-_ROWS = 16  # of a round, for each codeword of all levels
+_ROWS = 16  # at least, of a round, for each codeword of all levels
 _PLAIN_SHARE = 4  # one round without noise for as many with it
 _NOISE_ROWS = 4096  # that measure how much noise a round takes, to about a per cent
 _ROUNDS_OF_ROWS = 0.27  # times the square of rows a codeword: more lower the error of few rows, but unique SIDs too
@@ -65,7 +65,7 @@ def refine(
         step: Called after each round with (done, total).
     """
     words = sum(len(layer.codewords) for layer in layers)
-    taken, rounds = min(_ROWS * words, len(rows)), rounds_of(len(rows), words, settings)
+    taken, rounds = len(rows) // max(1, len(rows) // (_ROWS * words)), rounds_of(len(rows), words, settings)
     if rounds == 0:
         return list(layers)
     return _Refinement(rows, width, rounds, settings.beam_noise, balance, generator, step, taken).run(list(layers))
