@@ -12,6 +12,7 @@ from drq_spark.config import Config
 from drq_spark.inputs.consecutive import with_following
 from drq_spark.inputs.event_account import EventAccount, account_of
 from drq_spark.inputs.event_log import EventLog
+from drq_spark.local.compiled_queries import compiled_queries
 from drq_spark.staging import Staging
 
 
@@ -44,13 +45,16 @@ class Events:
     @cached_property
     def account(self) -> EventAccount:
         """What has become of every row."""
-        return account_of(self._followed(), self.log, self.known, self.config)
+        followed = self._followed()
+        with compiled_queries(followed.sparkSession):
+            return account_of(followed, self.log, self.known, self.config)
 
     def _followed(self) -> DataFrame:
         if "events" in self.staging.kept_once:  # with_following keeps the events of long users while it is called
             return self.staging.read(self.known.sparkSession, "events")
-        followed = with_following(self._with_known(), self.config, self.log.profile.long_users, self.staging)
-        return self.staging.keep_once(followed, "events")
+        with compiled_queries(self.known.sparkSession):
+            followed = with_following(self._with_known(), self.config, self.log.profile.long_users, self.staging)
+            return self.staging.keep_once(followed, "events")
 
     def _with_known(self) -> DataFrame:
         """The events with `known`; those of unknown items are among them only where they part their neighbours."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pipeline.direct import by_id
-from runs_in_hand import changed, published, run_of
+from runs_in_hand import changed, published, run_of, sids_of
 
 from drq_spark import long_groups
 from drq_spark.assign.suffix import places_of_readers, with_suffix
 from drq_spark.config import load_config
 from drq_spark.long_groups import bucket_of, long_buckets
+from drq_spark.schemas import SIDS
 from drq_spark.staging import Staging
 
 SCHEMA = "item_id string, sid bigint, exposure double"
@@ -103,6 +104,17 @@ def test_places_are_those_of_the_published_run_of_the_same_tokenizer_alone(spark
     assert by_id(same, "sid", "suffix", "held") == {"a": (0, 0, 0), "b": (0, 1, 0)}
     other = places_of_readers(run_of(spark, tmp_path, "third", tokenizer_id="tokenizer-b"))
     assert other is None or other.count() == 0
+
+
+def test_places_are_those_of_the_run_that_a_night_stands_on_though_its_pointer_never_moved(spark, tmp_path):
+    """Killed after readers were moved and before the pointer was: its new item has a place that nobody else may get."""
+    published(spark, tmp_path, "first", ["a", "b"])
+    killed = run_of(spark, tmp_path, "killed", rows_out=3, status="passed")
+    killed.write(SIDS, sids_of(spark, ["a", "b", "c"]))
+    killed.save()
+    places = places_of_readers(run_of(spark, tmp_path, "next", mode="night", base_run_id="killed"))
+    assert places is not None
+    assert by_id(places, "sid", "suffix") == {"a": (0, 0), "b": (0, 1), "c": (0, 2)}
 
 
 def test_places_that_were_left_are_held_for_some_nights(spark, tmp_path):
