@@ -18,7 +18,7 @@ from drq_spark.page.environment import environment
 from drq_spark.page.numbers import number, percent
 from drq_spark.page.palette import level_colours
 from drq_spark.page.svg import axes, colour, drawing, inline
-from drq_spark.schemas import LIVE, Status
+from drq_spark.schemas import LIVE, PUBLISHED, Status, channel_of
 from drq_spark.upkeep.history import Past
 
 _HEIGHT, _LEFT, _RIGHT = 190, 58, 74  # px
@@ -42,14 +42,20 @@ def render(past: Sequence[Past], source: str) -> str:
         source: Where they lie.
     """
     followed = [one for one in reversed(past) if one.state.status == Status.PUBLISHED.value]
-    channels = sorted({one.state.channel for one in followed}, key=lambda name: (name != LIVE, name))
+    channels = sorted({name for one in followed for name in _readers(one)}, key=lambda name: (name != LIVE, name))
     with drawing():
-        parts = {name: _charts(name, [one for one in followed if one.state.channel == name]) for name in channels}
+        parts = {name: _charts(name, [one for one in followed if name in _readers(one)]) for name in channels}
     levels = max((level for one in followed for level in one.drift), default=0)
     page = environment("drq_spark.upkeep").get_template("history.html.j2")
     return page.render(
         parts=parts, nights=len(followed), source=short_path(source), level_colours=level_colours(levels)
     )
+
+
+def _readers(one: Past) -> set[str]:
+    """The channels whose readers have followed a run: that it was made for, and those it was given to."""
+    given = {channel_of(table, PUBLISHED) for table in one.state.table_versions}
+    return {one.state.channel, *filter(None, given)}
 
 
 def _charts(channel: str, past: Sequence[Past]) -> list[Chart]:

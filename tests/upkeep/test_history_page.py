@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -55,6 +56,15 @@ def test_runs_that_readers_never_followed_are_left_out_and_a_page_of_none_says_s
     empty = render([failed], "DIR")
     assert "Nothing has been published yet" in empty
     assert charts(empty) == {}
+
+
+def test_a_run_that_was_given_to_another_channel_is_on_the_lines_of_both():
+    ours, theirs = night(1, "next", items=900.0), night(0, items=700.0)
+    given = replace(ours, state=replace(ours.state, table_versions={"sids": 3, "published": 4, "published_next": 2}))
+    alone, both = (re.findall(r'aria-label="Items[^"]*"', render([one, theirs], "DIR")) for one in (ours, given))
+    assert ["900" in line for line in alone] == [False, True]
+    assert ["900" in line for line in both] == [True, True]
+    assert ["700" in line for line in both] == [True, False]
 
 
 def test_a_figure_that_no_night_has_has_no_chart():
