@@ -26,11 +26,13 @@ def show_history(console: Console, past: Sequence[Past], followed: Mapping[str, 
         followed: Channel -> run that its readers follow.
     """
     several = {LIVE} != {LIVE, *followed, *(one.state.channel for one in past)}
-    table = Table(caption="* readers follow it. duplicates: 1 - SIDs / items.", caption_justify="left", box=SIMPLE_HEAD)
+    caption = "* readers follow it. dup.: duplicates, 1 - SIDs / items. MSE: relative."
+    # a space between columns and none around: numbers of a million items fit 80 columns
+    table = Table(caption=caption, caption_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=0)
     for heading in ("run", "", "status"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("items", "added", "moved", "removed", "duplicates", "rel. MSE"):
-        table.add_column(heading, justify="right")
+    for heading in ("items", "added", "moved", "removed", "dup.", "MSE"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for one in past:
         state = one.state
         rows = "" if state.rows_out is None else f"{state.rows_out:,}"
