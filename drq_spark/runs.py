@@ -67,6 +67,7 @@ class Run:
         self.refuse_changed_inputs = refuse_changed_inputs
         self._lease = lease or Lease(store)
         self._begun_here, self._written = begun_here, set[str]()
+        self._figures: tuple[MetricRow, ...] | None = None
         self._staging = Staging(store.staging(self._lease.owner))
 
     @property
@@ -151,6 +152,8 @@ class Run:
         if self._begun_here and not self._written:
             self.save()  # from here on a kill leaves a run that is taken up again, and then nothing is its first write
         rows, first = self._stamped(table, df), self._first(table)
+        if table is METRICS:
+            self._figures = None
         version = self.store.write(table, rows, self.state.run_id, self.state.id_type, first)
         versions = {**self.state.table_versions, self.store.name_of(table): version}
         self.state = replace(self.state, table_versions=versions)
@@ -241,12 +244,14 @@ class Run:
         self.watcher.note(f"{out:,} items have a SID, {bad:,} rows are in quarantine")
 
     def figures(self) -> tuple[MetricRow, ...]:
-        """The run's rows of the metrics table.
+        """The run's rows of the metrics table, read once.
 
         Raises:
             ConfigError: it has not been measured.
         """
-        return tuple(map(metric_row, self.rows(METRICS, "measure").collect()))
+        if self._figures is None:
+            self._figures = tuple(map(metric_row, self.rows(METRICS, "measure").collect()))
+        return self._figures
 
     @property
     def followed(self) -> str | None:
@@ -259,6 +264,8 @@ class Run:
         Raises:
             ConfigError: the pointer of this channel, or of one that the run was given to, is at this run.
         """
+        if self._begun_here:
+            return  # no reader can know it
         given = {channel_of(name, PUBLISHED) for name in self.state.table_versions} - {self.store.channel}
         others = [self.store.in_channel(channel) for channel in given if channel is not None]
         if self.state.run_id in (self.followed, *map(followed, others)):

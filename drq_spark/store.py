@@ -16,7 +16,7 @@ from drq_spark.files import absolute, alone_on_disk, ensure_writable, one_line, 
 from drq_spark.outside_faults import setup_fault
 from drq_spark.rows import one_row
 from drq_spark.schemas import LIVE, Table
-from drq_spark.table_names import is_delta_table, is_pattern, quoted, quoted_name
+from drq_spark.table_names import delta_schema, is_delta_table, is_pattern, quoted, quoted_name
 
 _MESSAGE_LENGTH = 300
 _HISTORY = 100  # commits in which the latest one of a run is looked for; the others are those of OPTIMIZE and such
@@ -243,8 +243,9 @@ class Store:
         Raises:
             InputRefused: it has another.
         """
-        if self.exists(table):
-            self._check_id_type(table, id_type)
+        present = self._columns(table)
+        if present is not None:
+            self._check_id_type(table, id_type, present)
 
     def version(self, table: Table) -> int:
         """Version of the latest commit of a table."""
@@ -257,9 +258,10 @@ class Store:
 
     def _ensure(self, table: Table, id_type: str) -> bool:
         """Create the table, or check the one that is there; whether it was created."""
-        if self.exists(table):
-            self._check_id_type(table, id_type)
-            self._add_columns(table, id_type)
+        present = self._columns(table)
+        if present is not None:
+            self._check_id_type(table, id_type, present)
+            self._add_columns(table, id_type, present)
             return False
         partitioning = "PARTITIONED BY (run_id)" if table.by_run else ""
         # constraints as properties: a table that is there has them, wherever its maker was killed
@@ -277,9 +279,15 @@ class Store:
             raise ConfigError(f"table {self.location(table)} cannot be created: {reason}") from None
         return True
 
-    def _add_columns(self, table: Table, id_type: str) -> None:
+    def _columns(self, table: Table) -> dict[str, str] | None:
+        """Names and types of the columns that a table has; None where it has not been created."""
+        if self.schema_name:
+            return dict(self._rows(table).dtypes) if self.exists(table) else None
+        found = delta_schema(self.spark, self.location(table))
+        return None if found is None else {field.name: field.dataType.simpleString() for field in found}
+
+    def _add_columns(self, table: Table, id_type: str, present: Mapping[str, str]) -> None:
         """Give a table that an earlier version has made the columns that it did not know."""
-        present = set(self._rows(table).columns)
         missing = [column for column in table.columns if column.name not in present]
         if missing:
             added = ", ".join(
@@ -287,11 +295,9 @@ class Store:
             )
             self.spark.sql(f"ALTER TABLE {self._identifier(table)} ADD COLUMNS ({added})")
 
-    def _check_id_type(self, table: Table, id_type: str) -> None:
-        declared = [column for column in table.columns if "{id}" in column.type]
-        present = dict(self._rows(table).dtypes) if declared else {}
-        for column in declared:
-            if present.get(column.name) != column.type.format(id=id_type):
+    def _check_id_type(self, table: Table, id_type: str, present: Mapping[str, str]) -> None:
+        for column in table.columns:
+            if "{id}" in column.type and present.get(column.name) != column.type.format(id=id_type):
                 raise InputRefused(
                     f"table {self.location(table)} has {column.name} as {present.get(column.name)}, this run's ids are "
                     f"{id_type}: use another --out"

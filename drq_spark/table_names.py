@@ -6,6 +6,7 @@ import re
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
+from pyspark.sql.types import StructType
 
 from drq_spark.errors import InputRefused
 
@@ -61,10 +62,14 @@ def is_delta_table(spark: SparkSession, path: str) -> bool:
     Only Delta's own word counts. A table that cannot be read for another reason raises, because its folder may hold
     files that have been deleted.
     """
+    return delta_schema(spark, path) is not None
+
+
+def delta_schema(spark: SparkSession, path: str) -> StructType | None:
+    """Schema of the Delta table at a path; None where `is_delta_table` finds none."""
     try:
-        spark.read.format("delta").load(path).schema  # noqa: B018 - Connect looks at the path only when asked
+        return spark.read.format("delta").load(path).schema
     except PySparkException as error:
         if error.getCondition() not in _NO_DELTA_TABLE:
             raise
-        return False
-    return True
+        return None

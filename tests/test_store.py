@@ -110,7 +110,7 @@ def test_a_table_of_an_earlier_version_gets_the_columns_that_it_lacks(spark, tmp
     before = replace(SID_QUARANTINE, columns=tuple(c for c in SID_QUARANTINE.columns if c.name != "item_id"))
     old.put(before, spark.createDataFrame([("null", "one")], "reason string, run_id string"), "one")
     row = spark.createDataFrame([("a", "null", "two")], "item_id string, reason string, run_id string")
-    old._add_columns(SID_QUARANTINE, "string")
+    old._add_columns(SID_QUARANTINE, "string", old._columns(SID_QUARANTINE))
     old.put(SID_QUARANTINE, row, "two")
     assert {(row["item_id"], row["run_id"]) for row in rows(old, SID_QUARANTINE)} == {(None, "one"), ("a", "two")}
     comment = DeltaTable(old.location(SID_QUARANTINE)).schema().fields[-1].metadata["comment"]
