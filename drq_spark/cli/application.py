@@ -9,7 +9,7 @@ import typer
 
 from drq_spark.cli.measure_command import measure
 from drq_spark.cli.step_commands import assign, demo, nightly, publish, report, run, sample, train
-from drq_spark.cli.study_commands import compare, inspect, plan
+from drq_spark.cli.study_commands import compare, inspect, plan, synth
 from drq_spark.cli.surroundings import error_console, own_session_stopped
 from drq_spark.cli.upkeep_commands import history, status, vacuum
 from drq_spark.errors import DrqError
@@ -38,6 +38,7 @@ for command in (
     vacuum,
     compare,
     plan,
+    synth,
     inspect,
 ):
     app.command()(command)

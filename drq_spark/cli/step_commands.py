@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from importlib.resources import files
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,7 +32,7 @@ from drq_spark.cli.options import (
     as_settings,
     named,
 )
-from drq_spark.cli.surroundings import day, finish, now, out_console, session, store_of, watcher
+from drq_spark.cli.surroundings import day, demo_data, finish, now, out_console, session, store_of, watcher
 from drq_spark.config import Config, load_config
 from drq_spark.errors import InputRefused
 from drq_spark.files import absolute
@@ -99,14 +97,14 @@ def demo(
     driver_memory: DriverMemory = None,
 ) -> None:
     """`drq run` on the bundled catalogue: the 5,000 most depended-on packages of a Linux distribution."""
-    folder = files("drq_spark") / "data" / "packages_5k"
+    folder = demo_data()
     options = {
         "items.path": str(folder / "items.parquet"),
         "events.path": str(folder / "events.parquet"),
         "store.out": absolute(out),
     }
     out_console.print("The catalogue: 5,000 software packages, their descriptions embedded, and what depends on what.")
-    config = load_config([Path(str(folder / "columns.yaml"))], options, settings or ())
+    config = load_config([folder / "columns.yaml"], options, settings or ())
     _run(config, None, dry_run=False)
 
 

@@ -20,9 +20,11 @@ from drq_spark.cli.options import (
     Settings,
     as_settings,
 )
-from drq_spark.cli.surroundings import day, now, out_console, session, watcher
+from drq_spark.cli.surroundings import day, demo_data, now, out_console, session, watcher
 from drq_spark.config import TOKENIZERS, load_config
 from drq_spark.files import absolute, write_bytes
+
+_QUICK_ITEMS = 100_000  # as many as a session for small data writes in no time
 
 
 def compare(
@@ -88,6 +90,35 @@ def plan(
     if resolved.store.out is not None:
         write_plan(made, absolute(resolved.store.out))
     show_plan(out_console, made)
+
+
+def synth(
+    out: Annotated[str, typer.Option("--out", help="Folder for items, events and columns.yaml.")],
+    n_items: Annotated[int, typer.Option("--n-items", min=1, max=10**11, help="How many items.")] = 100_000,
+    n_users: Annotated[int, typer.Option("--n-users", min=1, max=10**11, help="How many users with events.")] = 20_000,
+    like: Annotated[
+        str | None, typer.Option("--like", help="Real items to be like: path, glob or table; else the demo's.")
+    ] = None,
+    seed: Seed = None,
+    config: ConfigFiles = None,
+    settings: Settings = None,
+    driver_memory: DriverMemory = None,
+) -> None:
+    """Write a synthetic catalogue with events, of any size, that is like a real one: for trials of speed and scale."""
+    from drq_spark.synth.likeness import Shape
+    from drq_spark.synth.step import synthesize
+
+    demo = demo_data()
+    files = [*(config or ())] if like else [demo / "columns.yaml", *(config or ())]
+    resolved = load_config(files, as_settings(like or str(demo / "items.parquet"), seed=seed), settings or ())
+    quick_java = resolved if n_items <= _QUICK_ITEMS else None  # what is read is small, what is written need not be
+    shape = Shape(n_items, n_users, seed=resolved.seed)
+    columns = synthesize(session(quick_java), resolved, out, shape, watcher())
+    folder = columns.rpartition("/")[0]
+    out_console.print(
+        f"drq run --config {columns} --items {folder}/items --events {folder}/events --out .. gives them SIDs.",
+        soft_wrap=True,
+    )
 
 
 def inspect(folder: Annotated[str, typer.Argument(help="Folder of a tokenizer.")]) -> None:

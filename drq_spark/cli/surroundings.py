@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date, datetime, timezone
+from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -29,6 +31,11 @@ error_console = Console(stderr=True)
 _heap: ContextVar[str | None] = ContextVar("heap", default=None)
 _SMALL = 64 * 2**20  # bytes; some 100,000 embeddings of 128 numbers (bench/small_data.py)
 _UNITS = {"m": 2**20, "g": 2**30}
+
+
+def demo_data() -> Path:
+    """Folder of the bundled catalogue: items.parquet, events.parquet, columns.yaml."""
+    return Path(str(files("drq_spark") / "data" / "packages_5k"))
 
 
 def session(config: Config | None = None) -> SparkSession:
