@@ -106,7 +106,7 @@ class Likeness:
 
     def _copied(self, items: I64, shape: Shape) -> I64:
         """The item, int64 [n], whose numbers each has: itself, or one of those before with the same parent."""
-        source = items.copy()
+        source: I64 = items.copy()
         while True:
             drawn = uniforms(keys(source, shape.seed), 1, _COPY)[:, 0]
             copies = (drawn < shape.near_duplicates) & (source >= len(self.vectors))
