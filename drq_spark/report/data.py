@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.arrays import F64, I32
 from drq_spark.formulas.usage import LevelUsage
 from drq_spark.gate import GateResult
 from drq_spark.metrics import ITEMS, Metric, MetricRow, Metrics
 from drq_spark.schemas import EXTERNAL
 
 __all__ = [
-    "AtRisk", "Branch", "Bucket", "Confusion", "Example", "Gain", "GateResult", "LevelUsage", "MetricRow",
+    "AtRisk", "Branch", "Bucket", "Confusion", "Example", "Explored", "Gain", "GateResult", "LevelUsage", "MetricRow",
     "Neighbour", "ReportData",
 ]  # fmt: skip
 
@@ -100,6 +101,26 @@ class Gain:
     permuted_gain: float
 
 
+@dataclass(frozen=True, eq=False)
+class Explored:
+    """The items that can be searched on the page, n of them, by SID.
+
+    Attributes:
+        ids, names: Text, [n]; the name of an item without one is its id.
+        codes: int32 [n, L].
+        margin: float64 [n], the smallest of each; None where margins are not known.
+        exposure: float64 [n]; None where exposures are not known.
+        items: All that have a SID, these among them.
+    """
+
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+    codes: I32
+    margin: F64 | None
+    exposure: F64 | None
+    items: int
+
+
 @dataclass(frozen=True)
 class ReportData:
     """Everything on the page.
@@ -133,6 +154,7 @@ class ReportData:
         confusions: The first rows of code_confusion.
         at_risk: The first rows of items_at_risk.
         gains: The rows of attribute_gains.
+        explored: Items to search; None where there are none.
     """
 
     run: Mapping[str, str]
@@ -162,6 +184,7 @@ class ReportData:
     confusions: tuple[Confusion, ...] = ()
     at_risk: tuple[AtRisk, ...] = ()
     gains: tuple[Gain, ...] = ()
+    explored: Explored | None = None
 
     @cached_property
     def figures(self) -> Metrics:

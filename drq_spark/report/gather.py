@@ -13,6 +13,7 @@ from drq_spark.config import Config
 from drq_spark.gate import GateResult
 from drq_spark.metrics import MetricRow
 from drq_spark.report.data import AtRisk, Bucket, Confusion, Example, Gain, Neighbour, ReportData
+from drq_spark.report.explored_items import drawn_items, explored
 from drq_spark.report.lookups import confused_pairs, examples, items_of_codes, usage_of_codes
 from drq_spark.report.overlap_maps import overlap_maps
 from drq_spark.report.run_tables import RunTables, names_of
@@ -68,6 +69,8 @@ def gather(
     ids = [item for bucket in buckets for item in bucket.examples] + [row.item_id for row in risks]
     ids += [item for items in of_codes.values() for item in items]
     ids += [row.item_id for row in chosen] + [row.item_id for rows in near.values() for row in rows]
+    drawn = drawn_items(sids, sizes, run["rows_out"])
+    ids += drawn["item_id"].to_pylist()
     names = names_of(store.spark, config, ids)
     prefixes, eta = found.rows(PREFIX_USAGE), config.measure.headline_eta
     return ReportData(
@@ -89,6 +92,7 @@ def gather(
             Gain(**{item.name: row[item.name] for item in fields(Gain)})
             for row in found.first(ATTRIBUTE_GAINS, "step", "level", "estimator")
         ),
+        explored=explored(drawn, names, sizes, run["rows_out"]),
     )
 
 

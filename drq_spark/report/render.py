@@ -1,4 +1,4 @@
-"""The page about a run as one HTML file that needs nothing else: no network, no scripts, no fonts."""
+"""The page about a run as one HTML file that needs nothing else: no network, no fonts, no script but its own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from drq_spark.report.sections import (
     change_since_last_run,
     collisions,
     effective_capacity,
+    explorer,
     fidelity,
     gate_rules,
     information_per_level,
@@ -39,6 +40,7 @@ SECTIONS: tuple[Callable[[ReportData], Mapping[str, Any]], ...] = (
     information_per_level.parts,
     neighbours_and_behaviour.parts,
     sample_items.parts,
+    explorer.parts,
     change_since_last_run.parts,
     fidelity.parts,
     quarantine.parts,

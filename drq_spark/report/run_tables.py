@@ -41,7 +41,7 @@ class RunTables:
 
 
 def names_of(spark: SparkSession, config: Config, ids: Sequence[Any]) -> dict[Any, str]:
-    """Text for each of a few hundred ids; the id itself where there is no name."""
+    """Text for each of some ten thousand ids; the id itself where there is no name."""
     names = {item: str(item) for item in ids}
     if config.items.name is None or config.items.path is None or not names:
         return names
@@ -51,7 +51,9 @@ def names_of(spark: SparkSession, config: Config, ids: Sequence[Any]) -> dict[An
     name = column(source, config.items.name, "items.name", what).cast("string").alias("name")
     named = config.items.version
     version = F.lit(0) if named is None else version_column(source, named, what)
-    found = source.select(item_id, name, version.alias(VERSION)).where(F.col("item_id").isin(list(names)))
+    rows = source.select(item_id, name, version.alias(VERSION))
+    wanted = spark.createDataFrame([(item,) for item in names], rows.select("item_id").schema)
+    found = rows.join(F.broadcast(wanted), "item_id", "left_semi")
     newest = found.where("name IS NOT NULL").groupBy("item_id").agg(F.max(F.struct(VERSION, "name")).alias("newest"))
     names |= {row.item_id: row.newest.name for row in newest.collect()}
     return names

@@ -21,6 +21,7 @@ from drq_spark.report.data import (
     Bucket,
     Confusion,
     Example,
+    Explored,
     Gain,
     GateResult,
     LevelUsage,
@@ -277,7 +278,17 @@ def build(
             for level in range(1, levels + 1)
             for estimator, size in (("plug_in", 0.61 / step), ("grassberger", 0.44 / step))
         ),
+        explored=_explored(run, names),
     )
+
+
+def _explored(run: Run, names: tuple[str, ...]) -> Explored:
+    """600 items by SID, some with one SID."""
+    codes = np.array(sorted(_codes(run) for _ in range(600)), np.int32)
+    codes[10:14] = codes[10]
+    margin, exposure = run.rng.random(600), run.rng.lognormal(sigma=1.4, size=600) if run.exposure else None
+    titles = tuple(f"{names[i % len(names)]} {i}" for i in range(600))
+    return Explored(tuple(f"item-{i}" for i in range(600)), titles, codes, margin, exposure, run.items)
 
 
 def _tree(run: Run) -> tuple[Branch, ...]:

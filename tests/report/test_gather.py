@@ -9,6 +9,8 @@ import pytest
 from pyspark.sql import functions as F
 
 from drq_spark.config import load_config
+from drq_spark.report import explored_items
+from drq_spark.report.explored_items import drawn_items, explored
 from drq_spark.report.gather import gather
 from drq_spark.report.lookups import confused_pairs, items_of_codes, usage_of_codes
 from drq_spark.report.render import render
@@ -203,3 +205,31 @@ def test_sids_from_elsewhere_without_the_other_tables(spark):
     assert (data.quarantine, data.dim, data.codebook_sizes) == ({}, STATE["dim"], SIZES)
     assert [use.items.sum() for use in data.usage] == [ITEMS] * 3
     assert render(data).startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("parts", [1, 7])
+def test_the_explorer_holds_all_items_of_a_small_catalogue_by_sid(spark, parts):
+    drawn = drawn_items(sids(spark, parts), SIZES, ITEMS)
+    keys = codes_to_keys(CODES, SIZES)
+    assert drawn["item_id"].to_pylist() == [NAMES[item] for item in np.lexsort((np.arange(ITEMS), keys))]
+    told = explored(drawn, {name: name.upper() for name in NAMES}, SIZES, ITEMS)
+    assert told.codes.tolist() == CODES[np.lexsort((np.arange(ITEMS), keys))].tolist()
+    assert told.names[0] == told.ids[0].upper()
+    assert told.margin.tolist() == [0.5] * ITEMS
+    assert told.exposure is None  # that of some is not known
+
+
+@pytest.mark.parametrize("parts", [1, 7])
+def test_of_a_large_catalogue_it_holds_what_shares_all_codes_but_the_last(spark, monkeypatch, parts):
+    monkeypatch.setattr(explored_items, "MOST", 120)
+    drawn = drawn_items(sids(spark, parts), SIZES, ITEMS)
+    assert drawn == drawn_items(sids(spark, 3), SIZES, ITEMS)
+    assert 60 <= len(drawn) <= 120
+    above = [tuple(row[:-1]) for row in CODES.tolist()]
+    here = Counter(above[NAMES.index(name)] for name in drawn["item_id"].to_pylist())
+    whole = Counter(above)
+    assert sum(here[prefix] != whole[prefix] for prefix in here) <= 1  # where the last one is cut
+
+
+def test_a_catalogue_of_no_items_has_no_explorer(spark):
+    assert explored(drawn_items(sids(spark).limit(0), SIZES, 0), {}, SIZES, 0) is None
