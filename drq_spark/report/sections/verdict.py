@@ -151,9 +151,7 @@ def _unseen(data: ReportData) -> str:
     seen = data.figures.value(Metric.RESIDUAL_SHARE, len(data.codebook_sizes))
     if left is None or seen is None:
         return ""
-    return (
-        f"; of what tells items apart {percent(seen)} is left over, for items that training did not see {percent(left)}"
-    )
+    return f"; {percent(seen)} of what tells items apart is left over, {percent(left)} for items unseen in training"
 
 
 def _neighbours(data: ReportData) -> Finding | None:
