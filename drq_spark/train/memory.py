@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 from drq_spark.config import Config, EndToEnd
 
@@ -35,11 +36,14 @@ def books_bytes(rows: int, dim: int, config: Config) -> int:
 
     A float32 copy of the fit rows lives on the device (counted here even for a GPU): the residual of the level in work,
     later the standardized latents that the beam refines the books on. Of the books there are five copies at once while
-    they are refined (those they began with, without noise, with noise, solved, the noise), and four in the solution.
+    they are refined (those they began with, without noise, with noise, solved, the noise), and four in the solution. A
+    round takes a copy of half of the rows at most, and the products of the codewords of each two levels.
     """
     sizes = config.tokenizer.codebook_sizes
     books = sum(sizes) * dim * (5 * _FLOAT32 + 4 * _FLOAT64)
-    return rows * dim * _FLOAT32 + _codes_bytes(rows, len(sizes)) + books + _TILES
+    of_round = rows // 2 * dim + sum(before * size for before, size in combinations(sizes, 2))
+    refined = of_round * _FLOAT32 if config.tokenizer.beam_width > 1 else 0
+    return rows * dim * _FLOAT32 + _codes_bytes(rows, len(sizes)) + books + refined + _TILES
 
 
 def _codes_bytes(rows: int, levels: int) -> int:
