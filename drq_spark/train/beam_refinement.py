@@ -32,7 +32,7 @@ from drq_spark.arrays import I32
 from drq_spark.blocks import row_blocks
 from drq_spark.config import KMeans
 from drq_spark.train.beam_codes import Layer, beam_codes
-from drq_spark.train.decode_tables import ROUND_SETTLED, joint_least_squares
+from drq_spark.train.decode_tables import joint_least_squares
 from drq_spark.train.prices import SOFT_ROWS_PER_CODE, Balance, Prices
 
 _TEMPERATURE = 0.5  # of the price step of a round, in units of price: hotter is less even, colder less faithful
@@ -152,7 +152,7 @@ class _Refinement:
 def _solved(rows: Tensor, codes: I32, layers: Sequence[Layer], noise: float, generator: torch.Generator) -> list[Layer]:
     """The layers with books solved together, codes int32 [n, L] fixed, and noise on them."""
     prior = [layer.codewords.cpu().numpy() for layer in layers]
-    books = joint_least_squares(rows.cpu().numpy(), codes, prior, settled=ROUND_SETTLED)
+    books = joint_least_squares(rows.cpu().numpy(), codes, prior)
     solved = [torch.from_numpy(book).to(rows.device) for book in books]
     if noise > 0:
         stride = max(1, len(rows) // _NOISE_ROWS)

@@ -3,16 +3,18 @@
     min over T of sum_i ||z_i - sum_l t^l_{s^l_i}||^2 + ridge * sum ||t - prior||^2
 
 Codebooks are means of residuals under the codes of their own level only; items of one code share the codes of later
-levels unevenly, which the joint solution takes into account. The ridge pulls towards a prior. The solution is by
-block Gauss-Seidel: given the other levels the rows of one level are weighted means. It needs only the L*K x d
-right-hand side and sparse counts of code pairs, whatever K.
+levels unevenly, which the joint solution takes into account. The ridge pulls towards a prior. Where the ridge keeps
+every row and there are few, the solution is by Cholesky. Otherwise it is by block Gauss-Seidel: given the other levels
+the rows of one level are weighted means. That needs only the L*K x d right-hand side and sparse counts of code pairs,
+whatever K.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 from scipy import sparse
 
 from drq_spark.arrays import F32, F64, I32
@@ -21,9 +23,8 @@ from drq_spark.blocks import row_blocks
 RIDGE = 3.0  # items' worth of pull towards books that are refined; 1 to 6 give the same unseen error
 _LEAST_COUNT = 1e-9  # a code that nobody uses, where nothing pulls: its row is replaced
 _MOST_RIDGE = 1e9  # of a level that explains nothing
-_MOST_SWEEPS = 20
-_SETTLED = 1e-6  # share by which a sweep still moves tables (Frobenius norm): float32 shows no less
-ROUND_SETTLED = 1e-2  # of books that will be solved again: the error is within a thousandth of the lowest
+_SWEEPS = 20  # the error is within a thousandth of the lowest by then
+MOST_AT_ONCE = 4096  # codewords of all levels: of more, sweeps cost less than the cube
 
 
 def decode_tables(latents: F32, codes: I32, codebooks: Sequence[F32]) -> tuple[F32, ...]:
@@ -48,34 +49,46 @@ def joint_least_squares(
     codes: I32,
     prior: Sequence[F32],
     ridges: Sequence[float] | Sequence[F64] | None = None,
-    settled: float = _SETTLED,
 ) -> tuple[F32, ...]:
     """Tables t, one float32 [K_l, d] per level, of latents float32 [n, d] with codes int32 [n, L].
 
     Args:
         prior: What the ridge of each level, `ridges` or `RIDGE`, pulls to.
         ridges: One number a level, or one a row: float64 [K_l, 1].
-        settled: A sweep that moves the tables by this share of their norm, or less, is the last.
     """
     levels = range(len(prior))
     pull: Sequence[float] | Sequence[F64] = [RIDGE] * len(prior) if ridges is None else ridges
     chosen = [_one_hot(codes[:, level], len(prior[level])) for level in levels]
     together = {(a, b): (chosen[a].T @ chosen[b]).tocsr() for a in levels for b in levels if a < b}
     together |= {(b, a): pairs.T.tocsr() for (a, b), pairs in together.items()}
-    count = [np.bincount(codes[:, level], minlength=len(prior[level]))[:, None] for level in levels]
+    count = [np.bincount(codes[:, level], minlength=len(prior[level]))[:, None].astype(np.float64) for level in levels]
     target = [_sums(chosen[level], latents) + pull[level] * prior[level] for level in levels]
+    if sum(map(len, prior)) <= MOST_AT_ONCE and min(np.min(held) for held in pull) >= 1:
+        weight = [(count[level] + pull[level])[:, 0] for level in levels]
+        return _solved_at_once(weight, together, target)
     tables = [rows.astype(np.float64) for rows in prior]
-    for _ in range(_MOST_SWEEPS):
-        moved = norm = 0.0
+    for _ in range(_SWEEPS):
         for level in levels:
             others = sum((together[level, b] @ tables[b] for b in levels if b != level), np.zeros_like(tables[level]))
-            solved = (target[level] - others) / np.maximum(count[level] + pull[level], _LEAST_COUNT)
-            moved += float(np.square(solved - tables[level]).sum())
-            norm += float(np.square(solved).sum())
-            tables[level] = solved
-        if moved <= settled**2 * norm:
-            break
+            tables[level] = (target[level] - others) / np.maximum(count[level] + pull[level], _LEAST_COUNT)
     return tuple(table.astype(np.float32) for table in tables)
+
+
+def _solved_at_once(
+    weight: Sequence[F64], together: Mapping[tuple[int, int], sparse.csr_matrix], target: Sequence[F64]
+) -> tuple[F32, ...]:
+    """The tables by Cholesky.
+
+    Args:
+        weight: Items of each code and its ridge, float64 [K] per level: 1 or more, else the system can be singular.
+        together: Items of each code of one level and each of another, by these levels.
+        target: float64 [K, d] per level.
+    """
+    levels = range(len(weight))
+    system = np.block([[np.diag(weight[a]) if a == b else together[a, b].toarray() for b in levels] for a in levels])
+    factor = torch.linalg.cholesky(torch.from_numpy(system), upper=True)
+    solved = torch.cholesky_solve(torch.from_numpy(np.concatenate(target)), factor, upper=True)
+    return tuple(np.split(solved.float().contiguous().numpy(), np.cumsum([len(rows) for rows in weight])[:-1]))
 
 
 def level_ridges(latents: F32, codes: I32, codebooks: Sequence[F32]) -> list[float]:
