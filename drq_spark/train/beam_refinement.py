@@ -15,8 +15,9 @@ There are as many rounds as the setting says, at most: fewer where a codeword ha
 the books what only those rows have, and fewer of very large books, because the work of a round grows with K^2.
 
 These rounds take evenly spread rows, 16 or more a codeword and others every time, and a narrower beam. A few more
-without noise end it: they take twice as many each time, the last all rows and the whole beam. Here codes only fit books
-(`drq_spark.train.beam_codes`); those that count come from the frozen tokenizer.
+without noise end it: they take twice as many each time, the last all rows and the whole beam. Prices average the use of
+several rounds, so in all but the last a quarter of the rows that one step alone would need measure it, others every
+time. Here codes only fit books (`drq_spark.train.beam_codes`); those that count come from the frozen tokenizer.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from drq_spark.train.prices import SOFT_ROWS_PER_CODE, Balance, Prices
 _TEMPERATURE = 0.5  # of the price step of a round, in units of price: hotter is less even, colder less faithful
 _WIDTH = 2  # paths kept in all rounds but the last, at most: more do not help
 _ROWS = 16  # at least, of a round, for each codeword of all levels
+_SOFT_ROWS = 16  # for each code of a level, that measure its use in all rounds but the last
 _PLAIN_SHARE = 4  # one round without noise for as many with it
 _NOISE_ROWS = 4096  # that measure how much noise a round takes, to about a per cent
 _ROUNDS_OF_ROWS = 0.27  # times the square of rows a codeword: more lower the error of few rows, but unique SIDs too
@@ -104,7 +106,7 @@ class _Refinement:
             layers = min(layers, noisy, key=self._error)
         for halvings in reversed(range(self._last_rounds)):
             part = self._part(len(self.rows) >> halvings, 0)
-            layers = self._round(layers, part, 0.0, self.width if halvings == 0 else _WIDTH)
+            layers = self._round(layers, part, 0.0, last=halvings == 0)
         return layers
 
     @property
@@ -127,14 +129,15 @@ class _Refinement:
             return slice(None)
         return (torch.arange(count) * rows // count + index % -(-rows // count)) % rows
 
-    def _round(self, layers: Sequence[Layer], part: slice | Tensor, noise: float, width: int = _WIDTH) -> list[Layer]:
+    def _round(self, layers: Sequence[Layer], part: slice | Tensor, noise: float, *, last: bool = False) -> list[Layer]:
         rows = self.rows[part]
-        codes = beam_codes(rows, layers, min(width, self.width))
+        codes = beam_codes(rows, layers, self.width if last else min(_WIDTH, self.width))
         solved = _solved(rows, codes, layers, noise, self.generator)
         if self.balance.dial > 0:
             use = None if self.balance.use is None else self.balance.use[part]
+            soft = SOFT_ROWS_PER_CODE if last or use is not None else _SOFT_ROWS  # exposure is a matter of few rows
             balance = replace(self.balance, use=use)
-            solved = priced(rows, codes, solved, len(self.rows), balance, self.generator)
+            solved = priced(rows, codes, solved, len(self.rows), balance, self.generator, soft, self.done)
         self.done += 1
         self.step(self.done, self._total)
         return solved
@@ -183,17 +186,27 @@ def _spread(book: Tensor, codes: I32) -> Tensor:
 
 
 def priced(
-    rows: Tensor, codes: I32, layers: Sequence[Layer], items: int, balance: Balance, generator: torch.Generator
+    rows: Tensor,
+    codes: I32,
+    layers: Sequence[Layer],
+    items: int,
+    balance: Balance,
+    generator: torch.Generator,
+    soft_rows: int = SOFT_ROWS_PER_CODE,
+    turn: int = 0,
 ) -> list[Layer]:
     """The layers after a price step on what the codes of the levels before leave of some of the rows.
 
     Args:
         items: How many rows the fit has, of which `rows` are a part.
+        soft_rows: How many for each code of the largest level measure use, at least.
+        turn: Another number takes other ones.
     """
-    stride = max(1, len(rows) // (SOFT_ROWS_PER_CODE * max(len(layer.codewords) for layer in layers)))
-    priced, residual = [], rows[::stride].clone()
-    use = None if balance.use is None else balance.use[::stride]
-    for layer, code in zip(layers, codes[::stride].T, strict=True):
+    stride = max(1, len(rows) // (soft_rows * max(len(layer.codewords) for layer in layers)))
+    part = slice(turn % stride, None, stride)
+    priced, residual = [], rows[part].clone()
+    use = None if balance.use is None else balance.use[part]
+    for layer, code in zip(layers, codes[part].T, strict=True):
         weighed = residual if layer.weight is None else residual * layer.weight
         words = layer.codewords if layer.weight is None else layer.codewords * layer.weight
         weight = balance.weight(items / len(words))

@@ -168,6 +168,28 @@ def test_no_rounds_leave_the_books() -> None:
     assert refined(matrix(50, 4, 0), start, beam_rounds=0) == start
 
 
+@pytest.mark.parametrize(("by_exposure", "of_each"), [(False, [16 * 8] * 5 + [512]), (True, [512] * 6)])
+def test_rows_that_measure_use(monkeypatch: pytest.MonkeyPatch, by_exposure: bool, of_each: list[int]) -> None:
+    """16 a code, others every time, and 64 in the last round; where use is exposure, few rows would miss most of it."""
+    measured: list[Tensor] = []
+    real = Prices.__init__
+
+    def spy(self: Prices, rows: Tensor, size: int, use: Tensor | None, generator: torch.Generator) -> None:
+        measured.append(rows.clone())
+        assert use is None or torch.equal(use.float(), rows[:, 0].abs())
+        real(self, rows, size, use, generator)
+
+    monkeypatch.setattr(Prices, "__init__", spy)
+    rows, layers = matrix(512, 3, 1), books((8,), 3, 0)
+    use = rows[:, 0].abs().double() if by_exposure else None
+    settings = KMeans(beam_rounds=5, beam_noise=0.0)
+    monkeypatch.setattr(beam, "_ROWS", 64)  # all rows in every round, then once more with the whole beam
+    refine(rows, layers, 2, settings, Balance(0.5, use), torch.Generator(), lambda done, total: None)
+    assert [len(part) for part in measured] == of_each
+    if not by_exposure:
+        assert len(torch.cat(measured[:4]).unique(dim=0)) == len(rows)
+
+
 def test_prices_of_a_part_of_the_rows_weigh_as_those_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """What evens out the codes of the items is decided by how many there are, not by how many a round looks at."""
     weights: list[float] = []
