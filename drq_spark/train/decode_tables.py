@@ -19,12 +19,12 @@ from scipy import sparse
 
 from drq_spark.arrays import F32, F64, I32
 from drq_spark.blocks import row_blocks
+from drq_spark.train.memory import MOST_AT_ONCE
 
 RIDGE = 3.0  # items' worth of pull towards books that are refined; 1 to 6 give the same unseen error
 _LEAST_COUNT = 1e-9  # a code that nobody uses, where nothing pulls: its row is replaced
 _MOST_RIDGE = 1e9  # of a level that explains nothing
 _SWEEPS = 20  # the error is within a thousandth of the lowest by then
-MOST_AT_ONCE = 4096  # codewords of all levels: of more, sweeps cost less than the cube
 
 
 def decode_tables(latents: F32, codes: I32, codebooks: Sequence[F32]) -> tuple[F32, ...]:

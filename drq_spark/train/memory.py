@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from drq_spark.config import Config, EndToEnd
-from drq_spark.train.decode_tables import MOST_AT_ONCE
 
 START_ROWS_PER_CODE = 64  # rows that the books of an end-to-end tokenizer start from
+MOST_AT_ONCE = 4096  # codewords of all levels whose joint solution is at once: of more, sweeps cost less than the cube
 _FLOAT32, _FLOAT64 = 4, 8
 _PAIR = 16  # two int64
 _TILES = 120 * 2**20  # blocks and tiles in work at a time; measured, does not grow with the sample
