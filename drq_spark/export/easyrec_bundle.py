@@ -61,7 +61,6 @@ def _manifest(source: ExportSource, target: str, rows: dict[str, int], most: int
     """What identifies the bundle; the same run has the same uuid."""
     collisions = source.config.collisions
     room = collisions.capacity if collisions.policy == "spread" else 1
-    id_type = source.rows.schema["item_id"].dataType.simpleString()
     return {
         "bundle_uuid": uuid5(NAMESPACE_URL, f"drq_spark:{source.state.run_id}").hex,
         "codebook": list(source.codebook_sizes),
@@ -71,5 +70,5 @@ def _manifest(source: ExportSource, target: str, rows: dict[str, int], most: int
             name: {"save_type": "parquet", "rows": count, "location": f"{target}/{name}"}
             for name, count in rows.items()
         },
-        "item_id_type": _ARROW_IDS[id_type],
+        "item_id_type": _ARROW_IDS[source.id_type],
     }

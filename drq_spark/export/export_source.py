@@ -72,6 +72,11 @@ class ExportSource:
         """L."""
         return len(self.codebook_sizes)
 
+    @property
+    def id_type(self) -> str:
+        """Spark SQL type of the ids."""
+        return self.rows.schema["item_id"].dataType.simpleString()
+
     @cached_property
     def items(self) -> int:
         """How many items there are."""

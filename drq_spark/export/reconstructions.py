@@ -19,6 +19,5 @@ def write_reconstructions(source: ExportSource, output: Output) -> None:
     tokenizer = source.require_tokenizer("reconstruction")
     shipped = ship(source.spark, replace(tokenizer))  # a copy without what the driver has cached
     rows = source.rows.select("item_id", "codes")
-    id_type = rows.schema["item_id"].dataType.simpleString()
-    decoded = rows.mapInArrow(decoder(shipped), f"item_id {id_type}, embedding array<float>")
+    decoded = rows.mapInArrow(decoder(shipped), f"item_id {source.id_type}, embedding array<float>")
     decoded.write.parquet(output.result)

@@ -6,7 +6,7 @@ import numpy as np
 
 from drq_spark.errors import SetupError
 from drq_spark.export.export_source import ExportSource
-from drq_spark.export.item_numbers import numbered_rows
+from drq_spark.export.item_numbers import count_of_numbers, numbered_rows
 from drq_spark.export.ordered_parts import NUMBER, batches
 from drq_spark.export.token_rows_worker import codes_of_batch
 from drq_spark.export.whole_output import Output
@@ -28,9 +28,9 @@ def write_tensor(source: ExportSource, output: Output) -> None:
         import torch
     except ImportError:
         raise SetupError("a tensor is written by torch, which is not installed: pip install torch") from None
-    rows, count = numbered_rows(source, output.scratch)
-    height = source.levels + source.has_suffix
+    count, height = count_of_numbers(source), source.levels + source.has_suffix
     source.require_memory("tensor", 8 * height * count)
+    rows = numbered_rows(source, output.scratch)
     sids = np.full((height, count), _NO_SID, np.int64)
     thin = f"{output.scratch}/numbered"
     rows.select(NUMBER, "codes", source.chosen_suffix.alias("suffix")).write.parquet(thin)

@@ -19,7 +19,7 @@ def write_index_json(source: ExportSource, output: Output) -> None:
     """
     rows, key = source.rows, "item_id"
     if source.choices.numbered or source.choices.rows_of is not None:
-        (rows, _), key = numbered_rows(source, output.scratch), NUMBER
+        rows, key = numbered_rows(source, output.scratch), NUMBER
     members = rows.orderBy(key).select(
         F.col(key).cast("string").alias("key"), "codes", source.chosen_suffix.alias("suffix")
     )
@@ -33,6 +33,5 @@ def write_index_json(source: ExportSource, output: Output) -> None:
 def write_tokens(source: ExportSource, output: Output) -> None:
     """Parquet: item_id, sid (text such as `<a_12><b_3><c_7>`)."""
     rows = source.rows.select("item_id", "codes", source.chosen_suffix.alias("suffix"))
-    id_type = rows.schema["item_id"].dataType.simpleString()
-    texts = rows.mapInArrow(text_writer(source.choices.tokens), f"item_id {id_type}, sid string")
+    texts = rows.mapInArrow(text_writer(source.choices.tokens), f"item_id {source.id_type}, sid string")
     texts.write.parquet(output.result)
