@@ -17,7 +17,7 @@ from drq_spark.run_state import RunState
 from drq_spark.tokenizer.model import Tokenizer
 from drq_spark.tokens import NO_SUFFIX, SidTokens
 
-_GB = 1e9
+_MB, _GB = 1e6, 1e9
 
 
 @dataclass(frozen=True)
@@ -120,4 +120,4 @@ class ExportSource:
                 f"{form} of {self.items:,} items takes {needed / _GB:.1f} GB of the driver's memory, and there are "
                 f"{there / _GB:.1f} GB: give it more, or export codes, which is distributed"
             )
-        self.watcher.note(f"takes {needed / _GB:.2f} GB of the driver's memory")
+        self.watcher.note(f"takes {needed / _MB:,.1f} MB of the driver's memory")

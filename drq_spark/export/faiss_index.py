@@ -21,10 +21,11 @@ _BUFFER_BYTES = 2**22
 
 
 def write_faiss(source: ExportSource, output: Output) -> None:
-    """`sids.faiss`, an IndexResidualQuantizer by squared distance, and `ids`: number (what a search tells), item_id.
+    """`sids.faiss`, an IndexResidualQuantizer by squared distance, and `ids.parquet`.
 
-    An item is its codes, each in as many bits as its level needs, and the squared norm of what they add up to as
-    float32. Where the decoder is a network, the vectors are latents, else embeddings (`vectors_of`).
+    The latter has number (what a search tells) and item_id. An item is its codes, each in as many bits as its level
+    needs, and the squared norm of what they add up to as float32. Where the decoder is a network, the vectors are
+    latents, else embeddings (`vectors_of`).
 
     Raises:
         SetupError: faiss is not installed.
@@ -45,7 +46,7 @@ def write_faiss(source: ExportSource, output: Output) -> None:
         # the stubs know neither this class nor the constructor with one width per level
         writer = faiss.PyCallbackIOWriter(stream.write, _BUFFER_BYTES)  # type: ignore[attr-defined]
         faiss.write_index(index, writer)
-    ids.select(NUMBER, F.col("item_id")).orderBy(NUMBER).write.parquet(f"{output.result}/ids")
+    ids.select(NUMBER, F.col("item_id")).orderBy(NUMBER).write.parquet(f"{output.result}/ids.parquet")
 
 
 def vectors_of(tokenizer: Tokenizer) -> tuple[F32, ...]:

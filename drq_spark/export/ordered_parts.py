@@ -41,6 +41,11 @@ def join_lines(lines: DataFrame, folder: str, separator: str, stream: Any) -> No
         stream: Where they go.
     """
     lines.write.option("lineSep", separator).text(folder)
+    join_parts(folder, separator, stream)
+
+
+def join_parts(folder: str, separator: str, stream: Any) -> None:
+    """Copy files of texts, each of which ends with a separator, without the last separator."""
     last = len(separator.encode())
     held = b""
     for path in _parts(folder):
@@ -49,7 +54,7 @@ def join_lines(lines: DataFrame, folder: str, separator: str, stream: Any) -> No
             while block := file.read(_BLOCK_BYTES):
                 held += block
                 stream.write(held[:-last])
-                held = held[-last:]  # Spark ends each text with the separator, and the last one has none
+                held = held[-last:]
 
 
 def _parts(folder: str) -> list[str]:

@@ -16,7 +16,7 @@ _NO_SID = -1
 
 
 def write_tensor(source: ExportSource, output: Output) -> None:
-    """`sids.pt`, torch int64 [L + 1, N] (the last row the suffix; [L, N] without), and `ids`: number, item_id.
+    """`sids.pt`, torch int64 [L + 1, N] (the last row the suffix; [L, N] without), and `ids.parquet`: number, item_id.
 
     Column i is the item with number i; with `rows_of` a row whose item has no SID has -1.
 
@@ -41,4 +41,4 @@ def write_tensor(source: ExportSource, output: Output) -> None:
             sids[-1, place] = batch.column("suffix").to_numpy()
     with writing(f"{output.result}/sids.pt") as stream:
         torch.save(torch.from_numpy(sids), stream)
-    rows.select(NUMBER, "item_id").orderBy(NUMBER).write.parquet(f"{output.result}/ids")
+    rows.select(NUMBER, "item_id").orderBy(NUMBER).write.parquet(f"{output.result}/ids.parquet")

@@ -17,11 +17,11 @@ _BYTES_A_LEVEL, _BYTES_A_SID = 4 + 8 + 4 + 8, 32  # the SIDs, and a node of each
 
 
 def write_trie(source: ExportSource, output: Output) -> None:
-    """`trie.npz` and `ids`.
+    """`trie.npz` and `ids.parquet`.
 
     The arrays are `codes` and `children` of `PrefixTree`, `leaves` [1], `items` int64 [leaves + 1]: the items of SID j
-    have the numbers `items[j]` to `items[j + 1]` in `ids` (number, item_id); and `codebook_sizes`. With a suffix, that
-    is one level more, and every item a SID of its own.
+    have the numbers `items[j]` to `items[j + 1]` in `ids.parquet` (number, item_id); and `codebook_sizes`. With a
+    suffix, that is one level more, and every item a SID of its own.
 
     Raises:
         ConfigError: the driver has too little memory.
@@ -42,7 +42,7 @@ def write_trie(source: ExportSource, output: Output) -> None:
             items=items,
             codebook_sizes=np.array(source.codebook_sizes),
         )
-    ids.select(NUMBER, F.col("item_id")).orderBy(NUMBER).write.parquet(f"{output.result}/ids")
+    ids.select(NUMBER, F.col("item_id")).orderBy(NUMBER).write.parquet(f"{output.result}/ids.parquet")
 
 
 def _different(folder: str, sids: I32, levels: int) -> tuple[I32, I64]:

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from export.small_catalogue import CODES, ORDER, source_of, tokenizer_of
+from export.small_catalogue import CODES, ORDER, SIZES, source_of, tokenizer_of
 from pyspark.sql import functions as F
 from runs_in_hand import run_of
 
 from drq_spark import __version__
 from drq_spark.cli import main
+from drq_spark.config import canonical_json, load_config
 from drq_spark.errors import ConfigError
 from drq_spark.export.export_formats import FORMATS, format_of
 from drq_spark.export.export_sids import choices_of
-from drq_spark.schemas import SIDS
+from drq_spark.schemas import CODE_USAGE, SIDS
 from drq_spark.tokenizer.artifact import save_tokenizer
 
 
@@ -39,6 +40,21 @@ def store(spark, tmp_path_factory) -> Path:
         run.save()
     run_of(spark, out, "begun", tokenizer_id=tokenizer_id).save()
     return out
+
+
+@pytest.fixture(scope="module")
+def foreign(store, spark) -> str:
+    """A run in the store that measured SIDs of another system."""
+    config = load_config(options={"sids.path": "map.json"})
+    settings = canonical_json(config.model_dump(mode="json"))
+    run = run_of(spark, store, "foreign", tokenizer_id="sids-0", rows_out=1, config=settings)
+    unknown = {name: F.lit(None).cast(kind) for name, kind in (("margin", "array<float>"), ("residual_norm", "float"))}
+    no_items = {"exposure": F.lit(None).cast("double"), "embedding_hash": F.lit(None).cast("bigint")}
+    run.write(SIDS, source_of(spark).rows.where("item_id = '10'").withColumns({**unknown, **no_items}))
+    codes = [(level, code, 0, None) for level, size in enumerate(SIZES, 1) for code in range(size)]
+    run.write(CODE_USAGE, spark.createDataFrame(codes, "level int, code int, items bigint, exposure double"))
+    run.save()
+    return "foreign"
 
 
 def export(store: Path, form: str, to: Path, *more: str) -> int:
@@ -93,6 +109,14 @@ def test_sids_that_are_gone_are_no_export(store, spark, tmp_path, capsys):
     run_of(spark, store, "lost", tokenizer_id=next((store / "tokenizers").iterdir()).name, rows_out=9).save()
     assert export(store, "codes", tmp_path / "x", "--run", "lost") == 2
     assert "run lost cannot be exported, only 0 of its 9 SIDs are there" in refused(capsys)
+
+
+def test_sids_of_another_system_have_tokens_and_no_codebooks(store, foreign, tmp_path, capsys):
+    assert export(store, "hf-tokens", tmp_path / "hf", "--run", foreign) == 0
+    assert len(json.loads((tmp_path / "hf" / "tokens.json").read_text())) == sum(SIZES)
+    assert sorted(path.name for path in (tmp_path / "hf").iterdir()) == ["_export.json", "tokens.json"]
+    assert export(store, "reconstruction", tmp_path / "x", "--run", foreign) == 2
+    assert "reconstruction needs codebooks, and run foreign measured SIDs of another system" in refused(capsys)
 
 
 def test_every_format_has_something_that_writes_it_and_a_section_of_the_page():

@@ -21,7 +21,7 @@ def test_faiss_reads_the_vectors_that_sids_stand_for(spark, tmp_path):
     index = faiss.read_index(str(tmp_path / "whole" / "sids.faiss"))
     rebuilt = tokenizer.decode(np.array([CODES[item] for item in ORDER]))
     np.testing.assert_allclose(index.reconstruct_n(0, index.ntotal), rebuilt, rtol=1e-6, atol=1e-6)
-    assert pq.read_table(tmp_path / "whole" / "ids")["item_id"].to_pylist() == ORDER
+    assert pq.read_table(tmp_path / "whole" / "ids.parquet")["item_id"].to_pylist() == ORDER
     assert index.code_size == 6  # 3 + 1 + 9 bits of codes, 32 of the norm
     _, found = index.search(rebuilt.astype(np.float32), 1)
     assert [CODES[ORDER[number]] for number in found[:, 0]] == [CODES[item] for item in ORDER]

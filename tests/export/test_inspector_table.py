@@ -13,8 +13,7 @@ from drq_spark.export.inspector_table import write_inspector
 from drq_spark.external.sid_map import read_sids
 
 
-@pytest.mark.parametrize("suffix", ["none", "all"])
-@pytest.mark.parametrize("name", ["whole", "whole.csv"])
+@pytest.mark.parametrize(("name", "suffix"), [("whole", "none"), ("whole.csv", "all")])
 def test_a_row_an_item_with_a_column_a_level(spark, tmp_path, name, suffix):
     source = source_of(spark, Choices(suffix, dataset="shop, 1"), tokenizer=tokenizer_of())
     write_inspector(source, output_in(tmp_path, name))

@@ -7,22 +7,21 @@ import io
 import pytest
 
 from drq_spark.export import ordered_parts
-from drq_spark.export.ordered_parts import batches, join_lines, write_ordered
+from drq_spark.export.ordered_parts import batches, join_parts, write_ordered
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 10, 2**20])
-def test_texts_are_joined_in_order_with_a_separator_between_two(spark, tmp_path, monkeypatch, block):
+@pytest.mark.parametrize("texts", [[], [""], ["", "é,\n", "x" * 20, "", ",", "last\n"]])
+def test_texts_are_joined_in_order_with_a_separator_between_two(tmp_path, monkeypatch, texts, block):
     monkeypatch.setattr(ordered_parts, "_BLOCK_BYTES", block)
-    lines = spark.createDataFrame([(f"{n:02d}é,\n"[n % 3 :],) for n in range(20)], "value string").repartition(5)
+    for name in ("_SUCCESS", "part-00000-a.txt", *(f"part-{n:05d}-b.txt" for n in range(1, 4))):
+        (tmp_path / name).write_text("")
+    for number, text in enumerate(texts):
+        with (tmp_path / f"part-{1 + number // 2:05d}-b.txt").open("a", encoding="utf-8") as file:
+            file.write(text + ",\n")
     stream = io.BytesIO()
-    join_lines(lines.orderBy("value"), f"{tmp_path}/parts", ",\n", stream)
-    assert stream.getvalue().decode() == ",\n".join(sorted(f"{n:02d}é,\n"[n % 3 :] for n in range(20)))
-
-
-def test_no_text_is_nothing(spark, tmp_path):
-    stream = io.BytesIO()
-    join_lines(spark.createDataFrame([], "value string"), f"{tmp_path}/parts", ",\n", stream)
-    assert stream.getvalue() == b""
+    join_parts(str(tmp_path), ",\n", stream)
+    assert stream.getvalue().decode() == ",\n".join(texts)
 
 
 def test_rows_are_numbered_as_they_come_back(spark, tmp_path):

@@ -15,7 +15,7 @@ from drq_spark.export.sid_tensor import write_tensor
 
 
 def ids_in(folder) -> list:
-    found = pq.read_table(folder / "ids")
+    found = pq.read_table(folder / "ids.parquet")
     assert found["number"].to_pylist() == list(range(len(found)))
     return found["item_id"].to_pylist()
 

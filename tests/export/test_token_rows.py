@@ -31,7 +31,7 @@ def pairs_of(path) -> list[tuple[str, list[str]]]:
     return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=list)
 
 
-@pytest.mark.parametrize("suffix", ["none", "all", "nonzero"])
+@pytest.mark.parametrize("suffix", ["all", "nonzero"])
 def test_every_item_is_in_the_file_once_by_id(spark, tmp_path, suffix):
     write_index_json(source_of(spark, Choices(suffix)), output_in(tmp_path))
     assert pairs_of(tmp_path / "whole") == [(item, token_list(item, suffix)) for item in ORDER]

@@ -25,8 +25,7 @@ def decoded(codes, children) -> list[tuple[int, ...]]:
     return below(0, ())
 
 
-@pytest.mark.parametrize("suffix", ["none", "all"])
-@pytest.mark.parametrize("batch", [2, 1000])
+@pytest.mark.parametrize(("suffix", "batch"), [("none", 2), ("all", 1000)])
 def test_exactly_the_published_sids_can_be_decoded(spark, tmp_path, monkeypatch, suffix, batch):
     monkeypatch.setattr(ordered_parts, "_BATCH_ROWS", batch)
     write_trie(source_of(spark, Choices(suffix)), output_in(tmp_path))
@@ -34,7 +33,7 @@ def test_exactly_the_published_sids_can_be_decoded(spark, tmp_path, monkeypatch,
     sids = {item: (*codes, SUFFIX[item]) if suffix == "all" else codes for item, codes in CODES.items()}
     assert decoded(arrays["codes"], arrays["children"]) == sorted(set(sids.values()))
     assert arrays["codebook_sizes"].tolist() == list(SIZES)
-    ids = pq.read_table(tmp_path / "whole" / "ids")["item_id"].to_pylist()
+    ids = pq.read_table(tmp_path / "whole" / "ids.parquet")["item_id"].to_pylist()
     tree = PrefixTree(arrays["codes"], arrays["children"], int(arrays["leaves"][0]))
     first = arrays["items"]
     for sid in product(*map(range, (*SIZES[:2], 300)), *([range(4)] if suffix == "all" else [])):
