@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from drq_spark.runs import Run
 
 _SECTION = "tokens."
-_LISTED = "\b\n" + "\n".join(f"{name:<15} {form.says}" for name, form in FORMATS.items())
+_LISTED = "\b\n" + "\n".join(f"{name:<15} {form.says} [{form.extension}]" for name, form in FORMATS.items())
 
 
 def export(

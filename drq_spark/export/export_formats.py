@@ -9,7 +9,7 @@ from drq_spark.errors import ConfigError, did_you_mean
 
 Suffix = Literal["none", "all", "nonzero"]
 """Which items have the number that tells items with one SID apart beside their codes: `nonzero` leaves out the 0s."""
-PARQUET, FOLDER = "parquet", ""
+PARQUET, FOLDER = "parquet", "folder"
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Format:
     Attributes:
         says: What it is, in one line.
         write: "module:function" in this package of what writes it, imported when it is, because it loads Spark.
-        extension: How the name of a target usually ends; `FOLDER` for a folder of several things.
+        extension: How the name of a target usually ends; `FOLDER` for a folder of several things. It is shown only.
         suffix: What `--suffix` may be, the default first; empty where the format has no such choice.
         takes: Other options that it reads.
     """

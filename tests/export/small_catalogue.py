@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 from runs_in_hand import state_of
 
@@ -15,6 +17,7 @@ from drq_spark.export.export_source import Choices, ExportSource
 from drq_spark.export.whole_output import Output
 from drq_spark.tokenizer.keys import codes_to_keys
 from drq_spark.tokenizer.model import Tokenizer
+from drq_spark.tokenizer.network import BehaviourEncoder, ContentDecoder, ResidualMLP
 
 SIZES = (5, 2, 300)
 LONG = "sku/" + "x" * 300
@@ -41,6 +44,19 @@ def tokenizer_of(sizes: tuple[int, ...] = SIZES, dim: int = 6, **more: Any) -> T
     random = np.random.default_rng(0)
     books = tuple(random.normal(size=(size, dim)).astype(np.float32) for size in sizes)
     return Tokenizer("rq_kmeans", dim, "none", books, latent_rms=(1.0,) * len(sizes), **more)
+
+
+def zeros(*shape: int) -> NDArray[np.float32]:
+    """float32 zeros."""
+    return np.zeros(shape, np.float32)
+
+
+def content_tokenizer() -> Tokenizer:
+    """Latents of 6 numbers, of which the first 4, moved by a constant, are the embedding."""
+    network = ResidualMLP(zeros(4), zeros(2, 4), zeros(2), zeros(1), zeros(3, 4), zeros(3), zeros(2, 3))
+    encoder = BehaviourEncoder(network, zeros(4), zeros(2), zeros(1))
+    decoder = ContentDecoder(np.arange(4, dtype=np.float32), 6)
+    return replace(tokenizer_of((5, 3)), dim=4, encoder=encoder, decoder=decoder)
 
 
 def source_of(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import faiss
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from export.small_catalogue import CODES, ORDER, output_in, source_of, tokenizer_of
+from export.small_catalogue import CODES, ORDER, content_tokenizer, output_in, source_of, tokenizer_of
 
 from drq_spark.errors import ConfigError
 from drq_spark.export.faiss_index import add_codes, empty_index, vectors_of, write_faiss
-from drq_spark.tokenizer.network import BehaviourEncoder, ContentDecoder, ResidualMLP
 
 
 def test_faiss_reads_the_vectors_that_sids_stand_for(spark, tmp_path):
@@ -47,15 +44,8 @@ def test_search_is_that_among_all_sums_of_codewords():
     np.testing.assert_allclose(np.take_along_axis(distance, found, 1), told, rtol=1e-4, atol=1e-4)
 
 
-def zeros(*shape: int) -> np.ndarray:
-    return np.zeros(shape, np.float32)
-
-
 def test_content_decoders_are_part_of_the_vectors():
-    network = ResidualMLP(zeros(4), zeros(2, 4), zeros(2), zeros(1), zeros(3, 4), zeros(3), zeros(2, 3))
-    encoder = BehaviourEncoder(network, zeros(4), zeros(2), zeros(1))
-    decoder = ContentDecoder(np.arange(4, dtype=np.float32), 6)
-    tokenizer = replace(tokenizer_of((5, 3), 6), dim=4, encoder=encoder, decoder=decoder)
+    tokenizer = content_tokenizer()
     codes = np.array([[4, 2], [0, 1]])
     first, second = vectors_of(tokenizer)
     np.testing.assert_allclose(first[codes[:, 0]] + second[codes[:, 1]], tokenizer.decode(codes), rtol=1e-5, atol=1e-6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from export.small_catalogue import CODES, output_in, source_of, tokenizer_of
+from export.small_catalogue import CODES, content_tokenizer, output_in, source_of, tokenizer_of
 
 from drq_spark.export.reconstructions import write_reconstructions
 from drq_spark.export.reconstructions_worker import decoder
@@ -33,3 +33,12 @@ def test_batches_come_back_row_by_row_in_blocks():
     assert [row for part in parts for row in part.column("item_id").to_pylist()] == list("bcde")
     first = parts[1].column("embedding")[1].values.to_numpy()
     np.testing.assert_array_equal(first, tokenizer.decode(np.array([[3, 0]]))[0].astype(np.float32))
+
+
+def test_what_a_decoder_makes_of_the_sum_is_the_embedding():
+    tokenizer, codes = content_tokenizer(), [[4, 2], [0, 1]]
+    batch = pa.record_batch({"item_id": [1, 2], "codes": pa.array(codes, pa.list_(pa.int32()))})
+    (part,) = decoder(Shipped(tokenizer))(iter([batch]))
+    sums = [tokenizer.codebooks[0][a] + tokenizer.codebooks[1][b] for a, b in codes]
+    expected = [(row[:4] + np.arange(4)).astype(np.float32) for row in sums]
+    np.testing.assert_allclose(np.array(part.column("embedding").to_pylist()), expected, rtol=1e-6)
