@@ -10,14 +10,14 @@ import typer
 
 from drq_spark.cli.options import DriverMemory, OutOfRun, SchemaOfRun
 from drq_spark.cli.surroundings import out_console, store_of, watcher
-from drq_spark.config import Config, load_config
 from drq_spark.errors import ConfigError
 from drq_spark.export.export_formats import FORMATS, format_of
 from drq_spark.schemas import LIVE
-from drq_spark.tokens import SidTokens
 
 if TYPE_CHECKING:
+    from drq_spark.config import Config
     from drq_spark.runs import Run
+    from drq_spark.tokens import SidTokens
 
 _SECTION = "tokens."
 _LISTED = "\b\n" + "\n".join(f"{name:<15} {form.says} [{form.extension}]" for name, form in FORMATS.items())
@@ -81,6 +81,8 @@ def _spelling(config: Config, settings: Sequence[str]) -> SidTokens:
     Raises:
         ConfigError: a setting of another section, or a template that cannot be read back.
     """
+    from drq_spark.config import load_config
+
     if other := [text for text in settings if not text.startswith(_SECTION)]:
         raise ConfigError(f"--set {other[0]}: an export takes settings of tokens only, such as tokens.template=...")
     own = {f"{_SECTION}{name}": value for name, value in config.tokens.model_dump().items()}

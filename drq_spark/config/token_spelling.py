@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field, model_validator
 
 from drq_spark.config.section import Section, Spelling
-from drq_spark.tokens import SidTokens
+
+if TYPE_CHECKING:  # settings are read without numpy
+    from drq_spark.tokens import SidTokens
 
 
 class Tokens(Section):
@@ -23,7 +27,8 @@ class Tokens(Section):
 
     @model_validator(mode="after")
     def _can_be_read_back(self) -> Tokens:
-        self.spelling()
+        if self.model_fields_set:
+            self.spelling()
         return self
 
     def spelling(self) -> SidTokens:
@@ -32,4 +37,6 @@ class Tokens(Section):
         Raises:
             ValueError: no code or no level could be read back.
         """
+        from drq_spark.tokens import SidTokens
+
         return SidTokens(self.template, self.begin, self.end, self.suffix)
