@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import glob
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from pyarrow import fs
@@ -65,22 +66,57 @@ def write_bytes(path: str, content: bytes) -> None:
     Raises:
         OSError: it cannot be written; what was there before stays.
     """
+    with writing(path) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def writing(path: str) -> Iterator[Any]:
+    """A stream into a file, for what is too large to be at hand at once; folders and readers as in `write_bytes`.
+
+    Raises:
+        OSError: it cannot be written; what was there before stays, as it does where the work inside fails.
+    """
     filesystem, inner = resolve(path)
     filesystem.create_dir(inner.rsplit("/", 1)[0], recursive=True)
     if filesystem.type_name in _WHOLE_OBJECTS:
         with filesystem.open_output_stream(inner) as stream:
-            stream.write(content)
+            yield stream
         return
     folder, _, name = inner.rpartition("/")
     beside = f"{folder}/.{name}.{uuid4().hex}"
     try:
         with filesystem.open_output_stream(beside) as stream:
-            stream.write(content)
+            yield stream
         filesystem.move(beside, inner)
     except BaseException:
         with suppress(OSError):
             filesystem.delete_file(beside)
         raise
+
+
+def moves_folders(path: str) -> bool:
+    """Whether a folder there can be given another name at once: not on object stores, which know no folders."""
+    return resolve(path)[0].type_name not in _WHOLE_OBJECTS
+
+
+def move(source: str, target: str) -> None:
+    """Give a file or folder another name on the same file system, in a folder that is there."""
+    filesystem, inner = resolve(source)
+    filesystem.move(inner, resolve(target)[1])
+
+
+def is_folder(path: str) -> bool:
+    """Whether there is a folder of that name."""
+    filesystem, inner = resolve(path)
+    return bool(filesystem.get_file_info(inner).type == fs.FileType.Directory)
+
+
+def file_names(folder: str) -> list[str]:
+    """Names of the files in a folder, in their order; none where it is not there."""
+    filesystem, inner = resolve(folder)
+    found = filesystem.get_file_info(fs.FileSelector(inner, allow_not_found=True))
+    return sorted(entry.base_name for entry in found if entry.type == fs.FileType.File)
 
 
 @contextmanager
@@ -107,6 +143,19 @@ def bytes_on_disk(path: str) -> int | None:
     found = [Path(name) for name in glob(path)] or [Path(path)]
     inside = [file for name in found for file in ([name] if name.is_file() else name.rglob("*")) if file.is_file()]
     return sum(file.stat().st_size for file in inside) if inside else None
+
+
+def ensure_folder(path: str) -> None:
+    """Make a folder and those above it; nothing happens where it is there.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
+    filesystem, inner = resolve(path)
+    try:
+        filesystem.create_dir(inner, recursive=True)
+    except OSError as error:
+        raise ConfigError(f"{path!r} cannot be written: {one_line(error)}") from None
 
 
 def exists(path: str) -> bool:
