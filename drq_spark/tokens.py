@@ -162,6 +162,10 @@ class SidTokens:
         return re.compile(f"{re.escape(self.begin)}{codes}{suffix}{re.escape(self.end)}")
 
 
+DEFAULT_TOKENS = SidTokens()
+"""The spelling of LC-Rec, LETTER and MiniOneRec: `<a_12><b_3><c_7>`."""
+
+
 def _filled(template: str, numbers: Sequence[int]) -> list[str]:
     """The template with each number in its place."""
     if len(numbers) and min(numbers) < 0:

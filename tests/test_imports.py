@@ -43,6 +43,13 @@ def test_import_loads_no_more_than_it_may(module, absent):
     assert packages_after_import(module) & absent == set()
 
 
+def test_completion_offers_the_public_names_alone():
+    import drq_spark
+
+    assert dir(drq_spark) == sorted(drq_spark.__all__)
+    assert all(getattr(drq_spark, name) is not None for name in dir(drq_spark))
+
+
 BARE_MACHINE = """
 import importlib, sys
 

@@ -21,7 +21,7 @@ from drq_spark.plan.extrapolation import Occupancy, occupancy, overlap_of_all
 from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.keys import MAX_KEYS, codes_to_keys
-from drq_spark.tokenizer.model import effective_rms
+from drq_spark.tokenizer.latent_unit import effective_rms
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import check_memory
 from drq_spark.train.registry import trainer

@@ -13,9 +13,9 @@ from drq_spark.inputs.items import Catalogue
 from drq_spark.local.compiled_queries import compiled_queries
 from drq_spark.runs import Run
 from drq_spark.sample.draw import draw_sample
-from drq_spark.sample.load import load_behaviour, load_sample, with_behaviour
+from drq_spark.sample.load import load_behaviour, load_sample
 from drq_spark.sample.pairs import BehaviourDraw, draw_behaviour
-from drq_spark.sample.values import Sample
+from drq_spark.sample.values import Sample, with_behaviour
 from drq_spark.schemas import BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS, SAMPLE, Table
 
 

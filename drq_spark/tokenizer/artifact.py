@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields
+from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from drq_spark.errors import ArtifactRefused, ConfigError
-from drq_spark.files import exists, one_line, read_bytes, write_bytes
+from drq_spark.files import exists, folders, one_line, read_bytes, write_bytes
 from drq_spark.tokenizer.model import Tokenizer
 from drq_spark.tokenizer.network import BehaviourEncoder, ContentDecoder, Decoder, Encoder, ResidualMLP
 
@@ -35,7 +36,7 @@ def tokenizer_id(tokenizer: Tokenizer) -> str:
     return _hash(header, weights)
 
 
-def save_tokenizer(tokenizer: Tokenizer, root: str) -> str:
+def save_tokenizer(tokenizer: Tokenizer, root: str | PathLike[str]) -> str:
     """Write the artifact to `root`/<tokenizer_id> and return that folder; a whole one that is there already stays.
 
     A file that is missing or damaged is written again, the header last: it says that the weights are there.
@@ -45,7 +46,7 @@ def save_tokenizer(tokenizer: Tokenizer, root: str) -> str:
     """
     header, weights = _content(tokenizer)
     identity = _hash(header, weights)
-    folder = f"{root.rstrip('/')}/{identity}"
+    folder = f"{fspath(root).rstrip('/')}/{identity}"
     try:
         for name, content in ((WEIGHTS_FILE, weights), (HEADER_FILE, _pretty({**header, "tokenizer_id": identity}))):
             path = f"{folder}/{name}"
@@ -56,13 +57,14 @@ def save_tokenizer(tokenizer: Tokenizer, root: str) -> str:
     return folder
 
 
-def load_tokenizer(folder: str) -> Tokenizer:
-    """Read and verify an artifact.
+def load_tokenizer(folder: str | PathLike[str]) -> Tokenizer:
+    """Read and verify an artifact: the one that the folder is, or the only one that it or a run in it has.
 
     Raises:
-        ArtifactRefused: missing or unreadable files, another format, content that does not match its id, or tensors
-            that do not fit together.
+        ArtifactRefused: missing or unreadable files, several artifacts, another format, content that does not match its
+            id, or tensors that do not fit together.
     """
+    folder = _artifact_at(fspath(folder).rstrip("/"))
     header = _read_header(folder)
     version = header.get("format_version")
     if version != FORMAT_VERSION:
@@ -83,6 +85,19 @@ def load_tokenizer(folder: str) -> Tokenizer:
         raise ArtifactRefused(f"tokenizer {folder} is not valid: {error} is missing") from None
     except (TypeError, ValueError, OverflowError, RecursionError, SafetensorError) as error:
         raise ArtifactRefused(f"tokenizer {folder} is not valid: {one_line(error)}") from None
+
+
+def _artifact_at(folder: str) -> str:
+    """The folder of an artifact itself, or of the only one among those that it holds."""
+    if exists(f"{folder}/{HEADER_FILE}"):
+        return folder
+    for root in (f"{folder}/tokenizers", folder):
+        found = sorted(name for name in folders(root) if exists(f"{root}/{name}/{HEADER_FILE}"))
+        if len(found) > 1:
+            raise ArtifactRefused(f"{root} holds {len(found)} tokenizers, {', '.join(found)}: name the folder of one")
+        if found:
+            return f"{root}/{found[0]}"
+    return folder  # to read it says what is missing
 
 
 def _content(tokenizer: Tokenizer) -> tuple[dict[str, Any], bytes]:
