@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from drq_spark.arrays import F32, F64, I32
+from drq_spark.code_space import check_codebook_sizes
 from drq_spark.tokenizer.beam import Paths, search
 from drq_spark.tokenizer.encoding import Encoding
 from drq_spark.tokenizer.kernel import Level
 from drq_spark.tokenizer.kernel_choice import Searches
-from drq_spark.tokenizer.keys import check_codebook_sizes, codes_to_keys
+from drq_spark.tokenizer.keys import codes_to_keys
 from drq_spark.tokenizer.network import FIXED, Decoder, Encoder, narrowed
 from drq_spark.tokenizer.one_or_many import one_or_many
 from drq_spark.tokenizer.reconstruction_sums import ReconstructionSums, sums_in_numpy
