@@ -88,6 +88,15 @@ class SidTokens:
     def _suffix(self, levels: int) -> str:
         return self.suffix or self._level(levels)
 
+    def around(self, level: int) -> tuple[str, str]:
+        """What stands before and behind the code in the token of a level, counted from 0.
+
+        Raises:
+            ValueError: a level that has no letter.
+        """
+        before, behind = self._level(level).split(_CODE)
+        return before, behind
+
     def level_tokens(self, level: int, codes: Sequence[int]) -> list[str]:
         """The tokens of codes at a level, counted from 0.
 

@@ -44,11 +44,10 @@ def save_tokenizer(tokenizer: Tokenizer, root: str | PathLike[str]) -> str:
     Raises:
         ConfigError: the folder cannot be written.
     """
-    header, weights = _content(tokenizer)
-    identity = _hash(header, weights)
+    identity, files = artifact_files(tokenizer)
     folder = f"{fspath(root).rstrip('/')}/{identity}"
     try:
-        for name, content in ((WEIGHTS_FILE, weights), (HEADER_FILE, _pretty({**header, "tokenizer_id": identity}))):
+        for name, content in files.items():
             path = f"{folder}/{name}"
             if not exists(path) or read_bytes(path) != content:
                 write_bytes(path, content)
@@ -65,7 +64,23 @@ def load_tokenizer(folder: str | PathLike[str]) -> Tokenizer:
             id, or tensors that do not fit together.
     """
     folder = _artifact_at(fspath(folder).rstrip("/"))
-    header = _read_header(folder)
+    return tokenizer_of({name: _read(folder, name) for name in (HEADER_FILE, WEIGHTS_FILE)}, folder)
+
+
+def artifact_files(tokenizer: Tokenizer) -> tuple[str, dict[str, bytes]]:
+    """The tokenizer's id, and its files by name, in the order in which they are written: the header comes last."""
+    header, weights = _content(tokenizer)
+    identity = _hash(header, weights)
+    return identity, {WEIGHTS_FILE: weights, HEADER_FILE: _pretty({**header, "tokenizer_id": identity})}
+
+
+def tokenizer_of(files: Mapping[str, bytes], folder: str) -> Tokenizer:
+    """The tokenizer of `artifact_files`, verified; messages say that it comes from `folder`.
+
+    Raises:
+        ArtifactRefused: as `load_tokenizer`, but for missing files.
+    """
+    header = _parsed_header(files[HEADER_FILE], folder)
     version = header.get("format_version")
     if version != FORMAT_VERSION:
         older = isinstance(version, int) and version < FORMAT_VERSION
@@ -73,7 +88,7 @@ def load_tokenizer(folder: str | PathLike[str]) -> Tokenizer:
             f"tokenizer {folder} has format version {version!r}, this drq_spark reads {FORMAT_VERSION}: "
             + ("train it again, or use the drq_spark that wrote it" if older else "update drq_spark")
         )
-    weights = _read(folder, WEIGHTS_FILE)
+    weights = files[WEIGHTS_FILE]
     identity = header.pop("tokenizer_id", None)
     try:
         if _hash(header, weights) != identity:
@@ -198,9 +213,9 @@ def _pretty(header: Mapping[str, Any]) -> bytes:
     return (json.dumps(header, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def _read_header(folder: str) -> dict[str, Any]:
+def _parsed_header(text: bytes, folder: str) -> dict[str, Any]:
     try:
-        header = json.loads(_read(folder, HEADER_FILE))
+        header = json.loads(text)
     except (ValueError, RecursionError):
         raise ArtifactRefused(f"tokenizer {folder} is not valid: {HEADER_FILE} is not JSON") from None
     if not isinstance(header, dict):
