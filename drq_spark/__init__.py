@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from drq_spark.config import Config as Config
     from drq_spark.config import load_config as load_config
     from drq_spark.external.measure_sids import measure_sids as measure_sids
-    from drq_spark.pipeline import run_all as run_all
+    from drq_spark.notebook import run_all as run_all
     from drq_spark.tokenizer.artifact import load_tokenizer as load_tokenizer
     from drq_spark.tokenizer.artifact import save_tokenizer as save_tokenizer
     from drq_spark.tokenizer.model import Tokenizer as Tokenizer
@@ -31,7 +31,7 @@ _HOMES = {
     "load_config": "drq_spark.config",
     "load_tokenizer": "drq_spark.tokenizer.artifact",
     "measure_sids": "drq_spark.external.measure_sids",
-    "run_all": "drq_spark.pipeline",
+    "run_all": "drq_spark.notebook",
     "save_tokenizer": "drq_spark.tokenizer.artifact",
     "sid_udf": "drq_spark.assign.sid_udf",
     "train_tokenizer": "drq_spark.train.driver",

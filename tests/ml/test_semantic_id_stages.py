@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,14 @@ from pyspark.sql import functions as F
 
 from drq_spark import SidTokens
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.inputs.items import read_catalogue
+from drq_spark.inputs.event_log import read_event_log
+from drq_spark.inputs.events import events_of
+from drq_spark.inputs.items import catalogue_of, read_catalogue
 from drq_spark.ml import SemanticIdEstimator, SemanticIdModel
+from drq_spark.ml.fit_staging import fit_staging
 from drq_spark.sample.draw import draw_sample
 from drq_spark.sample.load import load_sample
+from drq_spark.sample.step import drawn, loaded
 from drq_spark.staging import Staging
 from drq_spark.tokenizer.artifact import tokenizer_id
 from drq_spark.train.driver import train_tokenizer
@@ -36,8 +41,10 @@ def items(spark, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def model(items):
-    return SemanticIdEstimator(**SHAPE).fit(items)
+def model(spark, items):
+    fitted = SemanticIdEstimator(**SHAPE).fit(items)
+    assert spark.sparkContext._jsc.getPersistentRDDs().isEmpty()  # nothing stays cached
+    return fitted
 
 
 def test_the_model_is_that_of_a_run(spark, items, model, tmp_path):
@@ -56,6 +63,24 @@ def test_a_folder_for_staging_gives_the_same_and_is_left_empty(items, model, tmp
     again = SemanticIdEstimator(**SHAPE, stagingDir=str(tmp_path)).fit(items.repartition(3))
     assert tokenizer_id(again.tokenizer) == tokenizer_id(model.tokenizer)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_events_are_drawn_without_a_folder_as_with_one(spark, items, tmp_path):
+    path = str(tmp_path / "events")
+    rows = [(user, f"sku {(7 * user + step) % ROWS}", step) for user in range(40) for step in range(5)]
+    spark.createDataFrame(rows, "user_id int, item_id string, timestamp int").write.parquet(path)
+    config = SemanticIdEstimator(numLevels=2, codebookSize=6, sampleSize=90, events=path).config()
+    prints = set()
+    for folder in ("", str(tmp_path / "staging")):
+        with fit_staging(folder) as staging:
+            catalogue = catalogue_of(items, config)
+            log = read_event_log(spark, config, catalogue.id_type)
+            catalogue = replace(catalogue, events=events_of(log, catalogue.df, config, staging))
+            sample = loaded(drawn(catalogue, config, staging), DIM)
+            prints.add(sample.fingerprint)
+    assert len(prints) == 1
+    assert sample.exposure.sum() > 90
+    assert len(sample.behaviour.pairs) + len(sample.behaviour.held_out_pairs) > 40
 
 
 def test_transform_keeps_all_columns_and_adds_what_the_tokenizer_says(items, model):
