@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -35,15 +37,16 @@ def draw(run: Run, catalogue: Catalogue) -> SampleDraw:
     Raises:
         InputRefused: as `drawn`.
     """
-    with compiled_queries(run.spark):
-        tell_account(run, catalogue.events)
-    return drawn(catalogue, run.config, run.staging)
+    return drawn(catalogue, run.config, run.staging, partial(tell_account, run))
 
 
-def drawn(catalogue: Catalogue, config: Config, staging: Staging) -> SampleDraw:
+def drawn(
+    catalogue: Catalogue, config: Config, staging: Staging, tell: Callable[[Events], None] | None = None
+) -> SampleDraw:
     """Draw the sample, and pairs where training asks for them.
 
-    Where nothing else is known, an item is exposed as often as it has events.
+    Where nothing else is known, an item is exposed as often as it has events. `tell` is given the events, where there
+    are any, before pairs are drawn.
 
     Raises:
         InputRefused: too many bad rows, fewer valid ones than codes, or no pairs.
@@ -52,6 +55,8 @@ def drawn(catalogue: Catalogue, config: Config, staging: Staging) -> SampleDraw:
     if catalogue.events is None:
         return SampleDraw(items, None)
     with compiled_queries(items.sparkSession):
+        if tell is not None:
+            tell(catalogue.events)
         return _with_events(catalogue, catalogue.events, items, config, staging)
 
 

@@ -50,8 +50,8 @@ def fit(
         levels: L, codes in a SID.
         codes: K, codes a level; a list for different sizes.
         events: What users did, which the default tokenizer learns from; in one of three forms:
-            (user, item, order), three columns of equal length as a tuple, a mapping or a data frame: an item goes with
-            the next one of its user;
+            (user, item, order), three columns of equal length, in this order, as a tuple, a mapping or a data frame: an
+            item goes with the next one of its user;
             pairs, an integer array [p, 2] of items that went together;
             sequences, a list of lists of items, a session each.
         ids: [n], what the items are called in `events`; without it they are rows of x, from 0.
