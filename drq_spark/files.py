@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import glob
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from pyarrow import fs
-
 from drq_spark.errors import ConfigError
+
+if TYPE_CHECKING:  # a tenth of a second, which `drq --help` and tokenizers on local disks do without
+    from pyarrow import fs
 
 try:
     import fcntl
@@ -31,6 +32,8 @@ def resolve(path: str) -> tuple[fs.FileSystem, str]:
     Raises:
         ConfigError: a scheme that pyarrow does not know.
     """
+    from pyarrow import fs
+
     if not _is_uri(path):
         return fs.LocalFileSystem(), path
     try:
@@ -55,6 +58,8 @@ def read_bytes(path: str) -> bytes:
     Raises:
         OSError: it cannot be read.
     """
+    if not _is_uri(path):
+        return Path(path).read_bytes()
     filesystem, inner = resolve(path)
     with filesystem.open_input_stream(inner) as stream:
         return bytes(stream.read())
@@ -108,12 +113,16 @@ def move(source: str, target: str) -> None:
 
 def is_folder(path: str) -> bool:
     """Whether there is a folder of that name."""
+    from pyarrow import fs
+
     filesystem, inner = resolve(path)
     return bool(filesystem.get_file_info(inner).type == fs.FileType.Directory)
 
 
 def file_names(folder: str) -> list[str]:
     """Names of the files in a folder, in their order; none where it is not there."""
+    from pyarrow import fs
+
     filesystem, inner = resolve(folder)
     found = filesystem.get_file_info(fs.FileSelector(inner, allow_not_found=True))
     return sorted(entry.base_name for entry in found if entry.type == fs.FileType.File)
@@ -160,12 +169,18 @@ def ensure_folder(path: str) -> None:
 
 def exists(path: str) -> bool:
     """Whether a file or folder of that name is there."""
+    if not _is_uri(path):
+        return os.path.exists(path)
+    from pyarrow import fs
+
     filesystem, inner = resolve(path)
     return bool(filesystem.get_file_info(inner).type != fs.FileType.NotFound)
 
 
 def remove_folder(path: str) -> None:
     """Delete a folder with all in it; nothing happens where there is none."""
+    from pyarrow import fs
+
     filesystem, inner = resolve(path)
     if filesystem.get_file_info(inner).type == fs.FileType.Directory:
         filesystem.delete_dir(inner)
@@ -173,6 +188,10 @@ def remove_folder(path: str) -> None:
 
 def folders(path: str) -> list[str]:
     """Names of the folders in a folder; none where it is not there."""
+    if not _is_uri(path):
+        return [entry.name for entry in os.scandir(path) if entry.is_dir()] if os.path.isdir(path) else []
+    from pyarrow import fs
+
     filesystem, inner = resolve(path)
     found = filesystem.get_file_info(fs.FileSelector(inner, allow_not_found=True))
     return [entry.base_name for entry in found if entry.type == fs.FileType.Directory]
@@ -180,6 +199,8 @@ def folders(path: str) -> list[str]:
 
 def remove_empty_folder(path: str) -> None:
     """Delete a folder that holds nothing; one that holds something stays."""
+    from pyarrow import fs
+
     filesystem, inner = resolve(path)
     if filesystem.get_file_info(inner).type == fs.FileType.Directory and not filesystem.get_file_info(
         fs.FileSelector(inner)

@@ -88,6 +88,15 @@ class SidTokens:
     def _suffix(self, levels: int) -> str:
         return self.suffix or self._level(levels)
 
+    def around(self, level: int) -> tuple[str, str]:
+        """What stands before and behind the code in the token of a level, counted from 0.
+
+        Raises:
+            ValueError: a level that has no letter.
+        """
+        before, behind = self._level(level).split(_CODE)
+        return before, behind
+
     def level_tokens(self, level: int, codes: Sequence[int]) -> list[str]:
         """The tokens of codes at a level, counted from 0.
 
@@ -160,6 +169,10 @@ class SidTokens:
         has_letter = self.suffix or self._halves[1] != "a" or levels <= _LAST_LETTER
         suffix = f"(?:{_as_pattern(self._suffix(levels))})?" if has_letter else "()"
         return re.compile(f"{re.escape(self.begin)}{codes}{suffix}{re.escape(self.end)}")
+
+
+DEFAULT_TOKENS = SidTokens()
+"""The spelling of LC-Rec, LETTER and MiniOneRec: `<a_12><b_3><c_7>`."""
 
 
 def _filled(template: str, numbers: Sequence[int]) -> list[str]:

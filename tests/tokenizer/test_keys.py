@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drq_spark.code_space import check_codebook_sizes
 from drq_spark.tokenizer.keys import (
-    check_codebook_sizes,
     codes_to_keys,
     keys_to_codes,
     place_values,
