@@ -1,8 +1,8 @@
 """Sums over a catalogue from which books and tables are solved, exact whatever order the items come in.
 
-Numbers are added as whole multiples of a step, int64, so that a sum depends neither on tasks nor on their order; float64
-would differ in its last bits from one cluster to the next, and with it codes. Executors run this, so it needs numpy and
-pyarrow only.
+Numbers are added as whole multiples of a step, int64, so that a sum depends neither on tasks nor on their order; those
+of float64 would differ in their last bits from one cluster to the next, and with them codes. Executors run this, so it
+needs numpy and pyarrow only.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def adder(shipped: Shipped[Question]) -> Work:
 
 def merged(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """For mapInArrow: rows of `SUMS`, all of a part and key in one partition, added up."""
-    table = pa.Table.from_batches(batches, SUMS) if (batches := list(batches)) else SUMS.empty_table()
+    table = pa.Table.from_batches(batches, SUMS)
     part = table["part"].to_numpy()
     for value in np.unique(part).tolist():
         rows = table.filter(pa.array(part == value))

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drq_spark.refine.corpus_sums import SUMS, CorpusSums, Question, Steps, adder, merged
@@ -60,6 +60,7 @@ def test_they_are_what_a_loop_adds_up():
         assert told == plain
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 5), st.integers(0, 99))
 def test_they_are_the_same_to_the_bit_for_any_tasks_and_batches(tasks, batches, seed):
     order = np.random.default_rng(seed).permutation(len(ITEMS))
