@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from drq_spark.config import load_config
 from drq_spark.refine.corpus_sums import SUMS, CorpusSums, Question, Steps, TaskSums, merged
-from drq_spark.refine.solution import candidates
+from drq_spark.refine.solution import solved_books, solved_tables
 from drq_spark.sample.values import Sample
 from drq_spark.train.driver import train_tokenizer
 from drq_spark.train.evaluation import encoded, reconstruction_error
@@ -71,10 +71,11 @@ def main() -> None:
             steps = Steps.of(float(np.abs(fitted_on).max()), x.shape[1], len(x))
             for number in range(1, asked.passes + 1):
                 start = time.process_time()
-                found = candidates(tokenizer, sums_of(seen, tokenizer, steps))
-                tokenizer = min(found, key=lambda made: reconstruction_error(made, unseen, mean))
+                sums = sums_of(seen, tokenizer, steps)
+                settled = solved_tables(tokenizer, sums)
+                tokenizer = solved_books(settled, sums)
                 spent = time.process_time() - start
-                error, unique, even = figures(tokenizer, x, unseen, mean)
+                error, unique, even = figures(settled, x, unseen, mean)
                 print(f"seed {seed} pass {number:3} unseen {error:.4f} unique {unique:.4f} even {even} {spent:.0f} s")
 
 

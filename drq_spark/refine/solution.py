@@ -17,19 +17,21 @@ from drq_spark.train.decode_tables import RIDGE, bounded_ridges, solved_from_cou
 Together = Mapping[tuple[int, int], sparse.csr_matrix]
 
 
-def candidates(tokenizer: Tokenizer, sums: CorpusSums) -> list[Tokenizer]:
-    """Two tokenizers: with tables solved for the codes that the items have, and with books solved for them, too.
+def solved_tables(tokenizer: Tokenizer, sums: CorpusSums) -> Tokenizer:
+    """The tokenizer with tables that decode the codes which all items have; codes stay."""
+    together = _together(sums, tokenizer.codebook_sizes)
+    return replace(tokenizer, tables=_tables(tokenizer.codebooks, sums, together))
 
-    The second gives items other codes than those its tables were solved for, which another pass puts right. Prices,
-    weights, encoder and decoder stay.
+
+def solved_books(tokenizer: Tokenizer, sums: CorpusSums) -> Tokenizer:
+    """The tokenizer with books solved for the codes which all items have, and so with other codes.
+
+    Its tables are not those of its codes; sums under it give these. Prices, weights, encoder and decoder stay.
     """
     together = _together(sums, tokenizer.codebook_sizes)
     counts = [count.astype(np.float64) for count in sums.counts]
     books = solved_from_counts(counts, together, sums.latent, tokenizer.codebooks, [RIDGE] * tokenizer.levels)
-    return [
-        replace(tokenizer, tables=_tables(tokenizer.codebooks, sums, together)),
-        replace(tokenizer, codebooks=books, tables=_tables(books, sums, together)),
-    ]
+    return replace(tokenizer, codebooks=books)
 
 
 def _tables(books: Sequence[F32], sums: CorpusSums, together: Together) -> tuple[F32, ...]:

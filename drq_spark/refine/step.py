@@ -13,7 +13,7 @@ from drq_spark.errors import ConfigError
 from drq_spark.hashing import item_key
 from drq_spark.inputs.items import Catalogue
 from drq_spark.refine.corpus_sums import SUMS, CorpusSums, Question, Steps, adder, merged
-from drq_spark.refine.solution import candidates
+from drq_spark.refine.solution import solved_books, solved_tables
 from drq_spark.row_types import spark_schema
 from drq_spark.runs import Run
 from drq_spark.ship import ship
@@ -51,6 +51,9 @@ class Judge:
 def refined(run: Run, catalogue: Catalogue, tokenizer: Tokenizer, judge: Judge) -> Tokenizer:
     """The tokenizer after `train.refine` passes; fewer where one of them betters the unseen error no more.
 
+    The first pass solves the tables for the books that were fitted, every later one for books that were solved for the
+    codes of the pass before. Books with prices stay, so that there the first pass is all.
+
     Raises:
         ConfigError: the tokenizer has no tables: its encoder was trained together with its books.
     """
@@ -60,18 +63,21 @@ def refined(run: Run, catalogue: Catalogue, tokenizer: Tokenizer, judge: Judge) 
             "train.refine to 0, or take drq, rq_kmeans, drq_vae or drq_vae_cl"
         )
     steps = Steps.of(_largest(tokenizer, judge.data), tokenizer.latent_dim, catalogue.profile.ids)
-    errors, passes = [judge.error(tokenizer)], run.config.train.refine
+    errors, passes, asked = [judge.error(tokenizer)], run.config.train.refine, tokenizer
     for done in range(1, passes + 1):
-        sums = corpus_sums(_items(run, catalogue, judge.last_key), tokenizer, steps)
+        sums = corpus_sums(_items(run, catalogue, judge.last_key), asked, steps)
         if not sums.items:
             break
-        found = [(judge.error(candidate), candidate) for candidate in candidates(tokenizer, sums)]
-        error, best = min(found, key=lambda pair: pair[0])
+        settled = solved_tables(asked, sums)
+        error = judge.error(settled)
         run.watcher.progress("whole catalogue", done, passes, unseen_relative_mse=error)
         if error >= errors[-1]:
             break
         errors.append(error)
-        tokenizer = best
+        tokenizer = settled
+        if tokenizer.prices is not None:
+            break  # prices are solved for their books: others under the same prices leave most codes unused
+        asked = solved_books(settled, sums)
     told = {"passes": len(errors) - 1, "held_out_relative_mse": errors}
     run.watcher.note(f"refined on the whole catalogue: unseen relative MSE {errors[0]:.4f} -> {errors[-1]:.4f}")
     return replace(tokenizer, training={**tokenizer.training, "refined": told})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pipeline.catalogues import Rows, clustered, settings, write
@@ -71,6 +73,15 @@ def test_each_pass_lowers_the_error_of_unseen_items_or_is_the_last(spark):
     assert judge().error(better) == told[-1]
     assert told[-1] < 0.8 * told[0]
     assert tokenizer_id(better) == tokenizer_id(refined(Told(6), Items(frame(spark, 7)), TOKENIZER, judge()))
+
+
+def test_books_with_prices_stay(spark):
+    priced = replace(TOKENIZER, prices=tuple(RNG.random(8).astype(np.float32) for _ in range(2)))
+    better = refined(Told(6), Items(frame(spark, 3)), priced, judge())
+    assert better.training["refined"]["passes"] == 1
+    for mine, theirs in zip(better.codebooks, BOOKS, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert judge().error(better) < judge().error(priced)
 
 
 def test_items_that_judge_are_in_no_sum(spark):

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from drq_spark.refine.corpus_sums import CorpusSums
-from drq_spark.refine.solution import candidates
+from drq_spark.refine.solution import solved_books, solved_tables
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.train.decode_tables import decode_tables, joint_least_squares
 
@@ -38,23 +38,22 @@ def sums(codes):
 
 
 def check(codes):
-    tables_only, both = candidates(TOKENIZER, sums(codes))
+    tables_only, both = solved_tables(TOKENIZER, sums(codes)), solved_books(TOKENIZER, sums(codes))
     assert all((mine == theirs).all() for mine, theirs in zip(tables_only.codebooks, BOOKS, strict=True))
     expected = joint_least_squares(ITEMS, codes, BOOKS)
     for found, plain in zip(both.codebooks, expected, strict=True):
         np.testing.assert_allclose(found, plain, atol=1e-4)
-    for made in (tables_only, both):
-        for found, plain in zip(made.tables, decode_tables(ITEMS, codes, made.codebooks), strict=True):
-            np.testing.assert_allclose(found, plain, atol=1e-4)
+    for found, plain in zip(tables_only.tables, decode_tables(ITEMS, codes, BOOKS), strict=True):
+        np.testing.assert_allclose(found, plain, atol=1e-4)
 
 
-def test_both_candidates_are_solved_as_on_a_sample():
+def test_books_and_tables_are_solved_as_on_a_sample():
     check(TOKENIZER.encode_prepared(ITEMS)[1].codes)
 
 
 def test_codes_that_nobody_uses_keep_their_rows():
     codes = RNG.integers(0, (5, 4, 5), (400, 3)).astype(np.int32)
     check(codes)
-    tables_only, both = candidates(TOKENIZER, sums(codes))
+    tables_only, both = solved_tables(TOKENIZER, sums(codes)), solved_books(TOKENIZER, sums(codes))
     np.testing.assert_array_equal(tables_only.tables[0][5], BOOKS[0][5])
     np.testing.assert_allclose(both.codebooks[0][5], BOOKS[0][5], atol=1e-6)
