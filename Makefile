@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(or $(shell command -v uv),build/tools/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-random test-faults test-cluster canary lint lint-style lint-types lint-imports config docs lock java \
+.PHONY: help demo test test-fast test-random test-faults test-cluster canary lint lint-style lint-types lint-imports config docs zip lock java \
     bench-tokenizers
 
 # Compiled modules are kept whatever the environment says: the tests start a hundred Python processes, and each would
@@ -31,6 +31,7 @@ help:
 	@echo "make lint    style, types and import rules"
 	@echo "make config  write conf/base.yaml anew from drq_spark/config/"
 	@echo "make docs    write docs/tables.md anew from drq_spark/schemas.py"
+	@echo "make zip     write build/drq_spark.zip, which spark-submit --py-files takes to the executors"
 	@echo "make bench-tokenizers  compare all tokenizers on the catalogues of DATA (hours); writes docs/tokenizers"
 	@echo "make lock    resolve the dependencies of pyproject.toml anew into requirements.lock"
 	@echo "Another Python (3.10 or newer): make PYTHON=/path/to/python3 ..."
@@ -98,6 +99,9 @@ config: $(VENV)/.ready
 
 docs: $(VENV)/.ready
 	@$(BIN)/python tools/tables_page.py
+
+zip:
+	@$(PYTHON) tools/package_zip.py
 
 lock:
 	@$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.10 --no-emit-index-url --no-header -q -o requirements.lock
