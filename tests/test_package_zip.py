@@ -37,7 +37,8 @@ sys.path[:0] = [archive, site]
 class NotInstalled:
     def find_spec(self, name, path=None, target=None):
         top = name.split(".")[0]
-        if top not in {*sys.stdlib_module_names, "drq_spark", *installed} and not top.startswith("_"):
+        known = {*sys.stdlib_module_names, "drq_spark", *installed}
+        if installed and top not in known and not top.startswith("_"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, NotInstalled())
@@ -46,7 +47,7 @@ exec(code)
 
 
 def run_from_zip(archive: Path, code: str, *installed: str) -> subprocess.CompletedProcess[str]:
-    """Run code on a machine that has the package as a zip and these libraries."""
+    """Run code on a machine that has the package as a zip and these libraries; all of them where none is named."""
     site = sysconfig.get_paths()["purelib"]
     command = [sys.executable, "-S", "-c", FROM_ZIP, str(archive), site, code, *installed]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=archive.parent)
@@ -62,6 +63,14 @@ def test_it_holds_the_package_without_its_catalogues(package_zip):
     held = set(zipfile.ZipFile(package_zip).namelist())
     assert expected <= held
     assert not [name for name in held if "/data/" in name or "__pycache__" in name]
+
+
+def test_settings_files_are_in_the_zip_and_in_the_wheel(package_zip):
+    there = {f"conf/{file.name}" for file in (ROOT / "conf").glob("*.yaml")}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert wheel == {name: f"drq_spark/{name}" for name in there}
+    assert set(wheel.values()) <= set(zipfile.ZipFile(package_zip).namelist())
 
 
 def test_the_same_files_make_the_same_zip(package_zip, tmp_path):
@@ -97,3 +106,8 @@ def test_pages_find_their_templates_in_the_zip(package_zip):
     ]
     done = run_from_zip(package_zip, "\n".join(lines), "jinja2", "markupsafe")
     assert done.stderr == ""
+
+
+def test_settings_are_printed_from_the_zip(package_zip):
+    done = run_from_zip(package_zip, "from drq_spark.cli.config_command import config; config('prod')")
+    assert done.stdout == (ROOT / "conf" / "prod.yaml").read_text(encoding="utf-8")

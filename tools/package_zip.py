@@ -37,6 +37,8 @@ def members() -> Iterator[tuple[str, Path]]:
         inside = file.relative_to(package)
         if file.is_file() and not set(LEFT_OUT) & set(inside.parts):
             yield f"drq_spark/{inside.as_posix()}", file
+    for file in sorted((ROOT / "conf").glob("*.yaml")):
+        yield f"drq_spark/conf/{file.name}", file
 
 
 if __name__ == "__main__":

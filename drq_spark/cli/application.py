@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
+from drq_spark.cli.config_command import config
 from drq_spark.cli.measure_command import measure
 from drq_spark.cli.step_commands import assign, demo, nightly, publish, report, run, sample, train
 from drq_spark.cli.study_commands import compare, inspect, plan, synth
@@ -40,6 +41,7 @@ for command in (
     plan,
     synth,
     inspect,
+    config,
 ):
     app.command()(command)
 
