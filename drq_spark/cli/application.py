@@ -62,5 +62,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def entry_point() -> None:
-    """Entry point of the console script."""
-    sys.exit(main())
+    """Entry point of the console script, and of wheel tasks, whose runners take SystemExit(0) for a failure."""
+    if code := main():
+        sys.exit(code)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drq_spark.cli import main
+from drq_spark.cli import entry_point, main
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -27,3 +27,11 @@ def test_another_name_is_refused_with_those_there_are(capsys):
     assert main(["config", "prd"]) == 2
     said = re.sub(r"\s+", " ", capsys.readouterr().err)
     assert "no settings are named 'prd': did you mean 'prod'? there are base: every setting" in said
+
+
+def test_the_entry_point_returns_on_success_and_exits_on_failure(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["drq", "config"])
+    entry_point()
+    monkeypatch.setattr("sys.argv", ["drq", "config", "prd"])
+    with pytest.raises(SystemExit, match="2"):
+        entry_point()
