@@ -30,7 +30,7 @@ help:
 	@echo "make canary  tests with the newest packages that pyproject.toml allows, in build/canary"
 	@echo "make lint    style, types and import rules"
 	@echo "make config  write conf/base.yaml anew from drq_spark/config/"
-	@echo "make docs    write docs/tables.md anew from drq_spark/schemas.py"
+	@echo "make docs    write docs/tables.md and docs/cli.md anew from drq_spark/schemas.py and drq_spark/cli/"
 	@echo "make zip     write build/drq_spark.zip, which spark-submit --py-files takes to the executors"
 	@echo "make bench-tokenizers  compare all tokenizers on the catalogues of DATA (hours); writes docs/tokenizers"
 	@echo "make lock    resolve the dependencies of pyproject.toml anew into requirements.lock"
@@ -99,6 +99,7 @@ config: $(VENV)/.ready
 
 docs: $(VENV)/.ready
 	@$(BIN)/python tools/tables_page.py
+	@$(BIN)/python tools/cli_page.py
 
 zip:
 	@$(PYTHON) tools/package_zip.py
