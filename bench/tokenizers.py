@@ -35,7 +35,7 @@ from drq_spark.config import Config, load_config
 from drq_spark.kinds import KINDS
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.model import effective_rms
+from drq_spark.tokenizer.latent_unit import effective_rms
 from drq_spark.train.driver import fit_tokenizer, split
 from drq_spark.train.evaluation import reconstruction_error
 

@@ -13,21 +13,25 @@ if TYPE_CHECKING:
     from drq_spark.config import Config as Config
     from drq_spark.config import load_config as load_config
     from drq_spark.external.measure_sids import measure_sids as measure_sids
-    from drq_spark.pipeline import run_all as run_all
+    from drq_spark.notebook import run_all as run_all
     from drq_spark.tokenizer.artifact import load_tokenizer as load_tokenizer
     from drq_spark.tokenizer.artifact import save_tokenizer as save_tokenizer
     from drq_spark.tokenizer.model import Tokenizer as Tokenizer
+    from drq_spark.tokens import SidTokens as SidTokens
+    from drq_spark.train.array_fit import fit as fit
     from drq_spark.train.driver import train_tokenizer as train_tokenizer
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Config": "drq_spark.config",
+    "SidTokens": "drq_spark.tokens",
     "Tokenizer": "drq_spark.tokenizer.model",
+    "fit": "drq_spark.train.array_fit",
     "load_config": "drq_spark.config",
     "load_tokenizer": "drq_spark.tokenizer.artifact",
     "measure_sids": "drq_spark.external.measure_sids",
-    "run_all": "drq_spark.pipeline",
+    "run_all": "drq_spark.notebook",
     "save_tokenizer": "drq_spark.tokenizer.artifact",
     "sid_udf": "drq_spark.assign.sid_udf",
     "train_tokenizer": "drq_spark.train.driver",
@@ -39,3 +43,8 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'drq_spark' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names alone, so that they are what completion offers."""
+    return sorted(__all__)

@@ -1,4 +1,4 @@
-"""What the command line shows: steps as they go, the summary of a run, errors as one line."""
+"""What the command line shows: steps as they go, the summary of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from drq_spark.addresses import without_secrets
 from drq_spark.compare.comparison_page import rows
 from drq_spark.compare.standing import Comparison
 from drq_spark.config import Config
@@ -143,11 +142,6 @@ def show_comparison(console: Console, comparison: Comparison, page: str) -> None
     if len(comparison.seeds) < 2:
         console.print("One seed: the noise is not known, so no winners are marked (--seeds 3 tells).")
     console.print(f"  page  {page}", highlight=False, soft_wrap=True)
-
-
-def show_error(console: Console, message: str) -> None:
-    """Print one line on the error console, whatever address of whomever it quotes."""
-    console.print(f"[red]error:[/] {_plain(without_secrets(message))}", highlight=False, soft_wrap=True)
 
 
 def _verdict(outcome: Outcome, channel: str) -> str:

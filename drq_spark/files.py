@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import glob
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from pyarrow import fs
-
 from drq_spark.errors import ConfigError
+
+if TYPE_CHECKING:  # a tenth of a second, which `drq --help` and tokenizers on local disks do without
+    from pyarrow import fs
 
 try:
     import fcntl
@@ -30,6 +32,8 @@ def resolve(path: str) -> tuple[fs.FileSystem, str]:
     Raises:
         ConfigError: a scheme that pyarrow does not know.
     """
+    from pyarrow import fs
+
     if not _is_uri(path):
         return fs.LocalFileSystem(), path
     try:
@@ -54,6 +58,8 @@ def read_bytes(path: str) -> bytes:
     Raises:
         OSError: it cannot be read.
     """
+    if not _is_uri(path):
+        return Path(path).read_bytes()
     filesystem, inner = resolve(path)
     with filesystem.open_input_stream(inner) as stream:
         return bytes(stream.read())
@@ -65,22 +71,61 @@ def write_bytes(path: str, content: bytes) -> None:
     Raises:
         OSError: it cannot be written; what was there before stays.
     """
+    with writing(path) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def writing(path: str) -> Iterator[Any]:
+    """A stream into a file, for what is too large to be at hand at once; folders and readers as in `write_bytes`.
+
+    Raises:
+        OSError: it cannot be written; what was there before stays, as it does where the work inside fails.
+    """
     filesystem, inner = resolve(path)
     filesystem.create_dir(inner.rsplit("/", 1)[0], recursive=True)
     if filesystem.type_name in _WHOLE_OBJECTS:
         with filesystem.open_output_stream(inner) as stream:
-            stream.write(content)
+            yield stream
         return
     folder, _, name = inner.rpartition("/")
     beside = f"{folder}/.{name}.{uuid4().hex}"
     try:
         with filesystem.open_output_stream(beside) as stream:
-            stream.write(content)
+            yield stream
         filesystem.move(beside, inner)
     except BaseException:
         with suppress(OSError):
             filesystem.delete_file(beside)
         raise
+
+
+def moves_folders(path: str) -> bool:
+    """Whether a folder there can be given another name at once: not on object stores, which know no folders."""
+    return resolve(path)[0].type_name not in _WHOLE_OBJECTS
+
+
+def move(source: str, target: str) -> None:
+    """Give a file or folder another name on the same file system, in a folder that is there."""
+    filesystem, inner = resolve(source)
+    filesystem.move(inner, resolve(target)[1])
+
+
+def is_folder(path: str) -> bool:
+    """Whether there is a folder of that name."""
+    from pyarrow import fs
+
+    filesystem, inner = resolve(path)
+    return bool(filesystem.get_file_info(inner).type == fs.FileType.Directory)
+
+
+def file_names(folder: str) -> list[str]:
+    """Names of the files in a folder, in their order; none where it is not there."""
+    from pyarrow import fs
+
+    filesystem, inner = resolve(folder)
+    found = filesystem.get_file_info(fs.FileSelector(inner, allow_not_found=True))
+    return sorted(entry.base_name for entry in found if entry.type == fs.FileType.File)
 
 
 @contextmanager
@@ -109,14 +154,33 @@ def bytes_on_disk(path: str) -> int | None:
     return sum(file.stat().st_size for file in inside) if inside else None
 
 
+def ensure_folder(path: str) -> None:
+    """Make a folder and those above it; nothing happens where it is there.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
+    filesystem, inner = resolve(path)
+    try:
+        filesystem.create_dir(inner, recursive=True)
+    except OSError as error:
+        raise ConfigError(f"{path!r} cannot be written: {one_line(error)}") from None
+
+
 def exists(path: str) -> bool:
     """Whether a file or folder of that name is there."""
+    if not _is_uri(path):
+        return os.path.exists(path)
+    from pyarrow import fs
+
     filesystem, inner = resolve(path)
     return bool(filesystem.get_file_info(inner).type != fs.FileType.NotFound)
 
 
 def remove_folder(path: str) -> None:
     """Delete a folder with all in it; nothing happens where there is none."""
+    from pyarrow import fs
+
     filesystem, inner = resolve(path)
     if filesystem.get_file_info(inner).type == fs.FileType.Directory:
         filesystem.delete_dir(inner)
@@ -124,6 +188,10 @@ def remove_folder(path: str) -> None:
 
 def folders(path: str) -> list[str]:
     """Names of the folders in a folder; none where it is not there."""
+    if not _is_uri(path):
+        return [entry.name for entry in os.scandir(path) if entry.is_dir()] if os.path.isdir(path) else []
+    from pyarrow import fs
+
     filesystem, inner = resolve(path)
     found = filesystem.get_file_info(fs.FileSelector(inner, allow_not_found=True))
     return [entry.base_name for entry in found if entry.type == fs.FileType.Directory]
@@ -131,6 +199,8 @@ def folders(path: str) -> list[str]:
 
 def remove_empty_folder(path: str) -> None:
     """Delete a folder that holds nothing; one that holds something stays."""
+    from pyarrow import fs
+
     filesystem, inner = resolve(path)
     if filesystem.get_file_info(inner).type == fs.FileType.Directory and not filesystem.get_file_info(
         fs.FileSelector(inner)

@@ -68,6 +68,8 @@ KINDS: dict[str, Kind] = {
         events="needed",
     ),
 }
+NAMES = ", ".join(KINDS)
+"""All of them, for messages."""
 
 
 def kind_of(name: str) -> Kind:

@@ -18,6 +18,11 @@ _GONE = (
     r"FILE_NOT_EXIST|DELTA_FILE_NOT_FOUND|DELTA_TRUNCATED_TRANSACTION_LOG|SparkFileNotFoundException"
     r"|\[FAILED_READ_FILE|is not a Parquet file"
 )
+_EXTRAS = {
+    "pyspark": "spark,delta", "py4j": "spark,delta", "delta": "delta", "pandas": "report", "scipy": "report",
+    "jinja2": "report", "matplotlib": "report", "torch": "train",
+}  # fmt: skip
+"""The extra that brings a package."""
 _FILE = re.compile(r"(?:reading file|[Ff]ile) '?((?:[a-z][\w+.-]*:)?/[^\s']*?)'?[.,]?(?:\s|$)")
 
 
@@ -30,6 +35,8 @@ def explained(error: BaseException) -> DrqError | None:
         return _no_space(str(error))
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return ConfigError(f"a file cannot be written or read: {' '.join(str(error).split())}")
+    if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").split(".")[0]) in _EXTRAS:
+        return missing_package(package)
     text = str(error)
     return next((explain(text) for pattern, explain in _RULES if re.search(pattern, text)), None)
 
@@ -51,6 +58,11 @@ def setup_fault(error: BaseException) -> SetupError | None:
     """The same, where the machine or the cluster lacks something, whatever table or path was asked for."""
     found = explained(error)
     return found if isinstance(found, SetupError) else None
+
+
+def missing_package(package: str) -> SetupError:
+    """What to install where a package is missing that an extra brings."""
+    return SetupError(f"{package} is not installed: pip install 'drq-spark[{_EXTRAS[package]}]' brings it")
 
 
 def _no_space(text: str) -> SetupError:

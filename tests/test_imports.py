@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
 
 HEAVY = {"torch", "faiss", "pyspark", "pandas", "scipy", "matplotlib"}
 
@@ -35,12 +41,19 @@ def test_the_report_sees_a_package_that_is_imported():
         ("drq_spark.tokenizer.artifact", HEAVY),
         ("drq_spark.train.registry", HEAVY),
         ("drq_spark.session", HEAVY),
-        ("drq_spark.config", HEAVY),
-        ("drq_spark.cli", HEAVY),
+        ("drq_spark.cli", HEAVY | {"numpy", "pyarrow", "pydantic", "yaml"}),
+        ("drq_spark.config", HEAVY | {"numpy", "pyarrow"}),
     ],
 )
 def test_import_loads_no_more_than_it_may(module, absent):
     assert packages_after_import(module) & absent == set()
+
+
+def test_completion_offers_the_public_names_alone():
+    import drq_spark
+
+    assert dir(drq_spark) == sorted(drq_spark.__all__)
+    assert all(getattr(drq_spark, name) is not None for name in dir(drq_spark))
 
 
 BARE_MACHINE = """
@@ -89,6 +102,76 @@ def test_import_needs_no_other_package(module, installed):
 
 
 ROOT = Path(__file__).parents[1]
+
+WITHOUT = """
+import sys
+
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in sys.argv[1].split(","):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, NotInstalled())
+from drq_spark.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+EXTRAS = "pyspark,py4j,delta,pandas,torch,scipy,matplotlib,jinja2,numba"
+
+
+def command_without(packages: str, *arguments: str) -> tuple[int, str]:
+    """Status of a command on a machine that lacks some packages, and all that it says."""
+    command = [sys.executable, "-c", WITHOUT, packages, *arguments]
+    reply = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    return reply.returncode, reply.stdout + reply.stderr
+
+
+@pytest.mark.parametrize(
+    ("packages", "arguments", "status", "says"),
+    [
+        (f"{EXTRAS},numpy,pyarrow,pydantic,yaml", ["--help"], 0, "Verify a tokenizer artifact"),
+        (f"{EXTRAS},numpy,pyarrow,pydantic,yaml", ["-h"], 0, "Verify a tokenizer artifact"),
+        (f"{EXTRAS},numpy,pyarrow", ["--version"], 0, "drq_spark 0."),
+        (f"{EXTRAS},numpy,pyarrow", ["run", "--foo"], 2, "No such option: --foo"),
+        (f"{EXTRAS},numpy,pyarrow", ["run", "--items", "x", "--codes", "abc"], 2, "error: tokenizer.codes: must be"),
+        (f"{EXTRAS},pyarrow", ["inspect", "tests/golden/drq"], 0, '"kind": "drq"'),
+        (EXTRAS, ["run", "--items", "x", "--out", "y"], 1, "pip install 'drq-spark[spark,delta]'"),
+    ],
+)
+def test_a_command_needs_no_other_package(packages, arguments, status, says):
+    found, said = command_without(packages, *arguments)
+    assert found == status, said
+    assert says in said
+    assert "Traceback" not in said
+
+
+def test_dependencies_and_extras_bring_what_they_say():
+    """Installed without an extra there is nothing of Spark, training and charts; `all` brings every other one."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    base = {re.split("[>=<]", line)[0] for line in project["dependencies"]}
+    assert base & set(EXTRAS.split(",")) == set()
+    extras = project["optional-dependencies"]
+    assert set(extras) == {"all", "spark", "delta", "report", "train", "fast", "executors", "dev"}
+    whole = {package for name in extras if name != "dev" for package in brought(extras, name)}
+    assert brought(extras, "all") == whole == {"pyspark", "delta-spark", "pandas", "scipy", "jinja2", "matplotlib",
+                                               "torch", "numba"}  # fmt: skip
+
+
+def brought(extras: dict[str, list[str]], name: str) -> set[str]:
+    """Packages of an extra, and of those that it names."""
+    found = set()
+    for line in extras[name]:
+        own = re.fullmatch(r"drq-spark\[(.*)\]", line)
+        inner = [brought(extras, part) for part in own[1].split(",")] if own else [{re.split("[>=<]", line)[0]}]
+        found |= set().union(*inner)
+    return found
+
+
+def test_the_lock_names_no_registry():
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert "://" not in lock
+    assert "--index" not in lock
+
+
 BENCHMARKS = sorted(ROOT.glob("bench/*.py"))
 
 

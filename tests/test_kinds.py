@@ -12,7 +12,7 @@ from drq_spark.kinds import KINDS, Kind, kind_of
 from drq_spark.progress import Progress
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.model import effective_rms
+from drq_spark.tokenizer.latent_unit import effective_rms
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import train_tokenizer
 from drq_spark.train.registry import trainer

@@ -132,3 +132,9 @@ def test_a_command_hides_no_fault_of_ours(monkeypatch):
     monkeypatch.setattr(application, "app", fails)
     with pytest.raises(KeyError):
         command(["run"])
+
+
+def test_a_missing_package_names_the_extra_that_brings_it():
+    missing = ModuleNotFoundError("No module named 'scipy.stats'", name="scipy.stats")
+    assert str(explained(missing)) == "scipy is not installed: pip install 'drq-spark[report]' brings it"
+    assert explained(ModuleNotFoundError("No module named 'mine'", name="mine")) is None

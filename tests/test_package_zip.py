@@ -109,5 +109,7 @@ def test_pages_find_their_templates_in_the_zip(package_zip):
 
 
 def test_settings_are_printed_from_the_zip(package_zip):
-    done = run_from_zip(package_zip, "from drq_spark.cli.config_command import config; config('prod')")
+    done = run_from_zip(
+        package_zip, "from drq_spark.cli import main; main(['config', 'prod']); assert 'pyspark' not in sys.modules"
+    )
     assert done.stdout == (ROOT / "conf" / "prod.yaml").read_text(encoding="utf-8")

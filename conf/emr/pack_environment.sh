@@ -11,7 +11,7 @@ environment=build/emr
 
 "$python" -m venv --clear "$environment"
 # torch without CUDA, of which no node has any use, takes a fifth of the room
-"$environment/bin/pip" install --quiet --extra-index-url https://download.pytorch.org/whl/cpu ".[train,fast]" venv-pack
+"$environment/bin/pip" install --quiet --extra-index-url https://download.pytorch.org/whl/cpu ".[report,train,executors]" venv-pack
 "$environment/bin/venv-pack" --force --prefix "$environment" --output build/environment.tar.gz
 
 aws s3 cp build/environment.tar.gz "$bucket/environment.tar.gz"

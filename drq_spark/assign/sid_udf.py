@@ -24,7 +24,7 @@ from drq_spark.inputs.number_proof import ROWS, no_float32, other_than_float32
 from drq_spark.number_types import NumberType
 from drq_spark.ship import Shipped, ship
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.keys import codes_to_tokens
+from drq_spark.tokens import DEFAULT_TOKENS
 
 Form = Literal["codes", "key", "tokens"]
 _TYPES: dict[Form, str] = {"codes": "array<int>", "key": "bigint", "tokens": "string"}
@@ -141,7 +141,7 @@ def _spelled(column: pa.Array, tokenizer: Tokenizer, form: Form) -> pd.Series:
     spelled: Any = {
         "codes": lambda: list(codes),
         "key": lambda: tokenizer.keys(codes),
-        "tokens": lambda: codes_to_tokens(codes),
+        "tokens": lambda: DEFAULT_TOKENS.texts(codes),
     }
     result = pd.Series([None] * len(column), dtype=object)
     result[np.flatnonzero(found.usable)] = pd.Series(spelled[form](), index=np.flatnonzero(found.usable), dtype=object)

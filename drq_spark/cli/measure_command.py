@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,10 +22,12 @@ from drq_spark.cli.options import (
     codes_per_level,
     named,
 )
-from drq_spark.cli.surroundings import day, finish, now, session, store_of, watcher
-from drq_spark.config import Config, load_config
+from drq_spark.cli.surroundings import config_of, day, finish, now, session, store_of, watcher
 from drq_spark.errors import ConfigError
 from drq_spark.files import absolute
+
+if TYPE_CHECKING:
+    from drq_spark.config import Config
 
 Sids = Annotated[
     str | None, typer.Option("--sids", help="SIDs of another system, measured instead: file, glob or table name.")
@@ -65,7 +67,7 @@ def measure(
     options = {"store.out": absolute(out), "store.schema_name": schema, "sids.path": sids, "sids.codebooks": codebooks,
                "sids.codes": codes_per_level(codes), "items.path": items, "events.path": events,
                "measure.embeddings_after": embeddings_after}  # fmt: skip
-    measure_external(load_config(config or (), named(options), settings or ()), run_date)
+    measure_external(config_of(config, named(options), settings), run_date)
 
 
 def measure_run(out: str, run_id: str | None, schema: str | None, embeddings_after: str | None) -> None:

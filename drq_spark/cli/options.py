@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from drq_spark.cli.surroundings import take_driver_memory
-from drq_spark.config import TOKENIZERS
 from drq_spark.files import absolute
+from drq_spark.kinds import NAMES
 
 Items = Annotated[str | None, typer.Option("--items", help="Items: path, glob or table name.")]
 Events = Annotated[str | None, typer.Option("--events", help="Events: path, glob or table name.")]
@@ -19,7 +19,7 @@ After = Annotated[
     str | None, typer.Option("--embeddings-after", help="A second version of the items: how far embeddings move.")
 ]
 Out = Annotated[str | None, typer.Option("--out", help="Folder for tables, tokenizers and the report.")]
-Name = Annotated[str | None, typer.Option("--tokenizer", help=f"Name of the tokenizer: {TOKENIZERS}.")]
+Name = Annotated[str | None, typer.Option("--tokenizer", help=f"Name of the tokenizer: {NAMES}.")]
 Levels = Annotated[int | None, typer.Option("--levels", help="Codes in a SID.")]
 Codes = Annotated[
     str | None, typer.Option("--codes", help="Codes a level: one number, or one per level such as 256,128,64.")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-import yaml
 
 from drq_spark.cli.options import (
     After,
@@ -32,11 +31,13 @@ from drq_spark.cli.options import (
     as_settings,
     named,
 )
-from drq_spark.cli.surroundings import day, demo_data, finish, now, out_console, session, store_of, watcher
-from drq_spark.config import Config, load_config
+from drq_spark.cli.surroundings import config_of, day, demo_data, finish, now, out_console, session, store_of, watcher
 from drq_spark.errors import InputRefused
 from drq_spark.files import absolute
 from drq_spark.schemas import LIVE
+
+if TYPE_CHECKING:  # what commands load when they run, so that `drq --help` is quick
+    from drq_spark.config import Config
 
 
 def run(
@@ -60,7 +61,7 @@ def run(
     options = as_settings(items, events, out, tokenizer, levels, codes, seed)
     options |= named({"measure.embeddings_after": embeddings_after, "tokenizer.source": tokenizer_from})
     options |= named({"store.channel": channel})
-    _run(load_config(config or (), options, settings or ()), run_date, dry_run)
+    _run(config_of(config, options, settings), run_date, dry_run)
 
 
 def nightly(
@@ -88,7 +89,7 @@ def nightly(
     """
     options = as_settings(items, events, out, tokenizer, levels, codes, seed)
     options |= named({"measure.embeddings_after": embeddings_after, "store.channel": channel})
-    _run(load_config(config or (), options, settings or ()), run_date, dry_run, night=True, retrain=retrain)
+    _run(config_of(config, options, settings), run_date, dry_run, night=True, retrain=retrain)
 
 
 def demo(
@@ -104,7 +105,7 @@ def demo(
         "store.out": absolute(out),
     }
     out_console.print("The catalogue: 5,000 software packages, their descriptions embedded, and what depends on what.")
-    config = load_config([folder / "columns.yaml"], options, settings or ())
+    config = config_of([folder / "columns.yaml"], options, settings)
     _run(config, None, dry_run=False)
 
 
@@ -125,9 +126,7 @@ def sample(
     from drq_spark import pipeline
     from drq_spark.console import show_notes
 
-    resolved = load_config(
-        config or (), as_settings(items, events, out, tokenizer, levels, codes, seed), settings or ()
-    )
+    resolved = config_of(config, as_settings(items, events, out, tokenizer, levels, codes, seed), settings)
     begun, catalogue = pipeline.begin(session(resolved), resolved, day(run_date), now(), watcher())
     with begun.tidied():
         pipeline.sample(begun, catalogue)
@@ -211,6 +210,8 @@ def _run(
 
 
 def _show_plan(config: Config, plan: Mapping[str, str]) -> None:
+    import yaml
+
     out_console.print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), markup=False, highlight=False)
     for name, value in plan.items():
         out_console.print(f"{name:<28} {value}", markup=False, highlight=False)

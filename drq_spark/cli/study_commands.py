@@ -20,15 +20,15 @@ from drq_spark.cli.options import (
     Settings,
     as_settings,
 )
-from drq_spark.cli.surroundings import day, demo_data, now, out_console, session, watcher
-from drq_spark.config import TOKENIZERS, load_config
+from drq_spark.cli.surroundings import config_of, day, demo_data, now, out_console, session, watcher
 from drq_spark.files import absolute, write_bytes
+from drq_spark.kinds import NAMES
 
 _QUICK_ITEMS = 100_000  # as many as a session for small data writes in no time
 
 
 def compare(
-    tokenizers: Annotated[str, typer.Option("--tokenizers", help=f"Names, separated by commas: {TOKENIZERS}.")],
+    tokenizers: Annotated[str, typer.Option("--tokenizers", help=f"Names, separated by commas: {NAMES}.")],
     seeds: Annotated[int, typer.Option("--seeds", min=1, max=20, help="How many seeds, from --seed on.")] = 1,
     items: Items = None,
     events: Events = None,
@@ -47,7 +47,7 @@ def compare(
     from drq_spark.console import show_comparison
     from drq_spark.store import open_store
 
-    resolved = load_config(config or (), as_settings(items, events, out, None, levels, codes, seed), settings or ())
+    resolved = config_of(config, as_settings(items, events, out, None, levels, codes, seed), settings)
     chosen = [name.strip() for name in tokenizers.split(",")]
     numbers = range(resolved.seed, resolved.seed + seeds)
     spark = session(resolved)
@@ -85,7 +85,7 @@ def plan(
     from drq_spark.plan.show import show_plan, write_plan
 
     targets = Targets(target_duplicate_rate, target_k_eff)
-    resolved = load_config(config or (), as_settings(items, out=out, seed=seed), settings or ())
+    resolved = config_of(config, as_settings(items, out=out, seed=seed), settings)
     made = make_plan(session(resolved), resolved, targets, codes or None, levels or LEVELS, watcher())
     if resolved.store.out is not None:
         write_plan(made, absolute(resolved.store.out))
@@ -110,7 +110,7 @@ def synth(
 
     demo = demo_data()
     files = [*(config or ())] if like else [demo / "columns.yaml", *(config or ())]
-    resolved = load_config(files, as_settings(like or str(demo / "items.parquet"), seed=seed), settings or ())
+    resolved = config_of(files, as_settings(like or str(demo / "items.parquet"), seed=seed), settings)
     quick_java = resolved if n_items <= _QUICK_ITEMS else None  # what is read is small, what is written need not be
     shape = Shape(n_items, n_users, seed=resolved.seed)
     columns = synthesize(session(quick_java), resolved, out, shape, watcher())

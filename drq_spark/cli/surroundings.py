@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date, datetime, timezone
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.text import Text
 
+from drq_spark.addresses import without_secrets
 from drq_spark.errors import ConfigError, GateFailed, Overtaken
 from drq_spark.files import absolute, bytes_on_disk
 from drq_spark.schemas import LIVE
 
-if TYPE_CHECKING:  # Spark is loaded by the command that needs it, so that `drq --help` is quick
+if TYPE_CHECKING:  # each command loads what it needs, so that `drq --help` is quick and needs neither Spark nor torch
     from pyspark.sql import SparkSession
 
     from drq_spark.config import Config
@@ -44,6 +46,17 @@ def session(config: Config | None = None) -> SparkSession:
 
     small_data = config is not None and is_small(config)
     return session_for_run(watcher().loading, small_data=small_data, memory=_heap.get())
+
+
+def config_of(files: Sequence[Path] | None, options: Mapping[str, Any], settings: Sequence[str] | None) -> Config:
+    """The settings that a command is given.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    from drq_spark.config import load_config
+
+    return load_config(files or (), options, settings or ())
 
 
 def is_small(config: Config) -> bool:
@@ -122,6 +135,11 @@ def watcher() -> ConsoleWatcher:
     from drq_spark.console import ConsoleWatcher
 
     return ConsoleWatcher(out_console)
+
+
+def show_error(message: str) -> None:
+    """Print one line on the error console, whatever address of whomever it quotes."""
+    error_console.print(Text.assemble(("error:", "red"), f" {without_secrets(message)}"), soft_wrap=True)
 
 
 def day(run_date: datetime | None) -> date:

@@ -6,11 +6,10 @@ from drq_spark.config.layers import load_config
 from drq_spark.config.measure import GateRule, Measure
 from drq_spark.config.section import Section
 from drq_spark.config.settings import Config, canonical_json
-from drq_spark.config.tokenizer import TOKENIZERS, TokenizerSettings
+from drq_spark.config.tokenizer import TokenizerSettings
 from drq_spark.config.train import Behaviour, Contrast, EndToEnd, KMeans, RqpVae, RqVae, Train
 
 __all__ = [
-    "TOKENIZERS",
     "Behaviour",
     "Collisions",
     "Config",

@@ -94,7 +94,7 @@ class Sids(Section):
     )
     column: str | None = Field(
         None,
-        description="Column of code lists or token text; codes, sid or columns sid_level_0, sid_0, level_1 .. without it",
+        description="Column of code lists or token text; codes, codebook, sid or columns sid_level_0, sid_0, level_1 .. without it",
     )
     base: Natural | tuple[Natural, ...] = Field(
         0,

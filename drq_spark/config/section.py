@@ -35,6 +35,10 @@ Patience = Annotated[float, _NEUTRAL, Field(ge=0.0)]
 """How long a run waits for something: it changes no result."""
 
 
+Spelling = Annotated[str, _NEUTRAL]
+"""How something that is there is written out: it changes no result."""
+
+
 def _name_of_channel(name: str) -> str:
     """Refuse what cannot end the name of a table."""
     if re.fullmatch("[a-z][a-z0-9_]{0,39}", name) is None:

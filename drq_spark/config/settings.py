@@ -13,6 +13,7 @@ from drq_spark.config.inputs import Events, Items, Sample, Sids
 from drq_spark.config.measure import Gate, Measure
 from drq_spark.config.nightly import Nightly
 from drq_spark.config.section import Channel, Patience, Place, Section
+from drq_spark.config.token_spelling import Tokens
 from drq_spark.config.tokenizer import TokenizerSettings
 from drq_spark.config.train import Train
 from drq_spark.errors import ConfigError
@@ -45,6 +46,7 @@ class Config(Section):
     tokenizer: TokenizerSettings = TokenizerSettings()
     train: Train = Train()
     collisions: Collisions = Collisions()
+    tokens: Tokens = Tokens()
     measure: Measure = Measure()
     gate: Gate = Gate()
     nightly: Nightly = Nightly()

@@ -6,13 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from drq_spark.code_space import check_codebook_sizes
 from drq_spark.config.section import Place, Positive, Section, Share
 from drq_spark.errors import ConfigError
 from drq_spark.kinds import KINDS, Kind, kind_of, words_of_default
-from drq_spark.tokenizer.keys import check_codebook_sizes
-
-TOKENIZERS = ", ".join(KINDS)
-
 
 _NOT_FITTED = ", ".join(name for name, kind in KINDS.items() if not kind.dataset_books)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+from drq_spark.code_space import MAX_KEYS
 from drq_spark.config import Sids
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.external import notes
 from drq_spark.external.code_ends import CodeEnds
 from drq_spark.external.code_ranges import counts_from_1, one_vocabulary
 from drq_spark.external.sid_files import WHAT
-from drq_spark.tokenizer.keys import MAX_KEYS
 
 MOST_CODES = 2**20  # of a level: the driver holds how often each is used
 

@@ -12,7 +12,8 @@ from drq_spark.arrays import F32
 from drq_spark.measure.item_sample import ItemSample
 from drq_spark.schemas import EXTERNAL
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.model import Normalize, effective_rms
+from drq_spark.tokenizer.latent_unit import effective_rms
+from drq_spark.tokenizer.model import Normalize
 from drq_spark.vectors import codeword_sum
 
 

@@ -72,7 +72,7 @@ def _named(settings: Sids, source: DataFrame) -> tuple[str, tuple[str, ...]]:
     levels = _level_columns(source.columns)
     if settings.column is None and "codes" not in source.columns and levels:
         return ids, tuple(levels)
-    return ids, (settings.column or _first(source, ("codes", "sid")),)
+    return ids, (settings.column or _first(source, ("codes", "codebook", "sid")),)
 
 
 def _unnamed(settings: Sids, first: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

@@ -22,11 +22,11 @@ class Movement:
 def movement(displacements: Iterable[F64], weights: Sequence[NDArray[np.floating] | None]) -> Movement:
     """sqrt(tr S^2 / tr S), S = E[delta delta^T], of displacements delta = W (z' - z) for each W = diag(weight).
 
-    The counterpart of `tokenizer.model.effective_rms`, not centred: a shift of all latents is movement too. Rotations
-    and coordinates that do not move change nothing. tr S = E |delta|^2, tr S^2 = E (delta_i . delta_j)^2 over different
-    items i, j of the same block: unlike the trace of the squared sample moment that is not too high where there are
-    few items for the coordinates, and no d x d matrix is needed. The error comes from the items' projections (delta
-    method) and is a little high where all items move alike.
+    The counterpart of `tokenizer.latent_unit.effective_rms`, not centred: a shift of all latents is movement too.
+    Rotations and coordinates that do not move change nothing. tr S = E |delta|^2, tr S^2 = E (delta_i . delta_j)^2
+    over different items i, j of the same block: unlike the trace of the squared sample moment that is not too high
+    where there are few items for the coordinates, and no d x d matrix is needed. The error comes from the items'
+    projections (delta method) and is a little high where all items move alike.
 
     Args:
         displacements: Blocks of rows, float64 [n_b, d], of about equal length.

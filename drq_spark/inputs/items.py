@@ -7,7 +7,7 @@ NULL without an exposure column), embedding_hash (bigint).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -117,19 +117,27 @@ def read_catalogue(spark: SparkSession, config: Config) -> Catalogue:
     if config.items.path is None:
         raise ConfigError("no items: give --items PATH_OR_TABLE or set items.path")
     source = read_table(spark, config.items.path, _WHAT)
+    with damage_refused(config.items.path, _WHAT):
+        catalogue = catalogue_of(source, config)
+    notes = file_notes(spark, config.items.path, _WHAT, config.items.columns())
+    return replace(catalogue, notes=(*notes, *catalogue.notes))
+
+
+def catalogue_of(source: DataFrame, config: Config) -> Catalogue:
+    """Check and profile items that are a DataFrame already.
+
+    Raises:
+        InputRefused, ConfigError: as `read_catalogue`.
+    """
     require_columns(source, _named_columns(config.items), _WHAT)
     check_attributes(source, config.items)
     if config.sample.exposure_power > 0 and config.items.exposure is None:
         raise ConfigError("sample.exposure_power needs an exposure column: set items.exposure")
     df = canonical(source, config.items)
-    with damage_refused(config.items.path, _WHAT):
-        profile = _profile(df, config)
+    profile = _profile(df, config)
     kept, set_aside = one_row_per_id(df, embedding_length(df), duplicates=profile.repeated > 0)
-    notes = (
-        *file_notes(spark, config.items.path, _WHAT, config.items.columns()),
-        *repeats_in_words(profile.repeated, profile.undecided, config.items),
-    )
-    return Catalogue(kept, set_aside, df.schema["item_id"].dataType.simpleString(), profile, notes)
+    notes = repeats_in_words(profile.repeated, profile.undecided, config.items)
+    return Catalogue(kept, set_aside, df.schema["item_id"].dataType.simpleString(), profile, tuple(notes))
 
 
 def _named_columns(items: Items) -> list[tuple[str, str]]:

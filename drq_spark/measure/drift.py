@@ -29,25 +29,20 @@ def new_sids(run: Run, sids: DataFrame) -> DataFrame:
 
 
 def drift(new: ItemSample, everything: ItemSample, tokenizer: Tokenizer) -> list[MetricRow]:
-    """residual_share_new, of new items in the variance of all, and residual_share_unseen, which training found.
+    """residual_share_new: what is left of new items, in the variance of all.
 
-    The first is the mean of ||W^L r^{L+1}||^2 over new items / the mean of ||W^L (z - mean)||^2 over all. Its standard
+    It is the mean of ||W^L r^{L+1}||^2 over new items / the mean of ||W^L (z - mean)||^2 over all. Its standard
     error is that of the mean above; the mean below has many more items. Of few new items there is none: their spread is
-    as much a matter of chance as their mean. The second is the same of items of the sample
-    that were kept out of the fit: what new items of the same kind have.
+    as much a matter of chance as their mean. What new items of the same kind have is residual_share_unseen.
     """
-    rows = []
-    unseen = tokenizer.training.get("levels", {}).get("held_out", [])
-    if unseen:
-        rows.append(MetricRow(Metric.RESIDUAL_SHARE_UNSEEN.value, 0, ITEMS, None, float(unseen[-1]["relative_mse"])))
     if new.x is None or everything.x is None or not len(new.x):
-        return rows
+        return []
     z, all_z = tokenizer.encode_prepared(new.x)[0], tokenizer.encode_prepared(everything.x)[0]
     left = residual_squares(tokenizer, z, new.codes)[:, -1]
     below = float(np.square(tokenizer.weighed(all_z - all_z.mean(axis=0, dtype=np.float64))).sum(axis=1).mean())
     value = ratio(float(left.mean()), below)
     error = None if len(left) < _FEW or not below else float(left.std(ddof=1) / np.sqrt(len(left)) / below)
-    return [*rows, MetricRow(Metric.RESIDUAL_SHARE_NEW.value, 0, ITEMS, None, value, error)]
+    return [MetricRow(Metric.RESIDUAL_SHARE_NEW.value, 0, ITEMS, None, value, error)]
 
 
 def usage_at_training(run: Run) -> Sequence[NDArray[np.int64]] | None:

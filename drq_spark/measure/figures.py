@@ -96,6 +96,7 @@ def all_figures(aggregates: Aggregates, tokenizer: Tokenizer | None, scales: Seq
         *(_segments(aggregates.segments, aggregates.buckets.segments) if aggregates.segments else ()),
         *_prefixes(aggregates.prefixes),
         *(_fidelity(aggregates.totals) if aggregates.totals else ()),
+        *_unseen(tokenizer),
         *(_churn(aggregates.churn) if aggregates.churn else ()),
         *_drift(aggregates.usage_at_training or (), aggregates.usage),
     ]
@@ -246,6 +247,13 @@ def _fidelity(totals: AssignmentTotals) -> Iterator[MetricRow]:
         yield _row(Metric.RESIDUAL_SHARE, left, level)
         yield _row(Metric.MEAN_MARGIN, ratio(margin, totals.items), level)
         yield _row(Metric.UNCERTAIN_SHARE, ratio(int(uncertain), totals.items), level)
+
+
+def _unseen(tokenizer: Tokenizer | None) -> Iterator[MetricRow]:
+    """What the last level leaves of items that training kept out of its fit, as it found."""
+    levels = tokenizer.training.get("levels", {}).get("held_out", []) if tokenizer else []
+    if levels:
+        yield _row(Metric.RESIDUAL_SHARE_UNSEEN, float(levels[-1]["relative_mse"]))
 
 
 def _churn(churn: Churn) -> Iterator[MetricRow]:

@@ -69,6 +69,13 @@ def bar_rows(
         left: px for the labels.
         pitch: px of a row.
     """
+    return inline(bars(rows, right, limit, left, pitch), name, label)
+
+
+def bars(
+    rows: Sequence[Row], right: float = 60, limit: float | None = None, left: float = _LABEL, pitch: float = _ROW
+) -> Axes:
+    """The bars of `bar_rows`, drawn."""
     drawn = axes(pitch * len(rows) + 8, left=left, right=right, top=4, bottom=4)
     longest = limit or max(max(sum(length for length, _ in row.segments) for row in rows), 1e-9)
     drawn.set(xlim=(0, longest), ylim=(len(rows) - 0.5, -0.5))
@@ -81,7 +88,7 @@ def bar_rows(
             start += length
         _write(drawn, -8, place, row.label, "right", "muted")
         _write(drawn, WIDTH - left - right + 8, place, row.text, "left", "ink")
-    return inline(drawn, name, label)
+    return drawn
 
 
 def dot_rows(

@@ -14,14 +14,15 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from drq_spark.code_space import MAX_KEYS
 from drq_spark.config import Config, TokenizerSettings
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.formulas.overlap import expected_overlaps
 from drq_spark.plan.extrapolation import Occupancy, occupancy, overlap_of_all
 from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.keys import MAX_KEYS, codes_to_keys
-from drq_spark.tokenizer.model import effective_rms
+from drq_spark.tokenizer.keys import codes_to_keys
+from drq_spark.tokenizer.latent_unit import effective_rms
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import check_memory
 from drq_spark.train.registry import trainer

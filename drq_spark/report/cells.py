@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from drq_spark.metrics import EXPOSURE, ITEMS, Metric
 from drq_spark.page.elements import Meter, Sid, Table
 from drq_spark.page.numbers import number, percent
 from drq_spark.report.data import ReportData
-from drq_spark.tokenizer.keys import codes_to_tokens
+from drq_spark.tokens import DEFAULT_TOKENS
 
 MISSING = "–"
 WEIGHTINGS = (ITEMS, EXPOSURE)
@@ -78,7 +77,7 @@ def table_by_level(
 def sid(name: str, codes: Sequence[int], shared: int = 0) -> Sid:
     """An item and its tokens `<a_12><b_3>`; an endless name is cut."""
     short = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
-    return Sid(short, tuple(re.findall("<[^>]*>", codes_to_tokens(np.array([codes]))[0])), shared)
+    return Sid(short, tuple(DEFAULT_TOKENS.rows(np.array([codes]))[0]), shared)
 
 
 def meters(values: Sequence[tuple[str, float]], text: Callable[[float], str]) -> list[Meter]:

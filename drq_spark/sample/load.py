@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +12,7 @@ from pyspark.sql import DataFrame
 from drq_spark.arrays import I32, I64
 from drq_spark.chunks import chunks, embedding_matrix
 from drq_spark.errors import ConsistencyError
-from drq_spark.sample.values import Behaviour, Sample
+from drq_spark.sample.values import Behaviour, Sample, short_digest
 
 _PAIR_BYTES = 128  # two ids as text and a key; only the number of chunks depends on it
 
@@ -39,7 +38,7 @@ def load_sample(sample: DataFrame, dim: int) -> Sample:
             codes.append(chunk.column("codes").combine_chunks())
         filled += len(chunk)
     pa.default_memory_pool().release_unused()  # Arrow would keep what the chunks took
-    fingerprint = _short(ids.digest(), vectors.digest())
+    fingerprint = short_digest(ids.digest(), vectors.digest())
     shown = None if np.isnan(exposure).any() else exposure
     return Sample(x, fingerprint, split_key, shown, codes=_codes(codes) if codes else None)
 
@@ -54,13 +53,6 @@ def _codes(chunks_of_codes: list[pa.Array]) -> I32 | None:
     codes = np.full((len(column), found.shape[1]), -1, np.int32)
     codes[known] = found
     return codes
-
-
-def with_behaviour(sample: Sample, behaviour: Behaviour) -> Sample:
-    """The sample with what users did; its fingerprint covers both."""
-    parts = (behaviour.x, behaviour.split_key, behaviour.pairs, behaviour.held_out_pairs)
-    digests = (hashlib.sha256(np.ascontiguousarray(part).data).digest() for part in parts)
-    return replace(sample, behaviour=behaviour, fingerprint=_short(sample.fingerprint.encode(), *digests))
 
 
 def load_behaviour(items: DataFrame, pairs: DataFrame, dim: int) -> Behaviour:
@@ -96,8 +88,3 @@ def _rows_of_pairs(pairs: DataFrame, ids: pa.Array) -> tuple[I64, I64]:
         for kind, part in parts.items():
             part.append(rows[held_out == kind])
     return np.concatenate(parts[False]), np.concatenate(parts[True])
-
-
-def _short(*digests: bytes) -> str:
-    """16 hex digits of several digests."""
-    return hashlib.sha256(b"".join(digests)).hexdigest()[:16]

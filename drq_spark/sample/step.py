@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from drq_spark.config import Config
 from drq_spark.inputs.event_account import in_short, warnings
 from drq_spark.inputs.events import Events, with_exposure
 from drq_spark.inputs.items import Catalogue
 from drq_spark.local.compiled_queries import compiled_queries
 from drq_spark.runs import Run
 from drq_spark.sample.draw import draw_sample
-from drq_spark.sample.load import load_behaviour, load_sample, with_behaviour
+from drq_spark.sample.load import load_behaviour, load_sample
 from drq_spark.sample.pairs import BehaviourDraw, draw_behaviour
-from drq_spark.sample.values import Sample
+from drq_spark.sample.values import Sample, with_behaviour
 from drq_spark.schemas import BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS, SAMPLE, Table
+from drq_spark.staging import Staging
 
 
 @dataclass(frozen=True)
@@ -28,29 +32,44 @@ class SampleDraw:
 
 
 def draw(run: Run, catalogue: Catalogue) -> SampleDraw:
+    """Draw the sample of a run, and tell what has become of its events.
+
+    Raises:
+        InputRefused: as `drawn`.
+    """
+    return drawn(catalogue, run.config, run.staging, partial(tell_account, run))
+
+
+def drawn(
+    catalogue: Catalogue, config: Config, staging: Staging, tell: Callable[[Events], None] | None = None
+) -> SampleDraw:
     """Draw the sample, and pairs where training asks for them.
 
-    Where nothing else is known, an item is exposed as often as it has events.
+    Where nothing else is known, an item is exposed as often as it has events. `tell` is given the events, where there
+    are any, before pairs are drawn.
 
     Raises:
         InputRefused: too many bad rows, fewer valid ones than codes, or no pairs.
     """
-    items = draw_sample(catalogue, run.config, run.staging)
+    items = draw_sample(catalogue, config, staging)
     if catalogue.events is None:
         return SampleDraw(items, None)
-    with compiled_queries(run.spark):
-        return _with_events(run, catalogue, catalogue.events, items)
+    with compiled_queries(items.sparkSession):
+        if tell is not None:
+            tell(catalogue.events)
+        return _with_events(catalogue, catalogue.events, items, config, staging)
 
 
-def _with_events(run: Run, catalogue: Catalogue, events: Events, items: DataFrame) -> SampleDraw:
+def _with_events(
+    catalogue: Catalogue, events: Events, items: DataFrame, config: Config, staging: Staging
+) -> SampleDraw:
     """The items with the exposure that events tell, and pairs where training asks for them."""
-    tell_account(run, events)
-    if run.config.items.exposure is None:
+    if config.items.exposure is None:
         counted = with_exposure(items.select("item_id"), events)  # ids alone are shuffled, no embeddings
         items = items.drop("exposure").join(F.broadcast(counted), "item_id")
-    if not run.config.trains_on_events:
+    if not config.trains_on_events:
         return SampleDraw(items, None)
-    return SampleDraw(items, draw_behaviour(catalogue, events, run.config, run.staging))
+    return SampleDraw(items, draw_behaviour(catalogue, events, config, staging))
 
 
 def tell_account(run: Run, events: Events | None) -> None:
@@ -78,15 +97,23 @@ def load(run: Run) -> Sample:
     Raises:
         ConfigError: the run has no sample.
     """
-    drawn = load_sample(_with_sids(run, run.rows(SAMPLE, "sample")), run.state.dim)
-    run.watcher.note(f"{len(drawn.x):,} items in the sample")
-    if not run.config.trains_on_events:
-        return drawn
-    items, pairs = (run.rows(table, "sample") for table in (BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS))
-    behaviour = load_behaviour(items, pairs, run.state.dim)
-    told = len(behaviour.pairs) + len(behaviour.held_out_pairs)
-    run.watcher.note(f"{told:,} pairs of consecutive items, {len(behaviour.x):,} items in them")
-    return with_behaviour(drawn, behaviour)
+    rows = _with_sids(run, run.rows(SAMPLE, "sample"))
+    pairs = (run.rows(table, "sample") for table in (BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS))
+    behaviour = BehaviourDraw(*pairs) if run.config.trains_on_events else None
+    sample = loaded(SampleDraw(rows, behaviour), run.state.dim)
+    run.watcher.note(f"{len(sample.x):,} items in the sample")
+    if sample.behaviour is not None:
+        told = len(sample.behaviour.pairs) + len(sample.behaviour.held_out_pairs)
+        run.watcher.note(f"{told:,} pairs of consecutive items, {len(sample.behaviour.x):,} items in them")
+    return sample
+
+
+def loaded(draw: SampleDraw, dim: int) -> Sample:
+    """What was drawn, on the driver; dim: numbers of an embedding."""
+    sample = load_sample(draw.items, dim)
+    if draw.behaviour is None:
+        return sample
+    return with_behaviour(sample, load_behaviour(draw.behaviour.items, draw.behaviour.pairs, dim))
 
 
 def _with_sids(run: Run, rows: DataFrame) -> DataFrame:

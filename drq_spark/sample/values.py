@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,3 +48,15 @@ class Sample:
     exposure: NDArray[np.float64] | None = None
     behaviour: Behaviour | None = None
     codes: I32 | None = None
+
+
+def with_behaviour(sample: Sample, behaviour: Behaviour) -> Sample:
+    """The sample with what users did; its fingerprint covers both."""
+    parts = (behaviour.x, behaviour.split_key, behaviour.pairs, behaviour.held_out_pairs)
+    digests = (hashlib.sha256(np.ascontiguousarray(part).data).digest() for part in parts)
+    return replace(sample, behaviour=behaviour, fingerprint=short_digest(sample.fingerprint.encode(), *digests))
+
+
+def short_digest(*digests: bytes) -> str:
+    """16 hex digits of several digests."""
+    return hashlib.sha256(b"".join(digests)).hexdigest()[:16]

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields
+from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from drq_spark.errors import ArtifactRefused, ConfigError
-from drq_spark.files import exists, one_line, read_bytes, write_bytes
+from drq_spark.files import exists, folders, one_line, read_bytes, write_bytes
 from drq_spark.tokenizer.model import Tokenizer
 from drq_spark.tokenizer.network import BehaviourEncoder, ContentDecoder, Decoder, Encoder, ResidualMLP
 
@@ -35,7 +36,7 @@ def tokenizer_id(tokenizer: Tokenizer) -> str:
     return _hash(header, weights)
 
 
-def save_tokenizer(tokenizer: Tokenizer, root: str) -> str:
+def save_tokenizer(tokenizer: Tokenizer, root: str | PathLike[str]) -> str:
     """Write the artifact to `root`/<tokenizer_id> and return that folder; a whole one that is there already stays.
 
     A file that is missing or damaged is written again, the header last: it says that the weights are there.
@@ -43,11 +44,10 @@ def save_tokenizer(tokenizer: Tokenizer, root: str) -> str:
     Raises:
         ConfigError: the folder cannot be written.
     """
-    header, weights = _content(tokenizer)
-    identity = _hash(header, weights)
-    folder = f"{root.rstrip('/')}/{identity}"
+    identity, files = artifact_files(tokenizer)
+    folder = f"{fspath(root).rstrip('/')}/{identity}"
     try:
-        for name, content in ((WEIGHTS_FILE, weights), (HEADER_FILE, _pretty({**header, "tokenizer_id": identity}))):
+        for name, content in files.items():
             path = f"{folder}/{name}"
             if not exists(path) or read_bytes(path) != content:
                 write_bytes(path, content)
@@ -56,14 +56,31 @@ def save_tokenizer(tokenizer: Tokenizer, root: str) -> str:
     return folder
 
 
-def load_tokenizer(folder: str) -> Tokenizer:
-    """Read and verify an artifact.
+def load_tokenizer(folder: str | PathLike[str]) -> Tokenizer:
+    """Read and verify an artifact: the one that the folder is, or the only one that it or a run in it has.
 
     Raises:
-        ArtifactRefused: missing or unreadable files, another format, content that does not match its id, or tensors
-            that do not fit together.
+        ArtifactRefused: missing or unreadable files, several artifacts, another format, content that does not match its
+            id, or tensors that do not fit together.
     """
-    header = _read_header(folder)
+    folder = _artifact_at(fspath(folder).rstrip("/"))
+    return tokenizer_of({name: _read(folder, name) for name in (HEADER_FILE, WEIGHTS_FILE)}, folder)
+
+
+def artifact_files(tokenizer: Tokenizer) -> tuple[str, dict[str, bytes]]:
+    """The tokenizer's id, and its files by name, in the order in which they are written: the header comes last."""
+    header, weights = _content(tokenizer)
+    identity = _hash(header, weights)
+    return identity, {WEIGHTS_FILE: weights, HEADER_FILE: _pretty({**header, "tokenizer_id": identity})}
+
+
+def tokenizer_of(files: Mapping[str, bytes], folder: str) -> Tokenizer:
+    """The tokenizer of `artifact_files`, verified; messages say that it comes from `folder`.
+
+    Raises:
+        ArtifactRefused: as `load_tokenizer`, but for missing files.
+    """
+    header = _parsed_header(files[HEADER_FILE], folder)
     version = header.get("format_version")
     if version != FORMAT_VERSION:
         older = isinstance(version, int) and version < FORMAT_VERSION
@@ -71,7 +88,7 @@ def load_tokenizer(folder: str) -> Tokenizer:
             f"tokenizer {folder} has format version {version!r}, this drq_spark reads {FORMAT_VERSION}: "
             + ("train it again, or use the drq_spark that wrote it" if older else "update drq_spark")
         )
-    weights = _read(folder, WEIGHTS_FILE)
+    weights = files[WEIGHTS_FILE]
     identity = header.pop("tokenizer_id", None)
     try:
         if _hash(header, weights) != identity:
@@ -83,6 +100,19 @@ def load_tokenizer(folder: str) -> Tokenizer:
         raise ArtifactRefused(f"tokenizer {folder} is not valid: {error} is missing") from None
     except (TypeError, ValueError, OverflowError, RecursionError, SafetensorError) as error:
         raise ArtifactRefused(f"tokenizer {folder} is not valid: {one_line(error)}") from None
+
+
+def _artifact_at(folder: str) -> str:
+    """The folder of an artifact itself, or of the only one among those that it holds."""
+    if exists(f"{folder}/{HEADER_FILE}"):
+        return folder
+    for root in (f"{folder}/tokenizers", folder):
+        found = sorted(name for name in folders(root) if exists(f"{root}/{name}/{HEADER_FILE}"))
+        if len(found) > 1:
+            raise ArtifactRefused(f"{root} holds {len(found)} tokenizers, {', '.join(found)}: name the folder of one")
+        if found:
+            return f"{root}/{found[0]}"
+    return folder  # to read it says what is missing
 
 
 def _content(tokenizer: Tokenizer) -> tuple[dict[str, Any], bytes]:
@@ -183,9 +213,9 @@ def _pretty(header: Mapping[str, Any]) -> bytes:
     return (json.dumps(header, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def _read_header(folder: str) -> dict[str, Any]:
+def _parsed_header(text: bytes, folder: str) -> dict[str, Any]:
     try:
-        header = json.loads(_read(folder, HEADER_FILE))
+        header = json.loads(text)
     except (ValueError, RecursionError):
         raise ArtifactRefused(f"tokenizer {folder} is not valid: {HEADER_FILE} is not JSON") from None
     if not isinstance(header, dict):

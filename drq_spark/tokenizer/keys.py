@@ -1,42 +1,17 @@
-"""Codes, key and tokens: the three spellings of one semantic ID (SID).
+"""Codes and key: two spellings of one semantic ID (SID); `drq_spark.tokens` has the third.
 
 codes   int array [n, L], 0-based, level 1 first;
 key     one int64 per item, the mixed-radix number of the codes with level 1 as the most significant digit, so that
-        items that share a prefix are a contiguous range of keys;
-tokens  one string per item, `<a_12><b_3><c_7>`: a letter per level and the 0-based code.
+        items that share a prefix are a contiguous range of keys.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from math import prod
-from string import ascii_lowercase
 
 import numpy as np
 from numpy.typing import NDArray
-
-MAX_KEYS = 2**63
-MAX_LEVELS = len(ascii_lowercase)
-_MAX_CODE = 2**31 - 1  # codes are int32
-_TOKEN = re.compile(r"<([a-z])_(0|[1-9][0-9]*)>")
-
-
-def check_codebook_sizes(codebook_sizes: Sequence[int]) -> None:
-    """Refuse code spaces that a signed 64-bit key cannot number.
-
-    Raises:
-        ValueError: no level, more levels than letters, a level with fewer than 2 codes, or prod K_l >= 2^63.
-    """
-    if not 1 <= len(codebook_sizes) <= MAX_LEVELS:
-        raise ValueError(f"levels must be 1 to {MAX_LEVELS}, not {len(codebook_sizes)}")
-    if min(codebook_sizes) < 2:
-        raise ValueError(f"codes must be at least 2 at every level, not {list(codebook_sizes)}")
-    if prod(codebook_sizes) >= MAX_KEYS:
-        raise ValueError(
-            f"codes {list(codebook_sizes)} gives {prod(codebook_sizes):.3g} SIDs, but the sid key holds "
-            f"fewer than 2^63 = {MAX_KEYS:.3g}: use fewer levels or fewer codes"
-        )
 
 
 def place_values(codebook_sizes: Sequence[int]) -> NDArray[np.int64]:
@@ -67,29 +42,3 @@ def keys_to_codes(keys: NDArray[np.integer], codebook_sizes: Sequence[int]) -> N
         raise ValueError(f"keys must be from 0 to {prod(codebook_sizes) - 1}")
     digits = keys[:, None] // place_values(codebook_sizes)
     return (digits % np.asarray(codebook_sizes, dtype=np.int64)).astype(np.int32)
-
-
-def codes_to_tokens(codes: NDArray[np.integer]) -> list[str]:
-    """Token strings `<a_12><b_3><c_7>` of codes [n, L] (the spelling of LC-Rec, LETTER, MiniOneRec)."""
-    template = "".join(f"<{letter}_{{}}>" for letter in ascii_lowercase[: codes.shape[1]])
-    return [template.format(*row) for row in codes.tolist()]
-
-
-def tokens_to_codes(tokens: Sequence[str], levels: int) -> NDArray[np.int32]:
-    """Codes int32 [n, L] of token strings; the inverse of `codes_to_tokens`.
-
-    Raises:
-        ValueError: a string that is not exactly one token per level, in order.
-    """
-    return np.array([_parse(text, levels) for text in tokens], dtype=np.int32).reshape(len(tokens), levels)
-
-
-def _parse(text: str, levels: int) -> list[int]:
-    found = _TOKEN.findall(text)
-    in_order = [letter for letter, _ in found] == list(ascii_lowercase[:levels])
-    if not in_order or "".join(f"<{letter}_{code}>" for letter, code in found) != text:
-        raise ValueError(f"not a SID of {levels} levels: {text!r}")
-    codes = [int(code) for _, code in found]
-    if max(codes) > _MAX_CODE:
-        raise ValueError(f"not a SID, a code is larger than {_MAX_CODE}: {text!r}")
-    return codes

@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from os import PathLike
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from drq_spark.arrays import F32, F64, I32
-from drq_spark.blocks import row_blocks
+from drq_spark.code_space import check_codebook_sizes
 from drq_spark.tokenizer.beam import Paths, search
 from drq_spark.tokenizer.encoding import Encoding
 from drq_spark.tokenizer.kernel import Level
 from drq_spark.tokenizer.kernel_choice import Searches
-from drq_spark.tokenizer.keys import check_codebook_sizes, codes_to_keys
+from drq_spark.tokenizer.keys import codes_to_keys
 from drq_spark.tokenizer.network import FIXED, Decoder, Encoder, narrowed
+from drq_spark.tokenizer.one_or_many import one_or_many
 from drq_spark.tokenizer.reconstruction_sums import ReconstructionSums, sums_in_numpy
+from drq_spark.tokenizer.tensor_checks import check_network, check_tensors
+from drq_spark.tokenizer.words import as_html, in_one_line
+from drq_spark.tokens import DEFAULT_TOKENS, SidTokens
 from drq_spark.vectors import codeword_sum, unit_rows
 
 Normalize = Literal["none", "l2"]
 
-_BLOCK_ELEMENTS = 2**21  # float64 numbers of one block of rows while encoding
 MAX_BEAM = 64
 MAX_NUMBER = 1e15  # of an embedding: sums of thousands of squares of it, and of its inverse, are float32 numbers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tokenizer:
     """Encoder, codebooks and decoder, never changed after training.
+
+    >>> tokenizer = drq_spark.fit(x, levels=3, codes=256)  # doctest: +SKIP
+    >>> codes = tokenizer.codes(x)  # doctest: +SKIP
+    >>> tokenizer.tokens(codes)[0], tokenizer.decode(codes)  # doctest: +SKIP
 
     Residual quantization: z = f(x), r^1 = z, s^l = argmin_k ||W^l (r^l - c^l_k)||^2 + b^l_k, r^{l+1} = r^l - c^l_{s^l};
     with a beam the cheapest of several paths, see `drq_spark.tokenizer.beam`. Reconstruction z_q = sum_l t^l_{s^l},
@@ -71,19 +79,19 @@ class Tokenizer:
             raise ValueError("codebooks must be one matrix per level")
         check_codebook_sizes(self.codebook_sizes)
         shapes = [(size, self.latent_dim) for size in self.codebook_sizes]
-        _check_tensors("codebook", self.codebooks, shapes)
+        check_tensors("codebook", self.codebooks, shapes)
         if self.prices is not None:
-            _check_tensors("price", self.prices, [(size,) for size in self.codebook_sizes])
+            check_tensors("price", self.prices, [(size,) for size in self.codebook_sizes])
         if self.weights is not None:
-            _check_tensors("weight", self.weights, [(self.latent_dim,)] * self.levels)
+            check_tensors("weight", self.weights, [(self.latent_dim,)] * self.levels)
         if self.tables is not None:
-            _check_tensors("table", self.tables, shapes)
+            check_tensors("table", self.tables, shapes)
         if len(self.latent_rms) != self.levels or not all(np.isfinite(rms) and rms >= 0 for rms in self.latent_rms):
             raise ValueError(f"latent_rms must be one number from 0 per level, not {self.latent_rms!r}")
         if not 1 <= self.beam <= MAX_BEAM:
             raise ValueError(f"beam must be 1 to {MAX_BEAM}, not {self.beam!r}")
-        _check_network("encoder", self.encoder, self.dim, self.latent_dim)
-        _check_network("decoder", self.decoder, self.latent_dim, self.dim)
+        check_network("encoder", self.encoder, self.dim, self.latent_dim)
+        check_network("decoder", self.decoder, self.latent_dim, self.dim)
 
     @property
     def levels(self) -> int:
@@ -138,13 +146,37 @@ class Tokenizer:
         """z = f(x), float32 [n, d], of prepared rows x; computed in float64, kept within the range of float32."""
         return x if self.encoder is None else narrowed(self.encoder(x))
 
-    def encode(self, x: NDArray[np.floating]) -> Encoding:
-        """SIDs of raw rows x [n, D].
+    @classmethod
+    def load(cls, folder: str | PathLike[str]) -> Tokenizer:
+        """`artifact.load_tokenizer`: of an artifact, or of the folder of a run that has one tokenizer."""
+        from drq_spark.tokenizer.artifact import load_tokenizer
+
+        return load_tokenizer(folder)
+
+    def save(self, root: str | PathLike[str]) -> str:
+        """`artifact.save_tokenizer`: into the folder `root`/<tokenizer_id>, which it returns."""
+        from drq_spark.tokenizer.artifact import save_tokenizer
+
+        return save_tokenizer(self, root)
+
+    def __repr__(self) -> str:
+        return in_one_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
+    def encode(self, x: ArrayLike) -> Encoding:
+        """SIDs of raw rows x [n, D], with what is known about each.
+
+        Of one vector [D] codes, margin and residual_square come without their first axis.
 
         Raises:
             ValueError: see `prepare_input`.
         """
-        return self.encode_prepared(self.prepare_input(x))[1]
+        rows, one = one_or_many(x, "embeddings")
+        found = self.encode_prepared(self.prepare_input(rows))[1]
+        names = ("codes", "margin", "residual_square") if one else ()
+        return replace(found, **{name: getattr(found, name)[0] for name in names})
 
     def encode_prepared(self, x: F32) -> tuple[F32, Encoding]:
         """Latents float32 [n, d] and SIDs of prepared rows x: the same SIDs under every BLAS, processor and batch.
@@ -176,14 +208,16 @@ class Tokenizer:
         """SIDs of latents z, float32 [n, d], finite; `reach`: whether `Encoding.reach` is asked for."""
         return self._searches.encode(z, reach=reach)
 
-    def codes(self, x: NDArray[np.floating]) -> I32:
-        """The codes of `encode` alone, int32 [n, L], for less.
+    def codes(self, x: ArrayLike) -> I32:
+        """The codes of `encode` alone, int32 [n, L], for less; [L] of one vector [D].
 
         Raises:
             ValueError: see `prepare_input`.
         """
-        prepared = self.prepare_input(x)
-        return self.codes_of_latent(prepared) if self.encoder is None else self.encode_prepared(prepared)[1].codes
+        rows, one = one_or_many(x, "embeddings")
+        prepared = self.prepare_input(rows)
+        codes = self.codes_of_latent(prepared) if self.encoder is None else self.encode_prepared(prepared)[1].codes
+        return codes[0] if one else codes
 
     def codes_of_latent(self, z: F32) -> I32:
         """The codes of `encode_latent` alone, int32 [n, L]."""
@@ -202,14 +236,16 @@ class Tokenizer:
         codes_to_keys(codes, self.codebook_sizes)  # refuses what numpy would wrap around
         return codeword_sum(self._tables64, codes)
 
-    def decode(self, codes: NDArray[np.integer]) -> F64:
-        """x_hat = g(z_q), float64 [n, D].
+    def decode(self, codes: ArrayLike) -> F64:
+        """x_hat = g(z_q), float64 [n, D] of codes [n, L]; [D] of one SID [L].
 
         Raises:
             ValueError: see `decode_latent`.
         """
-        latent = self.decode_latent(codes)
-        return latent if self.decoder is None else self.decoder(latent)
+        rows, one = one_or_many(codes, "codes")
+        latent = self.decode_latent(rows)
+        decoded = latent if self.decoder is None else self.decoder(latent)
+        return decoded[0] if one else decoded
 
     def reconstruction_sums(self, x: F32, z: F32, codes: I32, anchor: tuple[F64, F64]) -> ReconstructionSums:
         """What prepared rows x with latents z and valid codes add to fidelity figures; anchor: that of `anchor`."""
@@ -228,20 +264,27 @@ class Tokenizer:
         """Mixed-radix keys int64 [n] of codes [n, L]."""
         return codes_to_keys(codes, self.codebook_sizes)
 
+    def tokens(self, codes: ArrayLike, spelling: SidTokens = DEFAULT_TOKENS) -> str | list[str]:
+        """A text such as `<a_12><b_3><c_7>` for each SID of codes [n, L]; one text of one SID [L].
 
-def _check_tensors(name: str, tensors: tuple[F32, ...], shapes: Sequence[tuple[int, ...]]) -> None:
-    """Refuse tensors that are not one finite float32 array of the given shape per level."""
-    if [tensor.shape for tensor in tensors] != list(shapes):
-        raise ValueError(f"{name} tensors must have shapes {list(shapes)}, not {[tensor.shape for tensor in tensors]}")
-    if not all(tensor.dtype == np.float32 and np.isfinite(tensor).all() for tensor in tensors):
-        raise ValueError(f"{name} tensors must be finite float32 numbers")
+        Raises:
+            ValueError: codes that are none of this tokenizer.
+        """
+        rows, one = one_or_many(codes, "codes")
+        codes_to_keys(rows, self.codebook_sizes)
+        texts = spelling.texts(rows)
+        return texts[0] if one else texts
 
+    def codes_of(self, tokens: str | Sequence[str], spelling: SidTokens = DEFAULT_TOKENS) -> I32:
+        """Codes int32 [n, L] of token texts, [L] of one; the inverse of `tokens`, which passes over suffix tokens.
 
-def _check_network(name: str, network: Encoder | Decoder | None, width_in: int, width_out: int) -> None:
-    """Refuse an encoder or decoder between other dimensions than the tokenizer's."""
-    shape = (width_in, width_in) if network is None else (network.width_in, network.width_out)
-    if shape != (width_in, width_out):
-        raise ValueError(f"the {name} must take {width_in} numbers to {width_out}, not {shape[0]} to {shape[1]}")
+        Raises:
+            ValueError: a text that is no SID of this tokenizer.
+        """
+        one = isinstance(tokens, str)
+        codes, _ = spelling.parse([tokens] if isinstance(tokens, str) else tokens, self.levels)
+        codes_to_keys(codes, self.codebook_sizes)
+        return codes[0] if one else codes
 
 
 def normalized(x: NDArray[np.floating], normalize: Normalize) -> F32:
@@ -249,29 +292,3 @@ def normalized(x: NDArray[np.floating], normalize: Normalize) -> F32:
     if normalize == "none":
         return x.astype(np.float32, copy=False)
     return unit_rows(x).astype(np.float32)
-
-
-def effective_rms(latents: F32, weights: Sequence[F32 | None]) -> tuple[float, ...]:
-    """RMS per effective coordinate of latents float32 [n, d], one for each metric W = diag(weight), None for ones.
-
-    sqrt(tr S^2 / tr S), S the covariance (divisor n) of W z. Dimensions without variance and rotations do not change
-    it; sqrt(tr S / p) with p the participation ratio (tr S)^2 / tr S^2 is the same number. Zero where the latents do
-    not vary.
-    """
-    covariance = _covariance(latents)
-    weighed = (covariance if weight is None else covariance * np.outer(weight, weight) for weight in weights)
-    traces = ((float(np.trace(part)), float((part * part).sum())) for part in weighed)
-    return tuple(float(np.sqrt(square / trace)) if trace > 0 else 0.0 for trace, square in traces)
-
-
-def _covariance(latents: F32) -> F64:
-    """Covariance float64 [d, d] with divisor n, block by block; zeros for no rows."""
-    rows, dim = latents.shape
-    covariance = np.zeros((dim, dim))
-    if not rows:
-        return covariance
-    mean = latents.mean(axis=0, dtype=np.float64)
-    for block in row_blocks(rows, dim, _BLOCK_ELEMENTS):
-        centred = latents[block] - mean
-        covariance += centred.T @ centred
-    return np.asarray(covariance / rows)

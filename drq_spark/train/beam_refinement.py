@@ -14,9 +14,10 @@ few dimensions noise can also lead astray, so some rounds without it make other 
 There are as many rounds as the setting says, at most: fewer where a codeword has few rows, because more would teach
 the books what only those rows have, and fewer of very large books, because the work of a round grows with K^2.
 
-These rounds take every stride-th row, others every time, and a narrower beam. A few more without noise end it: the
-stride halves until the last takes all rows and the whole beam. The search is that of `drq_spark.tokenizer.beam` without
-its certificate: here codes only fit books; the codes that count come from the frozen tokenizer.
+These rounds take evenly spread rows, 16 or more a codeword and others every time, and a narrower beam. A few more
+without noise end it: they take twice as many each time, the last all rows and the whole beam. Prices average the use of
+several rounds, so in all but the last a quarter of the rows that one step alone would need measure it, others every
+time. Here codes only fit books (`drq_spark.train.beam_codes`); those that count come from the frozen tokenizer.
 """
 
 from __future__ import annotations
@@ -31,25 +32,18 @@ from torch import Tensor
 from drq_spark.arrays import I32
 from drq_spark.blocks import row_blocks
 from drq_spark.config import KMeans
+from drq_spark.train.beam_codes import Layer, beam_codes
 from drq_spark.train.decode_tables import joint_least_squares
 from drq_spark.train.prices import SOFT_ROWS_PER_CODE, Balance, Prices
 
-_TILE_ELEMENTS = 2**22  # scores of a tile of rows
 _TEMPERATURE = 0.5  # of the price step of a round, in units of price: hotter is less even, colder less faithful
 _WIDTH = 2  # paths kept in all rounds but the last, at most: more do not help
 _ROWS = 16  # at least, of a round, for each codeword of all levels
+_SOFT_ROWS = 16  # for each code of a level, that measure its use in all rounds but the last
 _PLAIN_SHARE = 4  # one round without noise for as many with it
+_NOISE_ROWS = 4096  # that measure how much noise a round takes, to about a per cent
 _ROUNDS_OF_ROWS = 0.27  # times the square of rows a codeword: more lower the error of few rows, but unique SIDs too
 _CODEWORDS = 200_000  # of all rounds together, about: what keeps K = 4096 affordable
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One level: codewords float32 [K, d], price float64 [K] on the CPU, weight float32 [d] or None for ones."""
-
-    codewords: Tensor
-    price: Tensor
-    weight: Tensor | None
 
 
 def refine(
@@ -73,10 +67,10 @@ def refine(
         step: Called after each round with (done, total).
     """
     words = sum(len(layer.codewords) for layer in layers)
-    stride, rounds = max(1, len(rows) // (_ROWS * words)), rounds_of(len(rows), words, settings)
+    taken, rounds = len(rows) // max(1, len(rows) // (_ROWS * words)), rounds_of(len(rows), words, settings)
     if rounds == 0:
         return list(layers)
-    return _Refinement(rows, width, rounds, settings.beam_noise, balance, generator, step, stride).run(list(layers))
+    return _Refinement(rows, width, rounds, settings.beam_noise, balance, generator, step, taken).run(list(layers))
 
 
 def rounds_of(rows: int, words: int, settings: KMeans) -> int:
@@ -87,7 +81,7 @@ def rounds_of(rows: int, words: int, settings: KMeans) -> int:
 
 @dataclass
 class _Refinement:
-    """The rounds of one refinement; attributes as in `refine`, and the stride of all rounds but the last few."""
+    """The rounds of one refinement; attributes as in `refine`, and the rows of all rounds but the last few."""
 
     rows: Tensor
     width: int
@@ -96,22 +90,23 @@ class _Refinement:
     balance: Balance
     generator: torch.Generator
     step: Callable[[int, int], None]
-    stride: int
+    taken: int
     done: int = 0
 
     def run(self, start: list[Layer]) -> list[Layer]:
         """Do the rounds with noise and those without, then the last rounds on the better books."""
         layers = start
         for left in reversed(range(self._plain_rounds)):
-            layers = self._round(layers, self._part(self.stride, left), 0.0)
+            layers = self._round(layers, self._part(self.taken, left), 0.0)
         if self.noise > 0:
             noisy = start
             for left in reversed(range(self.rounds)):
                 noise = self.noise * (left / self.rounds) ** 0.5
-                noisy = self._round(noisy, self._part(self.stride, left), noise)
+                noisy = self._round(noisy, self._part(self.taken, left), noise)
             layers = min(layers, noisy, key=self._error)
-        for halvings in reversed(range(self.stride.bit_length())):
-            layers = self._round(layers, self._part(1 << halvings, 0), 0.0, self.width if halvings == 0 else _WIDTH)
+        for halvings in reversed(range(self._last_rounds)):
+            part = self._part(len(self.rows) >> halvings, 0)
+            layers = self._round(layers, part, 0.0, last=halvings == 0)
         return layers
 
     @property
@@ -121,19 +116,28 @@ class _Refinement:
     @property
     def _total(self) -> int:
         noisy = self.rounds if self.noise > 0 else 0
-        return self._plain_rounds + noisy + self.stride.bit_length()
+        return self._plain_rounds + noisy + self._last_rounds
 
-    def _part(self, stride: int, index: int) -> slice:
-        """A slice of every stride-th row; another index gives other rows."""
-        return slice(index % stride, None, stride)
+    @property
+    def _last_rounds(self) -> int:
+        return (len(self.rows) // self.taken).bit_length()
 
-    def _round(self, layers: Sequence[Layer], part: slice, noise: float, width: int = _WIDTH) -> list[Layer]:
-        codes = beam_codes(self.rows[part], layers, min(width, self.width))
-        solved = _solved(self.rows[part], codes, layers, noise, self.generator)
+    def _part(self, count: int, index: int) -> slice | Tensor:
+        """So many evenly spread rows; another index gives other ones."""
+        rows = len(self.rows)
+        if count == rows:
+            return slice(None)
+        return (torch.arange(count) * rows // count + index % -(-rows // count)) % rows
+
+    def _round(self, layers: Sequence[Layer], part: slice | Tensor, noise: float, *, last: bool = False) -> list[Layer]:
+        rows = self.rows[part]
+        codes = beam_codes(rows, layers, self.width if last else min(_WIDTH, self.width))
+        solved = _solved(rows, codes, layers, noise, self.generator)
         if self.balance.dial > 0:
             use = None if self.balance.use is None else self.balance.use[part]
+            soft = SOFT_ROWS_PER_CODE if last or use is not None else _SOFT_ROWS  # exposure is a matter of few rows
             balance = replace(self.balance, use=use)
-            solved = priced(self.rows[part], codes, solved, len(self.rows), balance, self.generator)
+            solved = priced(rows, codes, solved, len(self.rows), balance, self.generator, soft, self.done)
         self.done += 1
         self.step(self.done, self._total)
         return solved
@@ -143,17 +147,19 @@ class _Refinement:
 
         Where rounds take a part of the rows, these are others than the last round took, for those it took flatter.
         """
-        rows = self.rows[self._part(self.stride, 1)]
+        rows = self.rows[self._part(self.taken, 1)]
         left = left_rms(rows, [layer.codewords for layer in layers], beam_codes(rows, layers, min(_WIDTH, self.width)))
         return float(left.square().sum())
 
 
 def _solved(rows: Tensor, codes: I32, layers: Sequence[Layer], noise: float, generator: torch.Generator) -> list[Layer]:
     """The layers with books solved together, codes int32 [n, L] fixed, and noise on them."""
-    books = joint_least_squares(rows.cpu().numpy(), codes, [layer.codewords.cpu().numpy() for layer in layers])
+    prior = [layer.codewords.cpu().numpy() for layer in layers]
+    books = joint_least_squares(rows.cpu().numpy(), codes, prior)
     solved = [torch.from_numpy(book).to(rows.device) for book in books]
     if noise > 0:
-        left = left_rms(rows, solved, codes)
+        stride = max(1, len(rows) // _NOISE_ROWS)
+        left = left_rms(rows[::stride], solved, codes[::stride])
         for level, book in enumerate(solved):
             unit = torch.minimum(left, _spread(book, codes[:, level]))
             solved[level] = book + noise * unit * torch.randn(book.shape, generator=generator).to(book.device)
@@ -179,59 +185,32 @@ def _spread(book: Tensor, codes: I32) -> Tensor:
     return (share * (words - mean).square()).sum(dim=0).sqrt().float()
 
 
-def beam_codes(rows: Tensor, layers: Sequence[Layer], width: int) -> I32:
-    """Codes int32 [n, L] of the cheapest path of each row."""
-    codes = np.empty((len(rows), len(layers)), np.int32)
-    widest = width * max(rows.shape[1], *(len(layer.codewords) for layer in layers))
-    for tile in row_blocks(len(rows), widest, _TILE_ELEMENTS):
-        codes[tile] = _search(rows[tile], layers, width).cpu().numpy()
-    return codes
-
-
-def _search(rows: Tensor, layers: Sequence[Layer], width: int) -> Tensor:
-    """Codes int64 [n, L] of a tile."""
-    count = len(rows)
-    row = torch.arange(count, device=rows.device)[:, None]
-    residual, paid = rows[:, None], torch.zeros(count, 1, device=rows.device)
-    codes = torch.zeros(count, 1, 0, dtype=torch.int64, device=rows.device)
-    for index, layer in enumerate(layers):
-        price = layer.price.float().to(rows.device)
-        cost = _costs(residual, layer, price, paid)
-        keep = 1 if index == len(layers) - 1 else min(width, cost.shape[1])
-        best = cost.topk(keep, dim=1, largest=False).indices
-        parent, code = best // len(layer.codewords), best % len(layer.codewords)
-        paid = paid[row, parent] + price[code]
-        residual = residual[row, parent] - layer.codewords[code]
-        codes = torch.cat([codes[row, parent], code[:, :, None]], dim=2)
-    return codes[:, 0]
-
-
-def _costs(residual: Tensor, layer: Layer, price: Tensor, paid: Tensor) -> Tensor:
-    """||w (r - c_k)||^2 + b_k + what the path has paid: [n, P, d], [n, P] -> [n, P * K]."""
-    weighed = residual if layer.weight is None else residual * layer.weight
-    words = layer.codewords if layer.weight is None else layer.codewords * layer.weight
-    paths = weighed.reshape(-1, weighed.shape[2])
-    cost = torch.addmm(words.square().sum(dim=1) + price, paths, words.T, alpha=-2)
-    cost += (paths.square().sum(dim=1) + paid.reshape(-1))[:, None]
-    return cost.view(len(residual), -1)
-
-
 def priced(
-    rows: Tensor, codes: I32, layers: Sequence[Layer], items: int, balance: Balance, generator: torch.Generator
+    rows: Tensor,
+    codes: I32,
+    layers: Sequence[Layer],
+    items: int,
+    balance: Balance,
+    generator: torch.Generator,
+    soft_rows: int = SOFT_ROWS_PER_CODE,
+    turn: int = 0,
 ) -> list[Layer]:
     """The layers after a price step on what the codes of the levels before leave of some of the rows.
 
     Args:
         items: How many rows the fit has, of which `rows` are a part.
+        soft_rows: How many for each code of the largest level measure use, at least.
+        turn: Another number takes other ones.
     """
-    stride = max(1, len(rows) // (SOFT_ROWS_PER_CODE * max(len(layer.codewords) for layer in layers)))
-    priced, residual = [], rows[::stride]
-    use = None if balance.use is None else balance.use[::stride]
-    for layer, code in zip(layers, codes[::stride].T, strict=True):
+    stride = max(1, len(rows) // (soft_rows * max(len(layer.codewords) for layer in layers)))
+    part = slice(turn % stride, None, stride)
+    priced, residual = [], rows[part].clone()
+    use = None if balance.use is None else balance.use[part]
+    for layer, code in zip(layers, codes[part].T, strict=True):
         weighed = residual if layer.weight is None else residual * layer.weight
         words = layer.codewords if layer.weight is None else layer.codewords * layer.weight
         weight = balance.weight(items / len(words))
         price = Prices(weighed, len(words), use, generator).step(words, layer.price, weight, _TEMPERATURE)
-        residual = residual - layer.codewords[torch.from_numpy(code).long().to(rows.device)]
+        residual -= layer.codewords[torch.from_numpy(code).long().to(rows.device)]
         priced.append(replace(layer, price=price))
     return priced

@@ -105,13 +105,14 @@ class _Run:
         generator = random_stream(config.seed, PAIRS_STREAM, 0)
         self.model = SkipNetwork(start, self.settings.hidden, generator).to(self.device)
         optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay
+            self.model.parameters(), lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay, fused=True
         )
         self.descent = Descent(optimizer, self.steps, "lower train.behaviour.learning_rate")
 
     def step(self) -> float:
         """Descend on the next batch of pairs; returns its loss."""
-        return self.descent.step(self.pairs.next(self._encode))
+        batch = self.pairs.next()
+        return self.descent.step(batch.loss(self._encode(batch.rows)))
 
     def export(self) -> ResidualMLP:
         """u as numpy runs it; its scale is that of x, its direction what was trained."""

@@ -3,20 +3,23 @@
     min over T of sum_i ||z_i - sum_l t^l_{s^l_i}||^2 + ridge * sum ||t - prior||^2
 
 Codebooks are means of residuals under the codes of their own level only; items of one code share the codes of later
-levels unevenly, which the joint solution takes into account. The ridge pulls towards a prior. The solution is by
-block Gauss-Seidel: given the other levels the rows of one level are weighted means. It needs only the L*K x d
-right-hand side and sparse counts of code pairs, whatever K.
+levels unevenly, which the joint solution takes into account. The ridge pulls towards a prior. Where the ridge keeps
+every row and there are few, the solution is by Cholesky. Otherwise it is by block Gauss-Seidel: given the other levels
+the rows of one level are weighted means. That needs only the L*K x d right-hand side and sparse counts of code pairs,
+whatever K.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 from scipy import sparse
 
 from drq_spark.arrays import F32, F64, I32
 from drq_spark.blocks import row_blocks
+from drq_spark.train.memory import MOST_AT_ONCE
 
 RIDGE = 3.0  # items' worth of pull towards books that are refined; 1 to 6 give the same unseen error
 _LEAST_COUNT = 1e-9  # a code that nobody uses, where nothing pulls: its row is replaced
@@ -42,7 +45,10 @@ def decode_tables(latents: F32, codes: I32, codebooks: Sequence[F32]) -> tuple[F
 
 
 def joint_least_squares(
-    latents: F32, codes: I32, prior: Sequence[F32], ridges: Sequence[float] | Sequence[F64] | None = None
+    latents: F32,
+    codes: I32,
+    prior: Sequence[F32],
+    ridges: Sequence[float] | Sequence[F64] | None = None,
 ) -> tuple[F32, ...]:
     """Tables t, one float32 [K_l, d] per level, of latents float32 [n, d] with codes int32 [n, L].
 
@@ -53,15 +59,36 @@ def joint_least_squares(
     levels = range(len(prior))
     pull: Sequence[float] | Sequence[F64] = [RIDGE] * len(prior) if ridges is None else ridges
     chosen = [_one_hot(codes[:, level], len(prior[level])) for level in levels]
-    together = [[(chosen[a].T @ chosen[b]).tocsr() for b in levels] for a in levels]
-    count = [pairs[level].diagonal()[:, None] for level, pairs in enumerate(together)]
+    together = {(a, b): (chosen[a].T @ chosen[b]).tocsr() for a in levels for b in levels if a < b}
+    together |= {(b, a): pairs.T.tocsr() for (a, b), pairs in together.items()}
+    count = [np.bincount(codes[:, level], minlength=len(prior[level]))[:, None].astype(np.float64) for level in levels]
     target = [_sums(chosen[level], latents) + pull[level] * prior[level] for level in levels]
+    if sum(map(len, prior)) <= MOST_AT_ONCE and min(np.min(held) for held in pull) >= 1:
+        weight = [(count[level] + pull[level])[:, 0] for level in levels]
+        return _solved_at_once(weight, together, target)
     tables = [rows.astype(np.float64) for rows in prior]
     for _ in range(_SWEEPS):
         for level in levels:
-            others = sum((together[level][b] @ tables[b] for b in levels if b != level), np.zeros_like(tables[level]))
+            others = sum((together[level, b] @ tables[b] for b in levels if b != level), np.zeros_like(tables[level]))
             tables[level] = (target[level] - others) / np.maximum(count[level] + pull[level], _LEAST_COUNT)
     return tuple(table.astype(np.float32) for table in tables)
+
+
+def _solved_at_once(
+    weight: Sequence[F64], together: Mapping[tuple[int, int], sparse.csr_matrix], target: Sequence[F64]
+) -> tuple[F32, ...]:
+    """The tables by Cholesky.
+
+    Args:
+        weight: Items of each code and its ridge, float64 [K] per level: 1 or more, else the system can be singular.
+        together: Items of each code of one level and each of another, by these levels.
+        target: float64 [K, d] per level.
+    """
+    levels = range(len(weight))
+    system = np.block([[np.diag(weight[a]) if a == b else together[a, b].toarray() for b in levels] for a in levels])
+    factor = torch.linalg.cholesky(torch.from_numpy(system), upper=True)
+    solved = torch.cholesky_solve(torch.from_numpy(np.concatenate(target)), factor, upper=True)
+    return tuple(np.split(solved.float().contiguous().numpy(), np.cumsum([len(rows) for rows in weight])[:-1]))
 
 
 def level_ridges(latents: F32, codes: I32, codebooks: Sequence[F32]) -> list[float]:

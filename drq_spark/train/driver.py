@@ -20,7 +20,6 @@ from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.model import MAX_NUMBER, normalized
 from drq_spark.train.contract import Before, Trainer, TrainingData, TrainingPairs
 from drq_spark.train.evaluation import reconstruction_error
-from drq_spark.train.memorising import refuse_memorising_decoder
 from drq_spark.train.memory import behaviour_bytes
 from drq_spark.train.registry import trainer
 
@@ -60,6 +59,7 @@ def fit_tokenizer(data: TrainingData, config: Config, progress: Progress = SILEN
     rows, dim = data.prepared.shape
     check_memory(chosen, rows, dim, config)
     from drq_spark.train import runtime
+    from drq_spark.train.memorising import refuse_memorising_decoder
 
     device = runtime.choose_device(config)
     with runtime.torch_threads(config.train.threads):

@@ -7,7 +7,7 @@ beam whose paths the books are refitted to. Without events it is the content alo
 
 What behaviour may cost is decided by fidelity: levels weigh the behaviour part by w_l^2 = s 2^-l / readout (the last
 choice of a beam by s / readout), and s is the scale at which the relative error of unseen items exceeds that of s = 0
-by a part of `train.drq.fidelity_slack`, read off a straight line through fits at several scales. The rest of the
+by a part of `train.drq.fidelity_slack`, read off a straight line through fits at both ends. The rest of the
 slack goes to the decode tables, which are learned from the pairs too (`drq_spark.train.readout`). No figure of
 behaviour is looked at. The tables hold the behaviour part at full length (its variance `_READOUT` times that of the
 content), so the sum of a SID's table rows carries it.
@@ -38,7 +38,7 @@ from drq_spark.train.readout import Readout, chosen_weight
 from drq_spark.train.residual import Fitted, noted, quantized
 
 _READOUT = 4.0  # variance of the behaviour part of the latent, in that of the content; free for the codes
-_SCALES = (0.0, 0.125, 0.25, 0.5, 1.0)  # one fit moves by half a per cent with its random start, a line by less
+_SCALES = (0.0, 1.0)  # the ends say as much of a line's slope as five fits in between
 _SLACK_OF_CODES = 1 / 3  # the rest buys tables: a per cent of error is worth more there
 _BUDGET_ROWS = 20_000  # of the fits that find the scale, where K is small
 _BUDGET_ROWS_PER_CODE = 32
@@ -162,16 +162,16 @@ def _budget(data: TrainingData, geometry: _Geometry, config: Config, progress: P
         return _Budget(0.0, 0.0, len(part.prepared), [], [], [], {})
     assert data.behaviour is not None  # else there is nothing to weigh
     of_part = replace(geometry, z=geometry.z[data.held_out_rows : data.held_out_rows + len(part.prepared)])
-    mean, errors, brief = part.fit.mean(axis=0, dtype=np.float64), [], _brief(config)
+    mean, errors, fits, brief = part.fit.mean(axis=0, dtype=np.float64), [], [], _brief(config)
     for done, scale in enumerate(_SCALES):
-        fitted = quantized(part, of_part.weighed(scale, brief), brief, SILENT.progress)
-        errors.append(reconstruction_error(fitted.tokenizer, part.held_out, mean))
+        fits.append(quantized(part, of_part.weighed(scale, brief), brief, SILENT.progress))
+        errors.append(reconstruction_error(fits[-1].tokenizer, part.held_out, mean))
         progress("behaviour weight", done + 1, len(_SCALES) + 1, scale=scale, held_out_relative_mse=errors[-1])
     slope, base = np.polyfit(_SCALES, errors, 1).tolist()
     allowed = slack * _SLACK_OF_CODES * base
     scale = min(max(allowed / slope, 0.0), max(_SCALES)) if slope > 0 else max(_SCALES)
-    fitted = quantized(part, of_part.weighed(scale, brief), brief, SILENT.progress)
-    readout = _readout(fitted, part.fit, data.behaviour)
+    nearest = min(range(len(_SCALES)), key=lambda end: abs(_SCALES[end] - scale))
+    readout = _readout(fits[nearest], part.fit, data.behaviour)
     weight, tables = chosen_weight(readout, part.held_out, slack * (1 - _SLACK_OF_CODES), config)
     progress("behaviour weight", len(_SCALES) + 1, len(_SCALES) + 1, scale=scale, tables=weight)
     return _Budget(scale, weight, len(part.prepared), list(_SCALES), errors, [base, slope], tables)

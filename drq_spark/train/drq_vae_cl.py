@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
-
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError
 from drq_spark.progress import Progress
@@ -78,13 +76,10 @@ def bring_together(run: VaeRun, behaviour: TrainingPairs, config: Config, progre
     pairs = PairLoss(behaviour.prepared, behaviour.pairs, settings, draw, run.device)
     descent = run.descent(pairs.steps, settings.learning_rate, "train.drq_vae_cl")
 
-    def mu(x: Tensor) -> Tensor:
-        means: Tensor = run.model.encoder(run.coordinates(x))
-        return means
-
     curve: dict[str, list[float]] = {"steps": [], "loss": []}
     for step in range(1, pairs.steps + 1):
-        contrast = pairs.next(mu)
+        batch = pairs.next()
+        contrast = batch.loss(run.model.encoder(run.coordinates(batch.rows)))
         descent.step(run.next_loss() + settings.weight * contrast)
         if step % _TOLD_EVERY == 0 or step == pairs.steps:
             curve["steps"].append(step)

@@ -24,7 +24,7 @@ from drq_spark.config import Config, EndToEnd
 from drq_spark.formulas.usage import perplexity, utilization
 from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.model import effective_rms
+from drq_spark.tokenizer.latent_unit import effective_rms
 from drq_spark.tokenizer.network import ResidualMLP
 from drq_spark.train.bottleneck import Bottleneck, Quantized, quantize
 from drq_spark.train.collapse import collapse_warnings

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 from drq_spark.config import Config, EndToEnd
 
 START_ROWS_PER_CODE = 64  # rows that the books of an end-to-end tokenizer start from
+MOST_AT_ONCE = 4096  # codewords of all levels whose joint solution is at once: of more, sweeps cost less than the cube
 _FLOAT32, _FLOAT64 = 4, 8
 _PAIR = 16  # two int64
 _TILES = 120 * 2**20  # blocks and tiles in work at a time; measured, does not grow with the sample
@@ -35,11 +37,16 @@ def books_bytes(rows: int, dim: int, config: Config) -> int:
 
     A float32 copy of the fit rows lives on the device (counted here even for a GPU): the residual of the level in work,
     later the standardized latents that the beam refines the books on. Of the books there are five copies at once while
-    they are refined (those they began with, without noise, with noise, solved, the noise), and four in the solution.
+    they are refined (those they began with, without noise, with noise, solved, the noise), and four in the solution,
+    with three matrices of all codewords by all where it is at once. A round takes a copy of half of the rows at most,
+    and the products of the codewords of each two levels.
     """
     sizes = config.tokenizer.codebook_sizes
     books = sum(sizes) * dim * (5 * _FLOAT32 + 4 * _FLOAT64)
-    return rows * dim * _FLOAT32 + _codes_bytes(rows, len(sizes)) + books + _TILES
+    of_round = rows // 2 * dim + sum(before * size for before, size in combinations(sizes, 2))
+    refined = of_round * _FLOAT32 if config.tokenizer.beam_width > 1 else 0
+    solved = 3 * sum(sizes) ** 2 * _FLOAT64 if sum(sizes) <= MOST_AT_ONCE else 0
+    return rows * dim * _FLOAT32 + _codes_bytes(rows, len(sizes)) + books + refined + solved + _TILES
 
 
 def _codes_bytes(rows: int, levels: int) -> int:

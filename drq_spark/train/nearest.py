@@ -20,7 +20,7 @@ def assign(rows: Tensor, codewords: Tensor, price: Tensor | None = None) -> Tens
     """argmin_k ||r - c_k||^2 + b_k: float32 [n, d], [K, d] -> int64 [n]."""
     codes, added = torch.empty(len(rows), dtype=torch.int64, device=rows.device), offset(codewords, price)
     for tile in tiles(rows, len(codewords)):
-        codes[tile] = scores(rows[tile], codewords, added).argmin(dim=1)
+        codes[tile] = lowest(scores(rows[tile], codewords, added), 1)[1][:, 0]
     return codes
 
 
@@ -57,4 +57,20 @@ def offset(codewords: Tensor, price: Tensor | None = None) -> Tensor:
 
 def scores(rows: Tensor, codewords: Tensor, added: Tensor) -> Tensor:
     """||c_k||^2 + b_k - 2 r.c_k, float32 [n, K]: the cost without the row's own ||r||^2."""
-    return torch.addmm(added, rows, codewords.T, alpha=-2)
+    return torch.mm(rows, (-2 * codewords).T).add_(added)
+
+
+def lowest(costs: Tensor, keep: int) -> tuple[Tensor, Tensor]:
+    """The `keep` <= m lowest of each row of float32 [n, m], lowest first, and their columns int64: [n, keep] each.
+
+    The costs are scratch. On the CPU numpy finds each in turn, many times faster than torch's topk of two or four.
+    """
+    if costs.device.type != "cpu":
+        return costs.topk(keep, dim=1, largest=False)
+    values, column = torch.empty(len(costs), keep), torch.empty(len(costs), keep, dtype=torch.int64)
+    for place in range(keep):
+        column[:, place] = torch.from_numpy(costs.numpy().argmin(axis=1))
+        found = column[:, place, None]
+        values[:, place] = costs.gather(1, found)[:, 0]
+        costs.scatter_(1, found, torch.inf)
+    return values, column

@@ -13,8 +13,9 @@ InfoNCE is that of `drq_spark.train.contrastive`, on the training pairs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import reduce
 
 import numpy as np
 import torch
@@ -33,7 +34,10 @@ from drq_spark.train.descent import Descent, random_batches
 from drq_spark.train.evaluation import decoding_error, encoded
 from drq_spark.train.runtime import choose_device, random_stream
 
-WEIGHTS = (0.0, 0.002, 0.004, 0.008, 0.016, 0.032)  # of InfoNCE(x_hat): each costs about twice what the one before does
+_FIRST_WEIGHT = 0.016  # of InfoNCE(x_hat) that is tried
+_MOST_WEIGHT = 0.032
+_TRIES = 4  # weights, at most
+_NEAR_ENOUGH = 0.1  # of what the error may rise by: a tenth of a per cent or less, below the noise of a fit
 _FREE_WEIGHT = 0.1  # of InfoNCE(e): a share of the learning rate, it competes with nothing
 _STEPS = 200
 _PAIRS = 512  # a step; twice as many take four times as long and gain nothing
@@ -82,28 +86,41 @@ class Readout:
 
 
 def chosen_weight(part: Readout, unseen: F32, slack: float, config: Config) -> tuple[float, dict[str, list[float]]]:
-    """The weight at which the error of unseen items reaches 1 + slack times that of weight 0.
+    """The weight at which the error of unseen items reaches 1 + slack times that of weight 0, or the largest.
 
-    `WEIGHTS` are tried one after the other until one is too dear; between it and the one before the error counts as a
-    straight line.
+    Every descent takes the same batches, so the error rises smoothly with the weight: the next one to try is where the
+    line between the nearest cheaper and the nearest dearer one says.
 
     Args:
         part: Items that were fitted.
         unseen: float32 [m, D], prepared rows that were not.
+        slack: Above 0.
 
     Returns:
         The weight, and how it was found (plain JSON).
     """
     mean, codes = part.x.mean(axis=0, dtype=np.float64), encoded(part.tokenizer, unseen)
-    errors = [decoding_error(part.tokenizer, unseen, codes, mean)]
-    limit, chosen = (1 + slack) * errors[0], WEIGHTS[-1]
-    for below, weight in pairwise(WEIGHTS):
-        errors.append(decoding_error(part.learned(weight, config), unseen, codes, mean))
-        if errors[-1] > limit:
-            left = max(limit - errors[-2], 0.0)
-            chosen = below + (weight - below) * left / (errors[-1] - limit + left)
+    tried, weight = {0.0: decoding_error(part.tokenizer, unseen, codes, mean)}, _FIRST_WEIGHT
+    allowed = slack * tried[0.0]
+    for _ in range(_TRIES):
+        tried[weight] = decoding_error(part.learned(weight, config), unseen, codes, mean)
+        rises = {known: error - tried[0.0] for known, error in tried.items()}
+        short = allowed - rises[weight]
+        if abs(short) <= _NEAR_ENOUGH * allowed or (weight == _MOST_WEIGHT and short > 0):
             break
-    return chosen, {"weights": list(WEIGHTS[: len(errors)]), "unseen_relative_mse": errors}
+        weight = _next_weight(rises, allowed)
+    weights = sorted(tried)
+    return weight, {"weights": weights, "unseen_relative_mse": [tried[known] for known in weights]}
+
+
+def _next_weight(rises: Mapping[float, float], allowed: float) -> float:
+    """The weight to try next: rises of the error by weight, 0 at 0, and what is allowed, not below 0."""
+    below = max(weight for weight, rise in rises.items() if rise <= allowed)
+    dearer = [weight for weight, rise in rises.items() if rise > allowed and weight > below]
+    if not dearer:
+        return min(_MOST_WEIGHT, below * allowed / rises[below]) if rises[below] > 0 else _MOST_WEIGHT
+    above = min(dearer)
+    return below + (above - below) * (allowed - rises[below]) / (rises[above] - rises[below])
 
 
 class _Run:
@@ -122,22 +139,27 @@ class _Run:
         self.parameters = [self._on_device(table / self.unit) for table in tokenizer.tables or ()]
         self.shift = self._on_device(shift / self.unit)
         self.rows, self.codes = torch.from_numpy(readout.x), torch.from_numpy(readout.codes)
-        settings = config.train.behaviour.model_copy(update={"steps": 2 * _STEPS, "batch_size": _PAIRS})
+        settings = config.train.behaviour.model_copy(update={"steps": _STEPS, "batch_size": _PAIRS})
         draw = random_stream(config.seed, PAIRS_STREAM, 1)
         self.pairs = PairLoss(readout.pair_codes, readout.pairs, settings, draw, self.device)
-        self.steps = max(1, self.pairs.steps // 2)  # a step takes two batches
+        self.steps = self.pairs.steps
         self.batches = random_batches(len(self.rows), min(_BATCH, len(self.rows)), draw)
         trained = [parameter.requires_grad_() for parameter in self.parameters]
         self.descent = Descent(
-            torch.optim.Adam(trained, lr=_LEARNING_RATE), self.steps, "lower train.drq.fidelity_slack"
+            torch.optim.Adam(trained, lr=_LEARNING_RATE, fused=True), self.steps, "lower train.drq.fidelity_slack"
         )
 
     def step(self) -> None:
         """Descend on the next batch of items and the next of pairs."""
         chosen = next(self.batches)
-        error = (self.rows[chosen].to(self.device) / self.unit - self._decode(self.codes[chosen])).square().sum()
+        decoded = self._sum(self.codes[chosen])[:, : self.content] + self.shift
+        error = (self.rows[chosen].to(self.device) / self.unit - decoded).square().sum()
         pull = sum(r * t[:, : self.content].square().sum() for r, t in zip(self.ridges, self.parameters, strict=True))
-        near, free = self.pairs.next(self._decode), self.pairs.next(self._embed)
+        batch = self.pairs.next()
+        whole = self._sum(batch.rows)
+        content, behaviour = whole[:, : self.content], whole[:, self.content :]
+        near = batch.loss(content + self.shift)
+        free = batch.loss(torch.cat([content.detach(), behaviour], dim=1))
         self.descent.step(error / len(chosen) + pull + self.weight * near + _FREE_WEIGHT * free)
 
     def tables(self) -> tuple[F32, ...]:
@@ -151,13 +173,4 @@ class _Run:
         """Sum of the rows of SIDs [n, L]: [n, d]."""
         levels = codes.to(self.device).long().T
         rows = [functional.embedding(code, table) for code, table in zip(levels, self.parameters, strict=True)]
-        return torch.stack(rows).sum(dim=0)
-
-    def _decode(self, codes: Tensor) -> Tensor:
-        """x_hat in training coordinates."""
-        return self._sum(codes)[:, : self.content] + self.shift
-
-    def _embed(self, codes: Tensor) -> Tensor:
-        """e, without gradient for its content part."""
-        whole = self._sum(codes)
-        return torch.cat([whole[:, : self.content].detach(), whole[:, self.content :]], dim=1)
+        return reduce(torch.add, rows)

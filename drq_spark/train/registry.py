@@ -15,7 +15,7 @@ def trainer(name: str) -> Trainer:
 
     Raises:
         ConfigError: no such name.
-        SetupError: torch is not installed.
+        SetupError: torch or scipy is not installed.
     """
     try:
         module, _, attribute = kind_of(name).trainer.partition(":")
@@ -27,7 +27,8 @@ def trainer(name: str) -> Trainer:
     try:
         chosen: Trainer = getattr(import_module(module), attribute)()
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "torch":
+        missing = (error.name or "").split(".")[0]
+        if missing not in ("torch", "scipy"):
             raise
-        raise SetupError("training needs torch, which is not installed: pip install 'drq-spark[train]'") from error
+        raise SetupError(f"training needs {missing}, which is not installed: pip install 'drq-spark[train]'") from error
     return chosen

@@ -26,9 +26,10 @@ from drq_spark.config import Config
 from drq_spark.errors import ConfigError
 from drq_spark.progress import Progress
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.model import effective_rms
+from drq_spark.tokenizer.latent_unit import effective_rms
 from drq_spark.train.apart import policy_codes, solved_apart
-from drq_spark.train.beam_refinement import Layer, refine
+from drq_spark.train.beam_codes import Layer
+from drq_spark.train.beam_refinement import refine
 from drq_spark.train.collapse import collapse_warnings
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.decode_tables import decode_tables

@@ -30,7 +30,8 @@ from torch import Tensor
 from drq_spark.arrays import F32, F64, I32
 from drq_spark.config import Config
 from drq_spark.progress import Progress
-from drq_spark.train.beam_refinement import Layer, beam_codes, left_rms, priced
+from drq_spark.train.beam_codes import Layer, beam_codes
+from drq_spark.train.beam_refinement import left_rms, priced
 from drq_spark.train.contract import UNKNOWN
 from drq_spark.train.decode_tables import RIDGE, joint_least_squares
 from drq_spark.train.nearest import assign, sum_by_code

@@ -178,12 +178,11 @@ def test_the_image_copies_what_is_there():
 
 def test_libraries_of_the_bundle_are_those_of_the_extras():
     tasks = bundle()["resources"]["jobs"]["nightly"]["tasks"]
-    packages = {library["pypi"]["package"] for task in tasks for library in task["libraries"] if "pypi" in library}
-    assert packages
-    assert packages <= {*EXTRAS["train"], *EXTRAS["fast"]}
-    assert {
-        (task["python_wheel_task"]["package_name"], task["python_wheel_task"]["entry_point"]) for task in tasks
-    } == {("drq_spark", "drq")}
+    for task in tasks:
+        packages = {library["pypi"]["package"] for library in task["libraries"] if "pypi" in library}
+        assert packages == {*EXTRAS["report"], *EXTRAS["train"], *EXTRAS["fast"]}
+        wheel = task["python_wheel_task"]
+        assert (wheel["package_name"], wheel["entry_point"]) == ("drq_spark", "drq")
 
 
 def test_variables_and_clusters_of_the_bundle_are_defined():

@@ -245,6 +245,14 @@ def test_without_exposure_there_are_the_figures_by_items_alone(aggregates):
     assert found == {key: value for key, value in figures(recipe()).items() if key[2] == "items"}
 
 
+def test_what_training_left_of_unseen_items_is_a_figure_of_the_last_level():
+    levels = {"held_out": [{"relative_mse": 0.6}, {"relative_mse": 0.4}]}
+    found = figures(recipe(), replace(TOKENIZER, training={"levels": levels}))
+    assert found["residual_share_unseen", 0, "items", None] == 0.4
+    without = replace(TOKENIZER, training={"levels": {"held_out": []}})
+    assert "residual_share_unseen" not in {key[0] for key in figures(recipe(), without)}
+
+
 def test_a_catalogue_that_does_not_vary_has_no_relative_figures():
     still = AssignmentTotals(8, 0.0, 8.0, 0.0, 0.0, np.zeros(2), np.zeros(2), np.zeros(2, np.int64))
     found = figures(replace(recipe(), totals=still), replace(TOKENIZER, latent_rms=(0.0, 0.0)))

@@ -16,7 +16,7 @@ from drq_spark.formulas.noise import isotropic
 from drq_spark.measure.capacity import sigma as rulers
 from drq_spark.measure.capacity.sigma import latent_scales, perturbed, scales
 from drq_spark.metrics import Ruler
-from drq_spark.tokenizer.model import effective_rms
+from drq_spark.tokenizer.latent_unit import effective_rms
 from drq_spark.tokenizer.network import ResidualMLP
 
 SETTINGS = {"etas": (0.5, 1.0), "rhos": (0.1, 0.3), "embeddings_after": "later"}

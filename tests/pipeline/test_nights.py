@@ -35,9 +35,8 @@ def _has_its_own_tests(metric, level, weighting, eta):
         return True
     drawn = ("auc", "hit_rate", "raw_hit_rate", "retention", "neighbour_recall", "behaviour_pairs", "bucket_spread")
     of_events = ("events", "event_", "judging_users")
-    return metric in ("uncertain_share", "flip_rate", "sid_survival", "priced_overlap") or metric.startswith(
-        (*drawn, *of_events)
-    )
+    own = ("uncertain_share", "residual_share_unseen", "flip_rate", "sid_survival", "priced_overlap")
+    return metric in own or metric.startswith((*drawn, *of_events))
 
 
 def run_row(nights, name):

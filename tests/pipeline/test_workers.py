@@ -12,7 +12,9 @@ import pytest
 from pipeline.catalogues import plain, write
 from pipeline.direct import ready_tokenizer
 
-from drq_spark.tokenizer.artifact import save_tokenizer
+from drq_spark.config import load_config
+from drq_spark.tokenizer.artifact import save_tokenizer, tokenizer_id
+from drq_spark.train.driver import train_tokenizer
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(900)]
 
@@ -80,7 +82,26 @@ CONNECT = """
 from drq_spark.sample.draw import draw_sample
 from drq_spark.sample.load import load_sample
 sample = load_sample(draw_sample(read_catalogue(spark, config), config, Staging(f"{scratch}/sample")), tokenizer.dim)
-print(json.dumps({"codes": assigned("connect"), "sample": sample.fingerprint}))
+said = {"codes": assigned("connect"), "sample": sample.fingerprint}
+"""
+
+STAGES = """
+from pyspark.ml import Pipeline, PipelineModel
+from drq_spark.ml import SemanticIdEstimator, SemanticIdModel
+from drq_spark.tokenizer.artifact import tokenizer_id
+rows = spark.read.parquet(items)
+estimator = SemanticIdEstimator(tokenizer="rq_kmeans", codebookSize=6, sampleSize=100, settings=["train.threads=1"])
+estimator.write().overwrite().save(f"{scratch}/estimator")
+estimator = SemanticIdEstimator.load(f"{scratch}/estimator")
+fitted = Pipeline(stages=[estimator]).fit(rows)
+for _ in range(2):
+    fitted.write().overwrite().save(f"{scratch}/pipeline")
+model = PipelineModel.load(f"{scratch}/pipeline").stages[0]
+said["trained"] = tokenizer_id(model.tokenizer)
+given = SemanticIdModel(tokenizer)
+given.write().overwrite().save(f"{scratch}/model")
+encoded = SemanticIdModel.load(f"{scratch}/model").transform(rows).collect()
+said["stage"] = {row.item_id: [row.sid, row.sid_tokens] for row in encoded}
 """
 
 
@@ -142,8 +163,16 @@ class TestConnect:
 
         rows, items, folder = ready
         script = f"import sys; sys.argv[1:] = {[items, folder, str(tmp_path)]!r}" + ASSIGN + CONNECT
+        script += STAGES + "print(json.dumps(said))"
         said = json.loads(run_connect(script).splitlines()[-1])
         assert said["codes"] == expected(rows)
         settings = config(items, "sample.size=100")
         drawn = draw_sample(read_catalogue(spark, settings), settings, Staging(str(tmp_path / "here")))
-        assert said["sample"] == load_sample(drawn, 8).fingerprint
+        sample = load_sample(drawn, 8)
+        assert said["sample"] == sample.fingerprint
+        tokenizer = ready_tokenizer(rows.matrix())
+        codes = tokenizer.codes(rows.matrix())
+        told = zip(codes.tolist(), tokenizer.tokens(codes), strict=True)
+        assert said["stage"] == dict(zip(rows.ids, map(list, told), strict=True))
+        shape = {"tokenizer.name": "rq_kmeans", "tokenizer.codes": 6, "train.threads": 1}
+        assert said["trained"] == tokenizer_id(train_tokenizer(sample, load_config(options=shape)))

@@ -21,9 +21,9 @@ from drq_spark.inputs.events import events_of
 from drq_spark.inputs.items import read_catalogue
 from drq_spark.sample import load
 from drq_spark.sample import pairs as draw_of_pairs
-from drq_spark.sample.load import load_behaviour, with_behaviour
+from drq_spark.sample.load import load_behaviour
 from drq_spark.sample.pairs import draw_behaviour
-from drq_spark.sample.values import Sample
+from drq_spark.sample.values import Sample, with_behaviour
 from drq_spark.staging import Staging
 
 DIM = 4

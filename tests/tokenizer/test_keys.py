@@ -1,4 +1,4 @@
-"""Codes, keys and tokens are three spellings of one SID."""
+"""Codes and keys are two spellings of one SID."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drq_spark.code_space import check_codebook_sizes
 from drq_spark.tokenizer.keys import (
-    check_codebook_sizes,
     codes_to_keys,
-    codes_to_tokens,
     keys_to_codes,
     place_values,
-    tokens_to_codes,
 )
 
 SIZES = st.lists(st.integers(2, 200), min_size=1, max_size=8)
@@ -33,13 +31,12 @@ def sids(draw: st.DrawFn) -> tuple[list[int], np.ndarray]:
 
 @TIMELESS
 @given(sids())
-def test_codes_keys_tokens_round_trip(case):
+def test_codes_and_keys_round_trip(case):
     sizes, codes = case
     keys = codes_to_keys(codes, sizes)
     assert keys.dtype == np.int64
     assert keys_to_codes(keys, sizes).tolist() == codes.tolist()
-    assert tokens_to_codes(codes_to_tokens(codes), len(sizes)).tolist() == codes.tolist()
-    assert keys_to_codes(keys, sizes).dtype == tokens_to_codes([], len(sizes)).dtype == np.int32
+    assert keys_to_codes(keys, sizes).dtype == np.int32
     assert (keys[-2], keys[-1]) == (0, prod(sizes) - 1)
 
 
@@ -96,21 +93,3 @@ def test_no_items():
     none = np.empty((0, 2), np.int32)
     assert codes_to_keys(none, [3, 4]).shape == (0,)
     assert keys_to_codes(np.empty(0, np.int64), [3, 4]).shape == (0, 2)
-    assert codes_to_tokens(none) == []
-    assert tokens_to_codes([], 2).shape == (0, 2)
-
-
-def test_the_spelling_of_tokens():
-    assert codes_to_tokens(np.array([[12, 3, 7], [0, 0, 100]])) == ["<a_12><b_3><c_7>", "<a_0><b_0><c_100>"]
-    assert tokens_to_codes(["<a_2147483647>"], 1).tolist() == [[2147483647]]
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "<a_1>", "<a_1><b_2><c_3>", "<b_1><a_2>", "<a_1><a_2>", "<a_01><b_2>", "<a_-1><b_2>", "<a_1> <b_2>",
-     "x<a_1><b_2>", "<a_1><b_2>\n", "<A_1><b_2>", "<a_1><b_>", "<a_1><b_2147483648>", "<a_1><b_99999999999999999999>",
-     "<a_٣><b_2>"],
-)  # fmt: skip
-def test_refuses_what_is_not_a_token_per_level(text):
-    with pytest.raises(ValueError, match="not a SID"):
-        tokens_to_codes(["<a_1><b_2>", text], 2)

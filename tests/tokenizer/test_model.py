@@ -14,7 +14,8 @@ from tokenizer.samples import behaving, full, network, pattern, plain, rows
 from drq_spark.errors import ConfigError
 from drq_spark.tokenizer import Encoding, Tokenizer, encoding
 from drq_spark.tokenizer.beam import search
-from drq_spark.tokenizer.model import effective_rms, normalized
+from drq_spark.tokenizer.latent_unit import effective_rms
+from drq_spark.tokenizer.model import normalized
 from drq_spark.tokenizer.network import ResidualMLP, silu
 
 TIMELESS = settings(deadline=None, max_examples=50)
@@ -143,7 +144,7 @@ def test_l2_divides_by_the_norm_of_the_float32_row():
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (np.zeros(6), "rows of 6 numbers"),
+        (np.zeros(5), "rows of 6 numbers"),
         (np.zeros((2, 5)), "rows of 6 numbers"),
         (np.zeros((2, 6, 1)), "rows of 6 numbers"),
         (np.full((1, 6), np.nan), "finite"),
@@ -174,7 +175,7 @@ def test_the_largest_embeddings_have_a_sid_too(normalize):
     assert found.codes.tolist() == by_hand(tokenizer, tokenizer.latent(tokenizer.prepare_input(x)))[0]
 
 
-@pytest.mark.parametrize("codes", [[[0, 0]], [[8, 0, 0]], [[0, 5, 0]], [[-1, 0, 0]], [0, 0, 0]])
+@pytest.mark.parametrize("codes", [[[0, 0]], [[8, 0, 0]], [[0, 5, 0]], [[-1, 0, 0]], [0, 0]])
 def test_refuses_codes_out_of_range(codes):
     for decode in (full().decode, full().decode_latent, full().keys):
         with pytest.raises(ValueError, match="codes must be"):

@@ -15,7 +15,8 @@ from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.kinds import KINDS
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
-from drq_spark.tokenizer.model import effective_rms, normalized
+from drq_spark.tokenizer.latent_unit import effective_rms
+from drq_spark.tokenizer.model import normalized
 from drq_spark.train import driver
 from drq_spark.train.driver import split, train_tokenizer
 from drq_spark.train.evaluation import reconstruction_error

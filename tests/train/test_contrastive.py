@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from drq_spark.arrays import I64
-from drq_spark.train.contrastive import PairBatch, Pairs, info_nce
+from drq_spark.config.train import Contrast
+from drq_spark.train.contrastive import PairBatch, PairLoss, Pairs, info_nce
 from drq_spark.train.runtime import random_stream
 
 
@@ -40,22 +41,36 @@ def slow_loss(left: NDArray[np.float64], right: NDArray[np.float64], items: I64,
     return total / (2 * len(items))
 
 
-@pytest.mark.parametrize("tau", [0.1, 1.0])
+@pytest.mark.parametrize("tau", [0.01, 0.1, 1.0])
 def test_loss_is_that_of_a_loop_over_pairs(tau: float) -> None:
     """Eight pairs of five items: partners come again, as false negatives that must not count."""
     rng = np.random.default_rng(0)
-    items, log_share = rng.integers(0, 5, (8, 2)), np.log(rng.random(5))
-    vectors = rng.normal(size=(2, 8, 3))
-    left, right = vectors / np.linalg.norm(vectors, axis=2, keepdims=True)
+    items, log_share, vectors = rng.integers(0, 5, (8, 2)), np.log(rng.random(5)), rng.normal(size=(5, 3))
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     batch = PairBatch(*torch.from_numpy(items.T.copy()))
-    loss = info_nce(torch.from_numpy(left), torch.from_numpy(right), batch, torch.from_numpy(log_share), tau)
-    assert float(loss) == pytest.approx(slow_loss(left, right, items, log_share, tau), rel=1e-12)
+    loss = info_nce(torch.from_numpy(unit), batch, torch.from_numpy(log_share), tau)
+    expected = slow_loss(unit[items[:, 0]], unit[items[:, 1]], items, log_share, tau)
+    assert float(loss) == pytest.approx(expected, rel=1e-12)
 
 
 def test_vectors_that_say_nothing_lose_the_logarithm_of_the_batch() -> None:
     batch = PairBatch(torch.arange(6), torch.arange(6, 12))
-    same = torch.ones(6, 1)
-    assert float(info_nce(same, same, batch, torch.zeros(12), 0.1)) == pytest.approx(math.log(6), rel=1e-6)
+    assert float(info_nce(torch.ones(12, 1), batch, torch.zeros(12), 0.1)) == pytest.approx(math.log(6), rel=1e-6)
+
+
+def test_a_batch_has_every_item_once() -> None:
+    """And its loss is that of the directions of its pairs."""
+    rng = np.random.default_rng(0)
+    rows, pairs = rng.normal(size=(9, 3)), rng.integers(0, 9, (40, 2))
+    settings = Contrast(batch_size=30)
+    drawn = PairLoss(rows, pairs, settings, random_stream(0, 5), torch.device("cpu")).next()
+    all_pairs = Pairs(pairs, 9, 30, settings.steps)
+    batch = next(all_pairs.batches(random_stream(0, 5)))
+    items = torch.stack([batch.left, batch.right], dim=1).numpy()
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    expected = slow_loss(unit[items[:, 0]], unit[items[:, 1]], items, 0.5 * all_pairs.log_share.numpy(), 0.1)
+    assert np.array_equal(drawn.rows, rows[np.unique(items)])
+    assert float(drawn.loss(2 * drawn.rows)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_popular_items_are_weaker_negatives() -> None:
@@ -67,7 +82,8 @@ def test_popular_items_are_weaker_negatives() -> None:
 
 def test_a_single_pair_has_nothing_to_lose() -> None:
     vector = torch.ones(1, 2, requires_grad=True)
-    loss = info_nce(vector, vector, PairBatch(torch.tensor([0]), torch.tensor([1])), torch.zeros(2), 0.1)
+    both = vector.expand(2, 2)
+    loss = info_nce(both, PairBatch(torch.tensor([0]), torch.tensor([1])), torch.zeros(2), 0.1)
     loss.backward()  # type: ignore[no-untyped-call]
     assert loss.item() == 0
     assert vector.grad is not None

@@ -35,12 +35,12 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=generator(seed), dtype=torch.float64)
 
 
-def catalogue(rows: int = 1500, seed: int = 0, scale: float = 1.0) -> F32:
+def catalogue(rows: int = 1500, seed: int = 0) -> F32:
     """Three hundred small clusters in sixteen dimensions, off the origin."""
     centres = np.random.default_rng(99).normal(size=(300, 16)) * np.linspace(2.0, 0.3, 16)
     rng = np.random.default_rng(seed)
     chosen = centres[rng.integers(300, size=rows)] + 0.2 * rng.normal(size=(rows, 16))
-    return (scale * (chosen + 3)).astype(np.float32)
+    return (chosen + 3).astype(np.float32)
 
 
 def config_of(name: str, **options: Any) -> Config:
@@ -53,8 +53,8 @@ def with_codes(config: Config, **shape: int) -> Config:
     return config.model_copy(update={"tokenizer": config.tokenizer.model_copy(update=shape)})
 
 
-def trained(name: str, scale: float = 1.0, **options: Any) -> Tokenizer:
-    return train_tokenizer(Sample(catalogue(scale=scale), "abc"), config_of(name, **options))
+def trained(name: str, **options: Any) -> Tokenizer:
+    return train_tokenizer(Sample(catalogue(), "abc"), config_of(name, **options))
 
 
 # ---- gradients past the codes ----
@@ -213,10 +213,20 @@ def test_books_follow_their_batch() -> None:
 # ---- training ----
 
 
+def curved(rows: int, scale: float = 1.0) -> F32:
+    """A curved sheet in eight dimensions: PCA alone cannot flatten it."""
+    t = np.random.default_rng(0).uniform(-1, 1, size=(rows, 2))
+    turn = np.random.default_rng(7).normal(size=(6, 8))
+    return (scale * (np.concatenate([t, t**2, np.sin(4 * t)], axis=1) @ turn + 3)).astype(np.float32)
+
+
 @pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize("scale", [2.0**-10, 1.0, 2.0**10])
 def test_what_ships_is_what_was_trained(monkeypatch: pytest.MonkeyPatch, name: str, scale: float) -> None:
-    """Numpy encoder, codebooks and decoder against the torch ones, in double precision."""
+    """Numpy encoder, codebooks and decoder against the torch ones, in double precision.
+
+    On the sheet, which a few steps improve by a tenth: on clusters the start may well be the best state.
+    """
     runs: list[end_to_end._Run] = []
     real = end_to_end._Run.__init__
 
@@ -225,7 +235,8 @@ def test_what_ships_is_what_was_trained(monkeypatch: pytest.MonkeyPatch, name: s
         runs.append(self)
 
     monkeypatch.setattr(end_to_end._Run, "__init__", spy)
-    tokenizer, x = trained(name, scale, steps=20), catalogue(300, 3, scale)
+    config = config_of(name, latent_dim=3, steps=20)
+    tokenizer, x = train_tokenizer(Sample(curved(1500, scale), "abc"), config), curved(300, scale)
     run, unit = runs[0], runs[0].coordinates.unit
     model, mean = run.model.double(), run.mean.double()
     codes = tokenizer.encode(x).codes
@@ -238,13 +249,6 @@ def test_what_ships_is_what_was_trained(monkeypatch: pytest.MonkeyPatch, name: s
     assert np.allclose(tokenizer.decode(codes), decoded.numpy(), rtol=0, atol=1e-6 * np.abs(x).max())
     assert tokenizer.decoder is not None
     assert np.abs(tokenizer.decoder.out).max() > 0
-
-
-def curved(rows: int) -> F32:
-    """A curved sheet in eight dimensions: PCA alone cannot flatten it."""
-    t = np.random.default_rng(0).uniform(-1, 1, size=(rows, 2))
-    turn = np.random.default_rng(7).normal(size=(6, 8))
-    return (np.concatenate([t, t**2, np.sin(4 * t)], axis=1) @ turn + 3).astype(np.float32)
 
 
 @pytest.mark.parametrize(("name", "options"), [("rq_vae", {}), ("rq_vae", {"estimator": "rotation"}), ("rqp_vae", {})])

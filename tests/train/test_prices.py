@@ -48,7 +48,7 @@ def test_the_unit_is_the_mean_of_exponential_gaps() -> None:
     codewords, no_price = torch.tensor([[0.0], [2.0]]), torch.zeros(2, dtype=torch.float64)
     rows = torch.tensor([[0.5], [0.9]]).repeat(4096, 1)
     unit = unit_of(rows, codewords, no_price)
-    assert unit == pytest.approx(np.exp(np.euler_gamma) * np.sqrt(2 * 0.4), rel=0.05)  # 2048 rows are drawn
+    assert unit == pytest.approx(np.exp(np.euler_gamma) * np.sqrt(2 * 0.4), rel=0.05)  # 1024 rows are drawn
     assert unit_of(rows, torch.tensor([[1.0], [1.0]]), no_price) == 0, "no gap"
 
 

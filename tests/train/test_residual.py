@@ -16,7 +16,7 @@ from drq_spark.errors import ConfigError
 from drq_spark.progress import SILENT
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.train import kmeans, residual
-from drq_spark.train.beam_refinement import Layer, beam_codes
+from drq_spark.train.beam_codes import Layer, beam_codes
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.evaluation import reconstruction_error
 from drq_spark.train.latents import Latents

@@ -14,7 +14,7 @@ from drq_spark.arrays import F32, I32
 from drq_spark.config import load_config
 from drq_spark.progress import SILENT
 from drq_spark.train import warm_start
-from drq_spark.train.beam_refinement import Layer, beam_codes
+from drq_spark.train.beam_codes import Layer, beam_codes
 from drq_spark.train.contract import UNKNOWN, TrainingData
 from drq_spark.train.decode_tables import RIDGE
 from drq_spark.train.latents import Latents

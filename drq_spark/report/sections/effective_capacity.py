@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup, escape
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from drq_spark.metrics import Metric
-from drq_spark.page.drawing import Row, bar_rows
+from drq_spark.page.drawing import Row, bar_rows, bars
 from drq_spark.page.elements import Chart, Table
 from drq_spark.page.numbers import finite, number, percent, three_digits
 from drq_spark.page.svg import WIDTH
@@ -20,6 +21,7 @@ from drq_spark.report.data import ReportData
 _SHADES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)  # least overlap of each shade; below the first one none
 _FAINTEST = 0.12
 _PARTNER = 0.1  # overlap that is worth counting
+_ROOM = {"left": 74.0, "right": 92.0, "limit": 1.0, "pitch": 18.0}  # of the bars of capacity
 
 
 def parts(data: ReportData) -> dict[str, Any]:
@@ -38,26 +40,41 @@ def parts(data: ReportData) -> dict[str, Any]:
 
 
 def _capacity(data: ReportData, weighting: str) -> Chart | None:
-    rows = [
+    rows = _levels(data, weighting)
+    return _waterfall(rows, weighting, data.headline_eta) if rows else None
+
+
+def capacity_axes(data: ReportData, weighting: str) -> Axes | None:
+    """The chart of the capacity of each level, drawn; None where nothing is known of it."""
+    rows = _levels(data, weighting)
+    return bars(_bars(rows), **_ROOM) if rows else None
+
+
+def _levels(data: ReportData, weighting: str) -> list[tuple[int, int, float, float]]:
+    """(level, K, D, G) of each level of which they are known."""
+    return [
         (level, size, *parts)
         for level, size in enumerate(data.codebook_sizes, 1)
         if (parts := data.capacity_parts(level, weighting)) is not None
     ]
-    return _waterfall(rows, weighting, data.headline_eta) if rows else None
 
 
-def _waterfall(rows: Sequence[tuple[int, int, float, float]], weighting: str, eta: float) -> Chart:
-    """From the codes of each level down to what uneven use and closeness leave; a row is (level, K, D, G)."""
-    bars: list[Row] = []
+def _bars(rows: Sequence[tuple[int, int, float, float]]) -> list[Row]:
+    drawn: list[Row] = []
     for level, size, d, g in rows:
         left = d * g
-        bars += [
+        drawn += [
             Row(f"level {level}: K", ((1.0, "line"),), number(size)),
             Row("uneven use", ((d, ""), (1 - d, "uneven")), f"− {three_digits(size * (1 - d))}"),
             Row("too close", ((left, ""), (d - left, "close")), f"− {three_digits(size * (d - left))}"),
             Row("K_eff", ((left, "effective"),), f"= {three_digits(size * left)}, {percent(left)}"),
             Row("", (), ""),
         ]
+    return drawn[:-1]
+
+
+def _waterfall(rows: Sequence[tuple[int, int, float, float]], weighting: str, eta: float) -> Chart:
+    """From the codes of each level down to what uneven use and closeness leave; a row is (level, K, D, G)."""
     words = "; ".join(
         f"level {level} keeps {percent(d * g)}, {percent(d - d * g)} lost to closeness, {percent(1 - d)} to uneven use"
         for level, _, d, g in rows
@@ -67,8 +84,7 @@ def _waterfall(rows: Sequence[tuple[int, int, float, float]], weighting: str, et
         f"From all K codes of a level to K_eff, the codes that still count at η = {number(eta)}. A long last bar is "
         "good; the longer of the two losses is the one to work on.",
         bar_rows(
-            bars[:-1], f"capacity-{weighting}", f"Effective share of the codes by {weighting}: {words}",
-            left=74, right=92, limit=1.0, pitch=18,
+            _bars(rows), f"capacity-{weighting}", f"Effective share of the codes by {weighting}: {words}", **_ROOM,
         ),
         (
             ("uneven", "lost to uneven use, unused codes included"),

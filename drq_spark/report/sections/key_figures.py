@@ -33,11 +33,29 @@ def _cards(data: ReportData) -> list[Fact]:
     error = data.figures.value(Metric.RELATIVE_MSE)
     if error is not None:
         facts.append(Fact("Relative MSE", number(error), "0 is perfect, 1 is no better than the average item"))
+    unseen, seen = _left(data)
+    if unseen is not None and seen is not None:
+        what = f"of the spread of latents; of all items {percent(seen)}"
+        facts.append(Fact("Left of unseen items", percent(unseen), what))
+    if data.figures.value(Metric.NEIGHBOUR_RECALL_20) is not None:
+        facts.append(Fact("Neighbours kept", figure(data, Metric.NEIGHBOUR_RECALL_20), "of the nearest 20"))
+    if data.figures.value(Metric.RETENTION_200) is not None:
+        facts.append(
+            Fact(
+                "Behaviour kept", figure(data, Metric.RETENTION_200), "next item among the nearest 200, embeddings = 1"
+            )
+        )
     dead = known_levels(data, Metric.DEAD_CODES)
     if len(dead) == len(data.levels):
         what = f"of {number(sum(data.codebook_sizes))} codes on all levels"
         facts.append(Fact("Dead codes", number(sum(dead.values())), what))
     return [*facts, _quarantined(data)]
+
+
+def _left(data: ReportData) -> tuple[float | None, float | None]:
+    """What the last level leaves of items that training did not see, and of all items."""
+    figures = data.figures
+    return figures.value(Metric.RESIDUAL_SHARE_UNSEEN), figures.value(Metric.RESIDUAL_SHARE, len(data.codebook_sizes))
 
 
 def _quarantined(data: ReportData) -> Fact:

@@ -7,6 +7,8 @@ from itertools import cycle
 from operator import itemgetter
 from typing import Any
 
+from matplotlib.axes import Axes
+
 from drq_spark.metrics import Metric, MetricRow, Ruler
 from drq_spark.page.drawing import Dot, dot_rows, even_steps, right_labels, set_ticks, spoken, steps
 from drq_spark.page.elements import Chart, Fact, Sid, Table
@@ -27,6 +29,7 @@ _NOISE = {
     Ruler.LATENT: ("η, noise on the latents", "their spread per effective coordinate"),
     Ruler.INPUT: ("ρ, noise on the embeddings", "the norm of the embedding"),
 }
+Curve = tuple[int, int, Sequence[float], Sequence[float]]  # (level, K, etas, K_eff)
 Points = Sequence[tuple[float, float, float]]  # (size of the noise, value, two standard errors)
 
 
@@ -45,7 +48,18 @@ def parts(data: ReportData) -> dict[str, Any]:
 
 
 def _curve(data: ReportData, weighting: str) -> Chart | None:
-    curves = []
+    curves = _curves(data, weighting)
+    return _capacity_curves(curves, weighting, data.headline_eta) if curves else None
+
+
+def perturbation_axes(data: ReportData, weighting: str) -> Axes | None:
+    """The chart of capacity over noise, drawn; None where nothing is known of it."""
+    curves = _curves(data, weighting)
+    return _curve_axes(curves, data.headline_eta) if curves else None
+
+
+def _curves(data: ReportData, weighting: str) -> list[Curve]:
+    curves: list[Curve] = []
     for level, size in enumerate(data.codebook_sizes, 1):
         points = [
             (row.eta, row.value)
@@ -54,13 +68,10 @@ def _curve(data: ReportData, weighting: str) -> Chart | None:
         ]
         if len(points) > 1:
             curves.append((level, size, [eta for eta, _ in points], [value for _, value in points]))
-    return _capacity_curves(curves, weighting, data.headline_eta) if curves else None
+    return curves
 
 
-def _capacity_curves(
-    curves: Sequence[tuple[int, int, Sequence[float], Sequence[float]]], weighting: str, eta: float
-) -> Chart:
-    """Effective share of the codes against the perturbation; a curve is (level, K, etas, K_eff)."""
+def _curve_axes(curves: Sequence[Curve], eta: float) -> Axes:
     drawn = axes(230, left=46, right=56, top=12)
     lowest = min(min(value) / size for _, size, _, value in curves)
     drawn.set(xscale="log", yscale="log", ylim=(lowest / 1.3, 1.25))
@@ -79,6 +90,12 @@ def _capacity_curves(
     set_ticks(drawn.xaxis, etas, number)
     set_ticks(drawn.yaxis, steps(*drawn.get_ylim()), percent)
     drawn.set_xlabel("η, size of the perturbation", size=TEXT, color=colour("muted"), labelpad=2)
+    return drawn
+
+
+def _capacity_curves(curves: Sequence[Curve], weighting: str, eta: float) -> Chart:
+    """Effective share of the codes against the perturbation."""
+    drawn = _curve_axes(curves, eta)
     words = "; ".join(
         f"level {level} from {percent(v[0] / size)} to {percent(v[-1] / size)}" for level, size, _, v in curves
     )

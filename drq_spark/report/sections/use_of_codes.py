@@ -34,11 +34,22 @@ def parts(data: ReportData) -> dict[str, Any]:
 
 
 def _usage(data: ReportData) -> list[Chart]:
-    lowest = _lowest_ratio([counts for use in data.usage for counts in (use.items, use.exposure) if counts is not None])
+    lowest = lowest_ratio([counts for use in data.usage for counts in (use.items, use.exposure) if counts is not None])
     return [_usage_of_level(level, use.items, use.exposure, lowest) for level, use in enumerate(data.usage, 1)]
 
 
 def _usage_of_level(level: int, items: NDArray[np.int64], exposure: NDArray[np.float64] | None, lowest: float) -> Chart:
+    drawn = usage_axes(items, exposure, lowest)
+    unused = int((items == 0).sum())
+    words = (
+        f"{number(unused)} of {number(len(items))} codes unused" if unused else f"all {number(len(items))} codes in use"
+    )
+    most = number(_ratios(items).max())
+    label = f"Level {level}: codes sorted by use; {words}, the most used holds {most} times the even share"
+    return Chart(f"Level {level}: {words}", "", inline(drawn, f"usage-{level}", label))
+
+
+def usage_axes(items: NDArray[np.int64], exposure: NDArray[np.float64] | None, lowest: float) -> Axes:
     """Codes of a level from the most to the least used, as multiples of even use; `lowest` is the foot of the axis."""
     drawn = axes(190, left=46, top=12)
     drawn.set(yscale="log", xlim=(0, 1), ylim=(lowest, max(2.0, 1.25 * max(_ratios(items).max(), 1.0))))
@@ -55,16 +66,10 @@ def _usage_of_level(level: int, items: NDArray[np.int64], exposure: NDArray[np.f
     )
     set_ticks(drawn.xaxis, [0, 0.25, 0.5, 0.75, 1], lambda value: f"{100 * value:.0f} %")
     drawn.set_xlabel(f"share of the {number(len(items))} codes", size=TEXT, color=colour("muted"), labelpad=2)
-    unused = int((items == 0).sum())
-    words = (
-        f"{number(unused)} of {number(len(items))} codes unused" if unused else f"all {number(len(items))} codes in use"
-    )
-    most = number(_ratios(items).max())
-    label = f"Level {level}: codes sorted by use; {words}, the most used holds {most} times the even share"
-    return Chart(f"Level {level}: {words}", "", inline(drawn, f"usage-{level}", label))
+    return drawn
 
 
-def _lowest_ratio(all_counts: Sequence[Counts]) -> float:
+def lowest_ratio(all_counts: Sequence[Counts]) -> float:
     """Foot of the axis for all levels: the decade below the least used code, at most four below even use."""
     least = min((float(_ratios(c)[_ratios(c) > 0].min()) for c in all_counts if c.sum() > 0), default=0.1)
     return float(10.0 ** np.floor(np.log10(min(max(least, 1.001e-4), 0.5))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from drq_spark.metrics import Metric
+from drq_spark.metrics import EXPOSURE, Metric
 from drq_spark.page.numbers import number, percent, whole_percent
 from drq_spark.report.data import ReportData
 from drq_spark.schemas import Status
@@ -16,6 +16,9 @@ Grade = Literal["good", "fair", "poor"]
 _CAPACITY_LOST = (0.4, 0.75)
 _EXCESS_DUPLICATES = (0.01, 0.1)
 _RELATIVE_MSE = (0.3, 0.6)
+_NEIGHBOURS_LOST = (0.5, 0.75)
+_BEHAVIOUR_LOST = (0.05, 0.25)
+_EXPOSED_CAPACITY_LOST = (0.7, 0.95)
 _QUARANTINED = (0.001, 0.02)
 _MOVED = (0.05, 0.25)
 
@@ -72,7 +75,8 @@ def findings(data: ReportData) -> list[Finding]:
     """Everything worth a sentence: first what training warned of, the levels, the whole SIDs, then what changed."""
     warned = [Finding("poor", f"Training: {warning}.") for warning in data.training.get("warnings", ())]
     levels = [_level(data, level) for level in range(1, len(data.codebook_sizes) + 1)]
-    rest = [_collisions(data), _fidelity(data), _churn(data), _quarantine(data)]
+    kept = [_exposure(data), _collisions(data), _fidelity(data), _neighbours(data), _behaviour(data)]
+    rest = [*kept, _churn(data), _quarantine(data)]
     return [finding for finding in (*warned, *levels, *rest) if finding is not None]
 
 
@@ -135,11 +139,51 @@ def _fidelity(data: ReportData) -> Finding | None:
     error = data.figures.value(Metric.RELATIVE_MSE)
     if error is None:
         return None
-    explained = f"The SIDs explain {percent(1 - error)} of the variance of the embeddings."
-    return Finding(
-        grade(error, _RELATIVE_MSE),
-        explained if error < 1 else "The SIDs rebuild embeddings no better than the average item would.",
-    )
+    text = "The SIDs rebuild embeddings no better than the average item would."
+    if error < 1:
+        text = f"The SIDs explain {percent(1 - error)} of the variance of the embeddings{_unseen(data)}."
+    return Finding(grade(error, _RELATIVE_MSE), text)
+
+
+def _unseen(data: ReportData) -> str:
+    """The same of items that training did not see, which is what new ones will have."""
+    left = data.figures.value(Metric.RESIDUAL_SHARE_UNSEEN)
+    seen = data.figures.value(Metric.RESIDUAL_SHARE, len(data.codebook_sizes))
+    if left is None or seen is None:
+        return ""
+    return f"; {percent(seen)} of what tells items apart is left over, {percent(left)} for items unseen in training"
+
+
+def _neighbours(data: ReportData) -> Finding | None:
+    recall = data.figures.value(Metric.NEIGHBOUR_RECALL_20)
+    if recall is None:
+        return None
+    text = f"Of the 20 items nearest to one {percent(recall)} are still among the nearest by SID."
+    return Finding(grade(1 - recall, _NEIGHBOURS_LOST), text)
+
+
+def _behaviour(data: ReportData) -> Finding | None:
+    """The finding about what users take next: SIDs against the embeddings that they are made from."""
+    kept = data.figures.value(Metric.RETENTION_200)
+    if kept is None:
+        return None
+    auc, raw = (data.figures.value(metric) for metric in (Metric.AUC_SUM_POPULARITY, Metric.AUC_RAW_POPULARITY))
+    text = f"What a user takes next is among the 200 nearest by SID {number(kept)} times as often as by embedding"
+    if auc is not None and raw is not None:
+        text += f"; such pairs are told from others as popular with an AUC of {number(auc)} against {number(raw)}"
+    return Finding(grade(1 - kept, _BEHAVIOUR_LOST), f"{text}.")
+
+
+def _exposure(data: ReportData) -> Finding | None:
+    """The finding about capacity where a code counts by how often its items are shown."""
+    parts = [data.capacity_parts(level, EXPOSURE) for level in data.levels]
+    left = [d * g for part in parts if part is not None for d, g in [part]]
+    if not left:
+        return None
+    low, high = whole_percent(min(left)), whole_percent(max(left))
+    span = f"{low} %" if low == high else f"{low} to {high} %"
+    text = f"By exposure the levels use {span} of their capacity: that is how evenly what is shown spreads over codes."
+    return Finding(grade(1 - min(left), _EXPOSED_CAPACITY_LOST), text)
 
 
 def _churn(data: ReportData) -> Finding | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from report.builder import build
 
+from drq_spark.page.numbers import percent
 from drq_spark.report.data import MetricRow
 from drq_spark.report.sections.verdict import findings, verdict
 
@@ -131,3 +132,39 @@ def test_what_training_warned_of_comes_first():
     assert [(found.grade, found.text) for found in findings(warned)] == [
         ("poor", "Training: level 1 uses 7 of 256 codes: use drq.")
     ]
+
+
+@pytest.mark.parametrize(("unseen", "told"), [(None, False), (0.48, True)])
+def test_error_of_unseen_items_stands_beside_that_of_all(unseen, told):
+    rows = [("relative_mse", 0, "items", None, 0.35), ("residual_share", 1, "items", None, 0.35)]
+    rows += [] if unseen is None else [("residual_share_unseen", 0, "items", None, unseen)]
+    ((grade, text),) = sentences(*rows)
+    assert grade == "fair"
+    assert text.startswith(f"The SIDs explain {percent(0.65)} of the variance")
+    assert (f"{percent(0.48)} for items unseen in training" in text) == told
+
+
+@pytest.mark.parametrize(("recall", "grade"), [(0.6, "good"), (0.4, "fair"), (0.1, "poor")])
+def test_neighbours_are_judged(recall, grade):
+    ((found, text),) = sentences(("neighbour_recall_20", 0, "items", None, recall))
+    assert found == grade
+    assert percent(recall) in text
+
+
+@pytest.mark.parametrize(("kept", "grade"), [(1.29, "good"), (0.9, "fair"), (0.5, "poor")])
+def test_behaviour_is_judged_against_the_embeddings(kept, grade):
+    rows = [("retention_200", 0, "items", None, kept)]
+    ((found, text),) = sentences(*rows)
+    assert found == grade
+    assert f"{kept:g} times as often" in text
+    assert "AUC" not in text
+    auc = [(f"auc_{of}_popularity", 0, "items", None, value) for of, value in (("sum", 0.854), ("raw", 0.763))]
+    ((_, text),) = sentences(*rows, *auc)
+    assert "AUC of 0.854 against 0.763" in text
+
+
+def test_capacity_by_exposure_is_told_beside_that_by_items():
+    rows = [("distribution", 1, "exposure", None, 0.4), ("geometry", 1, "exposure", 0.5, 0.5)]
+    ((grade, text),) = sentences(*rows)
+    assert grade == "fair"
+    assert "By exposure the levels use 20 % of their capacity" in text
