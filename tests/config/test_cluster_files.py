@@ -100,6 +100,11 @@ def calls_of_files() -> Iterator[tuple[str, list[str]]]:
     yield Path(manifest()["spec"]["mainApplicationFile"]).stem, manifest()["spec"]["arguments"]
 
 
+def taken(command: str, arguments: list[str]) -> dict[str, Any]:
+    """What a command makes of its arguments; it must know them."""
+    return typer.main.get_command(app).commands[command].make_context(command, arguments).params  # type: ignore[attr-defined]
+
+
 def check_call(command: str, arguments: list[str]) -> None:
     """It would be taken as it stands: by the command line, by the settings, and by the files in conf/ and jobs/."""
     filled = [
@@ -107,8 +112,8 @@ def check_call(command: str, arguments: list[str]) -> None:
         for argument in arguments
     ]
     assert (ROOT / "jobs" / f"{command}.py").is_file()
-    taken = typer.main.get_command(app).commands[command].make_context(command, filled).params  # type: ignore[attr-defined]
-    load_config([CONF / file.name for file in taken.get("config") or ()], settings=taken.get("settings") or ())
+    given = taken(command, filled)
+    load_config([CONF / file.name for file in given.get("config") or ()], settings=given.get("settings") or ())
     assert not any(has_secret(argument) for argument in arguments)
 
 
@@ -141,6 +146,14 @@ def test_the_line_of_the_docs_would_be_taken():
     (job,) = (number for number, word in enumerate(words) if word.endswith(".py"))
     assert (ROOT / logging).is_file()
     check_call(Path(words[job]).stem, words[job + 1 :])
+
+
+def test_the_commands_of_the_tutorial_would_be_taken():
+    page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    calls = [shlex.split(line)[1:] for line in re.findall(r"^\.venv/bin/drq .*$", page, re.MULTILINE)]
+    assert len(calls) > 4
+    for command, *arguments in calls:
+        taken(command, arguments)
 
 
 def test_every_cluster_that_brings_no_delta_is_told_of_it(night_of_airflow):
