@@ -25,6 +25,7 @@ from drq_spark.cli import app
 from drq_spark.config import load_config
 from drq_spark.local.java import DELTA_VERSION, SPARK_MINORS, spark_jars
 from drq_spark.local.spark_settings import _delta_settings
+from drq_spark.outside_faults import explained
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -165,11 +166,16 @@ def test_every_cluster_that_brings_no_delta_is_told_of_it(night_of_airflow):
         assert {f"{name}={value}" for name, value in DELTA_SETTINGS.items()} <= given
 
 
-@pytest.mark.parametrize("file", ["conf/airflow/semantic_ids.py", "docs/clusters.md"])
+@pytest.mark.parametrize("file", ["conf/airflow/semantic_ids.py", "docs/clusters.md", "drq_spark/outside_faults.py"])
 def test_coordinates_of_delta_are_those_of_the_tests(file):
     named = set(re.findall(r"io\.delta:[\w.:-]+", (ROOT / file).read_text(encoding="utf-8")))
     assert named
     assert named <= {f"io.delta:delta-spark_{minor}_2.13:{DELTA_VERSION}" for minor in SPARK_MINORS}
+
+
+def test_the_message_of_a_spark_without_delta_has_its_settings():
+    told = str(explained(Exception("[DATA_SOURCE_NOT_FOUND] Failed to find the data source: delta")))
+    assert [f"--conf {name}={value}" in told for name, value in DELTA_SETTINGS.items()] == [True, True]
 
 
 def test_the_image_has_versions_that_go_together():
