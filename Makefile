@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(or $(shell command -v uv),build/tools/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-random test-faults test-cluster canary lint lint-style lint-types lint-imports config docs lock java \
+.PHONY: help demo test test-fast test-random test-faults test-cluster canary lint lint-style lint-types lint-imports config docs site zip lock java \
     bench-tokenizers
 
 # Compiled modules are kept whatever the environment says: the tests start a hundred Python processes, and each would
@@ -30,7 +30,9 @@ help:
 	@echo "make canary  tests with the newest packages that pyproject.toml allows, in build/canary"
 	@echo "make lint    style, types and import rules"
 	@echo "make config  write conf/base.yaml anew from drq_spark/config/"
-	@echo "make docs    write docs/tables.md anew from drq_spark/schemas.py"
+	@echo "make docs    write docs/tables.md and docs/cli.md anew from drq_spark/schemas.py and drq_spark/cli/"
+	@echo "make site    write the documentation as a site into build/site/html; a link that leads nowhere is an error"
+	@echo "make zip     write build/drq_spark.zip, which spark-submit --py-files takes to the executors"
 	@echo "make bench-tokenizers  compare all tokenizers on the catalogues of DATA (hours); writes docs/tokenizers"
 	@echo "make lock    resolve the dependencies of pyproject.toml anew into requirements.lock"
 	@echo "Another Python (3.10 or newer): make PYTHON=/path/to/python3 ..."
@@ -98,9 +100,28 @@ config: $(VENV)/.ready
 
 docs: $(VENV)/.ready
 	@$(BIN)/python tools/tables_page.py
+	@$(BIN)/python tools/cli_page.py
+
+# Its packages are none of the package's: they have a lock and an environment of their own.
+SITE := build/site
+site: $(SITE)/venv/.ready
+	@rm -rf $(SITE)/pages
+	@mkdir -p $(SITE)/pages
+	@cp -R README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs conf notebooks $(SITE)/pages
+	@NO_MKDOCS_2_WARNING=1 $(SITE)/venv/bin/mkdocs build --strict --quiet
+	@echo "$(SITE)/html/index.html"
+
+$(SITE)/venv/.ready: setup/site.lock
+	@$(PYTHON) -m venv --clear $(SITE)/venv
+	@$(SITE)/venv/bin/pip install --quiet --disable-pip-version-check -r setup/site.lock
+	@touch $@
+
+zip:
+	@$(PYTHON) tools/package_zip.py
 
 lock:
 	@$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.10 --no-emit-index-url --no-header -q -o requirements.lock
+	@echo mkdocs-material | $(UV) pip compile - --universal --python-version 3.10 --no-emit-index-url --no-header -q -o setup/site.lock
 
 java:
 	@sh setup/java.sh

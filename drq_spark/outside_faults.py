@@ -83,8 +83,9 @@ def _no_connector(text: str) -> SetupError:
 
 def _no_delta(text: str) -> SetupError:
     return SetupError(
-        "this Spark has no Delta Lake: give spark-submit --packages io.delta:delta-spark_2.13 in the version of the "
-        "cluster, and the settings spark.sql.extensions and spark.sql.catalog.spark_catalog of Delta's documentation"
+        "this Spark has no Delta Lake: give spark-submit --packages io.delta:delta-spark_4.2_2.13:4.4.0 (4.2 is the "
+        "version of Spark) --conf spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension "
+        "--conf spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog"
     )
 
 

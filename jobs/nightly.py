@@ -2,7 +2,7 @@ r"""One night: items that are new or have another embedding get a SID, all other
 
 The same as `drq nightly`, for spark-submit.
 
-    spark-submit --py-files drq_spark.zip jobs/nightly.py --items main.shop.items --out s3://bucket/sids \
+    spark-submit --py-files build/drq_spark.zip jobs/nightly.py --items main.shop.items --out s3://bucket/sids \
         --config conf/prod.yaml
 
 Options: `drq nightly --help`. Exit codes:

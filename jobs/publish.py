@@ -2,7 +2,7 @@
 
 The same as `drq publish`, for spark-submit.
 
-    spark-submit --py-files drq_spark.zip jobs/publish.py --out s3://bucket/sids
+    spark-submit --py-files build/drq_spark.zip jobs/publish.py --out s3://bucket/sids
 
 Options: `drq publish --help`. Exit codes:
 0 done; 2 bad arguments or config; 3 input refused; 4 gate failed; 5 overtaken by a newer

@@ -2,7 +2,7 @@ r"""All steps, from an items table to published SIDs, figures and a report.
 
 The same as `drq run`, for spark-submit.
 
-    spark-submit --py-files drq_spark.zip jobs/run.py --items main.shop.items --out s3://bucket/sids \
+    spark-submit --py-files build/drq_spark.zip jobs/run.py --items main.shop.items --out s3://bucket/sids \
         --config conf/prod.yaml
 
 Options: `drq run --help`. Exit codes:

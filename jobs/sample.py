@@ -2,7 +2,7 @@ r"""Begin a run and draw its sample.
 
 The same as `drq sample`, for spark-submit.
 
-    spark-submit --py-files drq_spark.zip jobs/sample.py --items main.shop.items --out s3://bucket/sids \
+    spark-submit --py-files build/drq_spark.zip jobs/sample.py --items main.shop.items --out s3://bucket/sids \
         --config conf/prod.yaml
 
 Options: `drq sample --help`. Exit codes:

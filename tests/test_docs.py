@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -58,6 +59,20 @@ def test_links_lead_somewhere(page):
         target = (page.parent / name).resolve() if name else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+class _Named(yaml.SafeLoader):
+    """mkdocs.yml names functions of its own by tags: they are left out."""
+
+
+_Named.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, suffix, node: suffix)
+
+
+def test_every_page_is_in_the_navigation_of_the_site():
+    site = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), _Named)
+    named = re.findall(r"[\w/.-]+\.md", str(site["nav"]))
+    pages = {str(page.relative_to(ROOT)) for page in PAGES if not page.match("docs/decisions/[0-9]*.md")}
+    assert sorted(named) == sorted(pages)
 
 
 GUIDES = [

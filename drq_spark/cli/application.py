@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from drq_spark import __version__
+from drq_spark.cli.config_command import config
 from drq_spark.cli.export_command import export
 from drq_spark.cli.measure_command import measure
 from drq_spark.cli.step_commands import assign, demo, nightly, publish, report, run, sample, train
@@ -62,6 +63,7 @@ for command in (
     synth,
     inspect,
     export,
+    config,
 ):
     app.command()(command)
 
@@ -80,5 +82,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def entry_point() -> None:
-    """Entry point of the console script."""
-    sys.exit(main())
+    """Entry point of the console script, and of wheel tasks, whose runners take SystemExit(0) for a failure."""
+    if code := main():
+        sys.exit(code)

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import sysconfig
-import zipfile
 from pathlib import Path
 
 import deltalake
@@ -26,12 +25,9 @@ QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSer
 
 @pytest.fixture(scope="module")
 def package_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package as the README tells to ship it."""
+    """The package as `make zip` ships it."""
     archive = tmp_path_factory.mktemp("ship") / "drq_spark.zip"
-    with zipfile.ZipFile(archive, "w") as target:
-        for file in (ROOT / "drq_spark").rglob("*"):
-            if file.suffix in (".py", ".j2", ".css", ".properties"):
-                target.write(file, file.relative_to(ROOT))
+    subprocess.run([sys.executable, str(ROOT / "tools" / "package_zip.py"), str(archive)], check=True)
     return archive
 
 

@@ -1,0 +1,20 @@
+"""Clear away what runs before the latest ones have left.
+
+The same as `drq vacuum`, for spark-submit.
+
+    spark-submit --py-files build/drq_spark.zip jobs/vacuum.py --out s3://bucket/sids --keep 14 --yes
+
+Options: `drq vacuum --help`. Exit codes:
+0 done; 2 bad arguments or config; 3 input refused; 4 gate failed; 5 overtaken by a newer
+run; 6 another run is at work; 1 anything else.
+The cluster's session is used as it is; settings of Spark belong on the spark-submit line.
+"""
+
+import sys
+
+from drq_spark.cli import main
+
+if __name__ == "__main__":
+    code = main(["vacuum", *sys.argv[1:]])
+    if code:  # a normal return on success: notebook-like runners take SystemExit(0) for a failure
+        raise SystemExit(code)
