@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from drq_spark.compare.comparison_page import rows
+from drq_spark.compare.comparison_page import pick, rows
 from drq_spark.compare.standing import Comparison
 from drq_spark.config import Config
 from drq_spark.gate import GateResult
@@ -139,6 +139,8 @@ def show_comparison(console: Console, comparison: Comparison, page: str) -> None
     for title, cells in rows(comparison):
         table.add_row(title, *(f"★ {text}" if wins else text for text, wins in cells))
     console.print(table)
+    if pick(comparison):
+        console.print(pick(comparison))
     if len(comparison.seeds) < 2:
         console.print("One seed: the noise is not known, so no winners are marked (--seeds 3 tells).")
     console.print(f"  page  {page}", highlight=False, soft_wrap=True)

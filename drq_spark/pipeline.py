@@ -79,7 +79,7 @@ def to_figures(run: Run, catalogue: Catalogue) -> None:
     """Do the steps before publishing."""
     if run.state.trains:
         sample(run, catalogue)
-        train(run)
+        train(run, catalogue)
     assign(run, catalogue)
     measure(run, catalogue)
 
@@ -217,20 +217,30 @@ def sample(run: Run, catalogue: Catalogue) -> None:
         run.refuse_changed_inputs()
 
 
-def train(run: Run) -> None:
-    """Train the tokenizer on the sample table and write its artifact.
+def train(run: Run, catalogue: Catalogue | None = None) -> None:
+    """Train the tokenizer on the sample table, better it on all items where `train.refine` says so, and write it.
+
+    Args:
+        run: The run.
+        catalogue: Its items; read again without it where they are needed.
 
     Raises:
-        ConfigError: the run has no sample, or takes a tokenizer that is there.
+        ConfigError: the run has no sample, takes a tokenizer that is there, or one that cannot be refined.
+        InputRefused: the items have changed since the run began, where they are read again.
         TrainingFailed: the fit diverged, or a VAE tells its items no longer apart.
     """
     run.refuse_followed()
     run.refuse_given("train")
     run.hold()
     with run.step("train"):
-        # the prepared copy alone stays: training holds the sample twice
-        data = split(load(run), run.config, run.tokenizer_before())
+        sample = load(run)
+        data, keys = split(sample, run.config, run.tokenizer_before()), sample.split_key
+        del sample  # the prepared copy alone stays: training holds the sample twice
         tokenizer = fit_tokenizer(data, run.config, run.watcher.progress)
+        if run.config.train.refine:
+            from drq_spark.refine.step import Judge, refined  # solves with torch, which no other step needs
+
+            tokenizer = refined(run, catalogue or catalogue_of(run), tokenizer, Judge.of(keys, data))
         folder = save_tokenizer(tokenizer, run.store.tokenizers)
         run.state = replace(run.state, tokenizer_id=tokenizer_id(tokenizer))
         run.watcher.note(f"tokenizer in {folder}")

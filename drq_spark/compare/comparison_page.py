@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from drq_spark.compare.standing import Cell, Column, Comparison
+from drq_spark.compare.standing import Cell, Column, Comparison, leads
 from drq_spark.page.drawing import even_steps, right_labels, set_ticks
 from drq_spark.page.elements import Chart
 from drq_spark.page.environment import environment
@@ -31,6 +31,7 @@ def render(comparison: Comparison, source: str) -> str:
             source=source,
             charts=charts,
             rows=rows(comparison),
+            pick=pick(comparison),
             winners=winners(comparison),
             level_colours=[],
         )
@@ -41,7 +42,7 @@ def rows(comparison: Comparison) -> list[tuple[str, list[tuple[str, bool]]]]:
     """The columns of the comparison as rows of the page: title, then text and whether it wins for every tokenizer."""
     return [
         (
-            f"{column.title} {'↑' if column.better == 'high' else '↓'}",
+            _title(comparison, column),
             [_cell(comparison, name, column) for name in comparison.names],
         )
         for column in comparison.columns
@@ -50,21 +51,38 @@ def rows(comparison: Comparison) -> list[tuple[str, list[tuple[str, bool]]]]:
 
 def _cell(comparison: Comparison, name: str, column: Column) -> tuple[str, bool]:
     cell = comparison.cells.get((name, column.key))
-    return cell_text(cell), cell is not None and cell.winner
+    return cell_text(cell, number if column.cost else three_decimals), cell is not None and cell.winner
 
 
-def cell_text(cell: Cell | None) -> str:
-    """Means by level, or the mean and the spread over the seeds.
+def _title(comparison: Comparison, column: Column) -> str:
+    """The heading of a column, which end is good, and the levels that its numbers are of."""
+    numbers = max(len(cell.shown) for (_, key), cell in comparison.cells.items() if key == column.key)
+    levels = f", levels 1 to {numbers}" if numbers > 1 else ""
+    return f"{column.title}{levels} {'↑' if column.better == 'high' else '↓'}"
+
+
+def cell_text(cell: Cell | None, text: Callable[[float], str] = three_decimals) -> str:
+    """Means by level, or the mean and the spread over the seeds; `text` writes one number.
 
     >>> cell_text(Cell((0.123, 0.2), (0.16,), False))
     '.123 .200'
     """
     if cell is None:
         return _MISSING
-    shown = " ".join(three_decimals(value) for value in cell.shown)
+    shown = " ".join(text(value) for value in cell.shown)
     if len(cell.shown) > 1 or len(cell.judged) < 2:
         return shown
-    return f"{shown} ± {three_decimals(float(np.std(cell.judged, ddof=1)))}"
+    return f"{shown} ± {text(float(np.std(cell.judged, ddof=1)))}"
+
+
+def pick(comparison: Comparison) -> str:
+    """The tokenizer to take, in a sentence: that with the best mean in most figures; none where two have as many."""
+    found = leads(comparison)
+    counts = [len(columns) for columns in found.values()]
+    if not counts or counts[1:2] == counts[:1]:
+        return ""
+    name, of = next(iter(found)), sum(counts)
+    return f"Take {name}: it has the best mean in {counts[0]} of {of} figures."
 
 
 def winners(comparison: Comparison) -> list[str]:
@@ -95,8 +113,11 @@ def _front_chart(comparison: Comparison, x: Column, y: Column) -> Chart:
     ]
     drawn = axes(_HEIGHT, left=46, right=92, top=12, bottom=38)
     xs, ys = np.array([place[1] for place in both]), np.array([place[2] for place in both])
-    drawn.set(xlim=_around(xs), ylim=_around(ys))
+    room = [max(_deviation(comparison.cells[place[0], column.key]) for place in both) for column in (x, y)]
+    drawn.set(xlim=_around(xs, room[0]), ylim=_around(ys, room[1]))
     for name, a, b in both:
+        spread = [_deviation(comparison.cells[name, column.key]) for column in (x, y)]
+        drawn.errorbar([a], [b], xerr=spread[0], yerr=spread[1], fmt="none", ecolor=colour("muted"), elinewidth=1)
         ahead = name in comparison.front
         style: dict[str, Any] = {"color": colour("effective" if ahead else "muted"), "zorder": 3}
         drawn.plot([a], [b], marker="D" if ahead else "o", markersize=8 if ahead else 6, **style)
@@ -113,12 +134,17 @@ def _front_chart(comparison: Comparison, x: Column, y: Column) -> Chart:
     )
 
 
+def _deviation(cell: Cell) -> float:
+    """Standard deviation over the seeds, 0 where there is one."""
+    return float(np.std(cell.judged, ddof=1)) if len(cell.judged) > 1 else 0.0
+
+
 def _direction(column: Column) -> str:
     return "higher is better" if column.better == "high" else "lower is better"
 
 
-def _around(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
-    """Limits with room on both sides."""
-    low, high = float(values.min()), float(values.max())
+def _around(values: np.ndarray[Any, np.dtype[np.float64]], beside: float) -> tuple[float, float]:
+    """Limits with room on both sides, for bars of that length too."""
+    low, high = float(values.min()) - beside, float(values.max()) + beside
     room = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
     return low - room, high + room

@@ -27,12 +27,14 @@ class Column:
         title: Its heading.
         better: Which end wins.
         axis: The one of the three axes of quality that it stands for in the front, or None.
+        cost: Whether it is what a tokenizer costs: shown, and no part of how good it is.
     """
 
     key: str
     title: str
     better: Better
     axis: str | None = None
+    cost: bool = False
 
 
 COLUMNS = (
@@ -41,11 +43,14 @@ COLUMNS = (
     Column("gini", "Gini", "low"),
     Column("sid_survival", "SIDs that survive", "high"),
     Column("relative_mse", "relative MSE", "low", "reconstruction"),
+    Column("unseen", "left of unseen items", "low"),
     Column("recall_20", "recall@20", "high"),
     Column("retention_20", "retention@20", "high"),
     Column("retention_200", "retention@200", "high", "behaviour"),
     Column("auc", "AUC", "high"),
     Column("excess_duplicates", "surplus SIDs", "low"),
+    Column("train_seconds", "training, s", "low", cost=True),
+    Column("assign_micros", "assigning, µs an item", "low", cost=True),
 )
 """What is compared. By level: capacity and Gini are judged by their mean over the levels (geometric for capacity)."""
 
@@ -117,6 +122,7 @@ def values_of(
         "gini": metrics.per_level(Metric.GINI, levels),
         "sid_survival": one(Metric.SID_SURVIVAL, rho, Ruler.INPUT),
         "relative_mse": one(Metric.RELATIVE_MSE),
+        "unseen": one(Metric.RESIDUAL_SHARE_UNSEEN),
         "recall_20": one(Metric.NEIGHBOUR_RECALL_20),
         "retention_20": one(Metric.RETENTION_20),
         "retention_200": one(Metric.RETENTION_200),
@@ -125,6 +131,19 @@ def values_of(
     }
     whole = {key: [v for v in values if v is not None] for key, values in wanted.items()}
     return {key: tuple(values) for key, values in whole.items() if values and len(values) == len(wanted[key])}
+
+
+def costs_of(seconds: Mapping[str, float], items: int | None) -> dict[str, tuple[float, ...]]:
+    """What a run cost by column: wall-clock seconds of training, and of assigning one item with its share of start-up.
+
+    Args:
+        seconds: By step.
+        items: That were assigned.
+    """
+    costs = {"train_seconds": seconds.get("train")}
+    if items and "assign" in seconds:
+        costs["assign_micros"] = 1e6 * seconds["assign"] / items
+    return {key: (value,) for key, value in costs.items() if value is not None}
 
 
 def compared(results: Sequence[Result]) -> Comparison:
@@ -144,7 +163,7 @@ def compared(results: Sequence[Result]) -> Comparison:
         best = winner(judged, column.better)
         for name, rows in values.items():
             shown = tuple(np.mean(rows, axis=0).tolist())
-            cells[name, column.key] = Cell(shown, judged[name], name == best)
+            cells[name, column.key] = Cell(shown, judged[name], name == best and not column.cost)
     return Comparison(names, seeds, columns, cells, front(names, columns, cells))
 
 
@@ -179,6 +198,21 @@ def _ahead(differences: F64) -> bool:
         return False
     noise = student.ppf(0.5 + _CONFIDENCE / 2, seeds - 1) * differences.std(ddof=1) / np.sqrt(seeds)
     return bool(differences.mean() > noise)
+
+
+def leads(comparison: Comparison) -> dict[str, list[Column]]:
+    """The columns in which each tokenizer has the best mean, by more than the noise or not; of those that lead in some.
+
+    Most leads come first. In costs, ties, and columns that only one tokenizer has, nobody leads.
+    """
+    found: dict[str, list[Column]] = {}
+    for column in comparison.columns:
+        known = [name for name in comparison.names if (name, column.key) in comparison.cells]
+        heights = {name: _height(column, comparison.cells[name, column.key]) for name in known}
+        best = [name for name, height in heights.items() if height == max(heights.values())]
+        if not column.cost and len(known) > 1 and len(best) == 1:
+            found.setdefault(best[0], []).append(column)
+    return dict(sorted(found.items(), key=lambda lead: -len(lead[1])))
 
 
 def front(names: Sequence[str], columns: Sequence[Column], cells: Mapping[tuple[str, str], Cell]) -> tuple[str, ...]:

@@ -9,14 +9,14 @@ from functools import partial
 from pyspark.sql import SparkSession
 
 from drq_spark import pipeline
-from drq_spark.compare.standing import Comparison, Result, compared, values_of
+from drq_spark.compare.standing import Comparison, Result, compared, costs_of, values_of
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError
 from drq_spark.inputs.pinning import pin
 from drq_spark.kinds import KINDS
 from drq_spark.lease import begun_anew
-from drq_spark.metrics import MetricRow
 from drq_spark.progress import Watcher
+from drq_spark.runs import Run
 from drq_spark.schemas import Status
 
 _MEASURED = tuple(status.value for status in Status if status is not Status.STARTED)
@@ -44,20 +44,19 @@ def compare(
     results = []
     for (name, seed), resolved in settings.items():
         watcher.heading(f"{name}, seed {seed}")
-        figures = begun_anew(partial(_figures, spark, resolved, run_date, started_at, watcher))
-        results.append(Result(name, seed, values_of(figures, resolved.tokenizer.codebook_sizes, resolved.measure)))
+        run = begun_anew(partial(_measured, spark, resolved, run_date, started_at, watcher))
+        values = values_of(run.figures(), resolved.tokenizer.codebook_sizes, resolved.measure)
+        results.append(Result(name, seed, values | costs_of(run.state.seconds, run.state.rows_out)))
     return compared(results)
 
 
-def _figures(
-    spark: SparkSession, config: Config, run_date: date, started_at: datetime, watcher: Watcher
-) -> Sequence[MetricRow]:
-    """The figures of one run, which is measured now unless it was before."""
+def _measured(spark: SparkSession, config: Config, run_date: date, started_at: datetime, watcher: Watcher) -> Run:
+    """One run, which is measured now unless it was before."""
     run, catalogue = pipeline.begin(spark, config, run_date, started_at, watcher)
     if run.state.status not in _MEASURED:
         with run.tidied():
             pipeline.to_figures(run, catalogue)
-    return run.figures()
+    return run
 
 
 def settings_of(config: Config, name: str, seed: int) -> Config:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from drq_spark.config.section import LATER, Positive, Section, Share
+from drq_spark.config.section import LATER, Natural, Positive, Section, Share
 from drq_spark.kinds import words_of_default
 
 
@@ -147,6 +147,10 @@ class Train(Section):
     max_memory_gb: Annotated[float, Field(gt=0.0)] = Field(
         4.0,
         description="Training that needs more than this on the driver, or than three quarters of the memory of its machine or container, is refused before the first job",
+    )
+    refine: Annotated[Natural, LATER] = Field(
+        0,
+        description="Passes over the whole catalogue after the fit: the first solves what codes are decoded to for all items, later ones the books too, where codes have no prices (rq_kmeans); each costs what an assignment does, and one that betters the error of unseen items no more is the last",
     )
     kmeans: KMeans = KMeans()
     drq: Drq = Drq()

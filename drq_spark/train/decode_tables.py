@@ -57,20 +57,40 @@ def joint_least_squares(
         ridges: One number a level, or one a row: float64 [K_l, 1].
     """
     levels = range(len(prior))
-    pull: Sequence[float] | Sequence[F64] = [RIDGE] * len(prior) if ridges is None else ridges
     chosen = [_one_hot(codes[:, level], len(prior[level])) for level in levels]
     together = {(a, b): (chosen[a].T @ chosen[b]).tocsr() for a in levels for b in levels if a < b}
     together |= {(b, a): pairs.T.tocsr() for (a, b), pairs in together.items()}
-    count = [np.bincount(codes[:, level], minlength=len(prior[level]))[:, None].astype(np.float64) for level in levels]
-    target = [_sums(chosen[level], latents) + pull[level] * prior[level] for level in levels]
-    if sum(map(len, prior)) <= MOST_AT_ONCE and min(np.min(held) for held in pull) >= 1:
-        weight = [(count[level] + pull[level])[:, 0] for level in levels]
+    counts = [np.bincount(codes[:, level], minlength=len(prior[level])).astype(np.float64) for level in levels]
+    sums = [_sums(chosen[level], latents) for level in levels]
+    return solved_from_counts(counts, together, sums, prior, [RIDGE] * len(prior) if ridges is None else ridges)
+
+
+def solved_from_counts(
+    counts: Sequence[F64],
+    together: Mapping[tuple[int, int], sparse.csr_matrix],
+    sums: Sequence[F64],
+    prior: Sequence[F32],
+    ridges: Sequence[float] | Sequence[F64],
+) -> tuple[F32, ...]:
+    """`joint_least_squares` from what it needs of the latents.
+
+    Args:
+        counts: Items of each code, float64 [K_l] per level.
+        together: Items of each code of one level and each of another, [K_a, K_b] by these levels, both ways.
+        sums: Sum of the latents of each code, float64 [K_l, d] per level.
+        prior, ridges: As there.
+    """
+    levels = range(len(prior))
+    count = [held[:, None] for held in counts]
+    target = [sums[level] + ridges[level] * prior[level] for level in levels]
+    if sum(map(len, prior)) <= MOST_AT_ONCE and min(np.min(held) for held in ridges) >= 1:
+        weight = [(count[level] + ridges[level])[:, 0] for level in levels]
         return _solved_at_once(weight, together, target)
     tables = [rows.astype(np.float64) for rows in prior]
     for _ in range(_SWEEPS):
         for level in levels:
             others = sum((together[level, b] @ tables[b] for b in levels if b != level), np.zeros_like(tables[level]))
-            tables[level] = (target[level] - others) / np.maximum(count[level] + pull[level], _LEAST_COUNT)
+            tables[level] = (target[level] - others) / np.maximum(count[level] + ridges[level], _LEAST_COUNT)
     return tuple(table.astype(np.float32) for table in tables)
 
 
@@ -105,7 +125,12 @@ def level_ridges(latents: F32, codes: I32, codebooks: Sequence[F32]) -> list[flo
             residual -= words
             explained[level] += float(np.square(words - centre).sum())
         left += float(np.square(residual).sum())
-    return [min(left / part, _MOST_RIDGE) if part > 0 else _MOST_RIDGE * (left > 0) for part in explained.tolist()]
+    return bounded_ridges(left, explained.tolist())
+
+
+def bounded_ridges(left: float, explained: Sequence[float]) -> list[float]:
+    """`level_ridges` from the sum of squared residuals and, per level, that of the squares which codewords explain."""
+    return [min(left / part, _MOST_RIDGE) if part > 0 else _MOST_RIDGE * (left > 0) for part in explained]
 
 
 def _one_hot(codes: I32, size: int) -> sparse.csr_matrix:

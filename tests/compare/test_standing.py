@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drq_spark.compare.comparison_page import render
-from drq_spark.compare.standing import Result, compared, values_of, winner
+from drq_spark.compare.comparison_page import pick, render, rows
+from drq_spark.compare.standing import Result, compared, costs_of, leads, values_of, winner
 from drq_spark.config import Measure
 from drq_spark.metrics import MetricRow
 
@@ -109,3 +109,44 @@ def test_the_page_escapes_and_marks_winners():
     assert "<script>" not in page
     assert page == render(compared(results(**rows)), "<script>items</script>")
     assert page.count("<svg") == 1
+
+
+def test_the_pick_leads_in_most_figures_and_costs_lead_nobody():
+    table = compared(
+        results(
+            dear=[{"relative_mse": (0.3,), "recall_20": (0.5,), "auc": (0.7,), "train_seconds": (90.0,)}],
+            cheap=[{"relative_mse": (0.4,), "recall_20": (0.4,), "auc": (0.8,), "train_seconds": (9.0,)}],
+        )
+    )
+    assert {name: [column.key for column in columns] for name, columns in leads(table).items()} == {
+        "dear": ["relative_mse", "recall_20"],
+        "cheap": ["auc"],
+    }
+    assert pick(table) == "Take dear: it has the best mean in 2 of 3 figures."
+    assert pick(table) in render(table, "items")
+
+
+def test_nobody_is_picked_where_two_lead_in_as_many():
+    rows = results(a=[{"relative_mse": (0.3,), "auc": (0.7,)}], b=[{"relative_mse": (0.4,), "auc": (0.8,)}])
+    assert pick(compared(rows)) == ""
+    assert pick(compared(results(a=[{"relative_mse": (0.3,)}]))) == ""
+
+
+def test_a_cost_is_no_win_however_clear():
+    table = compared(
+        results(a=[{"train_seconds": (9.0,)}, {"train_seconds": (9.1,)}], b=[{"train_seconds": (90.0,)}] * 2)
+    )
+    assert not table.cells["a", "train_seconds"].winner
+    ((title, cells),) = rows(table)
+    assert title == "training, s ↓"
+    assert cells[0][0].startswith("9.05 ±")
+
+
+def test_costs_are_seconds_of_training_and_microseconds_an_item():
+    assert costs_of({"train": 12.0, "assign": 3.0}, 1_000_000) == {"train_seconds": (12.0,), "assign_micros": (3.0,)}
+    assert costs_of({"assign": 3.0}, None) == {}
+
+
+def test_numbers_of_several_levels_say_so():
+    ((title, _),) = rows(compared(results(a=[{"gini": (0.1, 0.2, 0.3)}])))
+    assert title == "Gini, levels 1 to 3 ↓"
