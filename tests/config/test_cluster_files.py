@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import shlex
@@ -202,6 +203,13 @@ def test_libraries_of_the_bundle_are_those_of_the_extras():
         assert packages == {*EXTRAS["report"], *EXTRAS["train"], *EXTRAS["fast"]}
         wheel = task["python_wheel_task"]
         assert (wheel["package_name"], wheel["entry_point"]) == ("drq_spark", "drq")
+
+
+def test_what_the_bundle_takes_along_is_there():
+    made, here = bundle(), CONF / "databricks"
+    folders = [(here / path).resolve() for path in made["sync"]["paths"]]
+    assert all(folder.is_dir() for folder in folders)
+    assert (here / made["artifacts"]["drq_spark"]["path"]).resolve() == ROOT == Path(os.path.commonpath(folders))
 
 
 def test_variables_and_clusters_of_the_bundle_are_defined():
