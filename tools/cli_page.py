@@ -43,9 +43,8 @@ def page() -> str:
     commands = [
         command for command in typer.main.get_group(cli.app).commands.values() if isinstance(command, TyperCommand)
     ]
-    codes = inspect.cleandoc(cli.__doc__ or "").partition("\n\n")[2]
     rows = [f"| [`drq {command.name}`](#drq-{command.name}) | {_first(command)} |" for command in commands]
-    parts = [HEAD, codes, "", "| command | what it does |", "|---|---|", *rows, ""]
+    parts = [HEAD, cli.EXIT_CODES, "", "| command | what it does |", "|---|---|", *rows, ""]
     return "\n".join([*parts, *(line for command in commands for line in _section(command))])
 
 

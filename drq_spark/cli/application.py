@@ -22,7 +22,6 @@ from drq_spark.outside_faults import outside_faults_explained
 app = typer.Typer(
     name="drq",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -45,27 +44,42 @@ def drq(
     """Semantic IDs for huge item catalogues with Spark, and the figures that tell how good they are."""
 
 
-for command in (
-    run,
-    nightly,
-    demo,
-    sample,
-    train,
-    assign,
-    measure,
-    publish,
-    report,
-    history,
-    status,
-    vacuum,
-    compare,
-    plan,
-    synth,
-    inspect,
-    export,
-    config,
-):
-    app.command()(command)
+# in the order of use, with what fits into a line of 80 columns
+COMMANDS = (
+    (run, "All steps: from items to published SIDs and a report."),
+    (nightly, "Carry published SIDs on; only new and changed items move."),
+    (demo, "drq run on the bundled catalogue of 5,000 items."),
+    (sample, "Begin a run and draw its sample."),
+    (train, "Train the tokenizer on the sample of a run."),
+    (assign, "Give every item of a run its SID."),
+    (measure, "Compute the figures of a run, or of SIDs from elsewhere."),
+    (publish, "Judge a run, write its report, and move the readers."),
+    (report, "Write the report of a run again."),
+    (export, "Write SIDs in a format of another system."),
+    (history, "The runs so far, and what each changed for readers."),
+    (status, "What readers follow, who is at work, what is left over."),
+    (vacuum, "Clear away what old runs have left."),
+    (compare, "Measure several tokenizers on the same samples."),
+    (plan, "Propose how many codes and levels a catalogue needs."),
+    (synth, "Write a synthetic catalogue of any size, like a real one."),
+    (inspect, "Verify a tokenizer artifact and show what it is."),
+    (config, "Print the settings with their comments, as YAML."),
+)
+_EXAMPLES = {
+    "run": "drq run --items items.parquet --events events.parquet --out sids --set items.id=sku",
+    "nightly": "drq nightly --items main.shop.items --out s3a://bucket/sids --config prod.yaml",
+    "measure": "drq measure --sids index.json --items items.parquet --out measured",
+    "compare": "drq compare --tokenizers rq_kmeans,drq --seeds 3 --items items.parquet --out compared",
+    "plan": "drq plan --items items.parquet --target-duplicate-rate 0.02 --out planned",
+    "export": "drq export index-json --out sids --to sids.index.json",
+}
+EXIT_CODES = (
+    "Exit codes: 0 done; 2 bad arguments or config; 3 input refused; 4 gate failed; 5 overtaken by a newer run; "
+    "6 another run is at work; 1 anything else."
+)
+for command, short in COMMANDS:
+    example = _EXAMPLES.get(command.__name__)
+    app.command(short_help=short, epilog=f"Example: {example}\n\n{EXIT_CODES}" if example else EXIT_CODES)(command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
     from drq_spark.tokens import SidTokens
 
 _SECTION = "tokens."
-_LISTED = "\b\n" + "\n".join(f"{name:<15} {form.says} [{form.extension}]" for name, form in FORMATS.items())
+_WIDTH = 76  # of a line of help beside its indent, in a terminal of 80 columns
+_HANGING = " " * 16
+
+
+def _described(name: str, form: Format) -> str:
+    text = f"{name:<15} {form.says} [{form.extension}]"
+    return "\n".join(wrap(text, _WIDTH, subsequent_indent=_HANGING))
+
+
+_LISTED = "\b\n" + "\n".join(_described(name, form) for name, form in FORMATS.items())
 
 
 def export(

@@ -13,24 +13,46 @@ from drq_spark.cli.surroundings import take_driver_memory
 from drq_spark.files import absolute
 from drq_spark.kinds import NAMES
 
-Items = Annotated[str | None, typer.Option("--items", help="Items: path, glob or table name.")]
-Events = Annotated[str | None, typer.Option("--events", help="Events: path, glob or table name.")]
+Items = Annotated[
+    str | None,
+    typer.Option("--items", metavar="PATH", help="Items: path, glob or table name; required, here or as items.path."),
+]
+Events = Annotated[
+    str | None,
+    typer.Option("--events", metavar="PATH", help="Events: path, glob or table name; none without it."),
+]
 After = Annotated[
-    str | None, typer.Option("--embeddings-after", help="A second version of the items: how far embeddings move.")
+    str | None,
+    typer.Option("--embeddings-after", metavar="PATH", help="A second version of the items: how far embeddings move."),
 ]
-Out = Annotated[str | None, typer.Option("--out", help="Folder for tables, tokenizers and the report.")]
-Name = Annotated[str | None, typer.Option("--tokenizer", help=f"Name of the tokenizer: {NAMES}.")]
-Levels = Annotated[int | None, typer.Option("--levels", help="Codes in a SID.")]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        "--out", metavar="DIR", help="Folder for tables, tokenizers and the report; required, here or as store.out."
+    ),
+]
+Name = Annotated[
+    str | None, typer.Option("--tokenizer", metavar="NAME", help=f"Name of the tokenizer: {NAMES}; drq without it.")
+]
+Levels = Annotated[int | None, typer.Option("--levels", metavar="L", help="Codes in a SID; 3 without it.")]
 Codes = Annotated[
-    str | None, typer.Option("--codes", help="Codes a level: one number, or one per level such as 256,128,64.")
+    str | None,
+    typer.Option(
+        "--codes", metavar="K", help="Codes a level: one number, or one per level such as 256,128,64; 256 without it."
+    ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Of the sample and of training.")]
-ConfigFiles = Annotated[list[Path] | None, typer.Option("--config", help="YAML file; repeatable, later files win.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; repeatable, wins over files.")]
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Of the sample and of training; 0 without it.")]
+ConfigFiles = Annotated[
+    list[Path] | None, typer.Option("--config", metavar="FILE", help="YAML file; repeatable, later files win.")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="section.key=value; repeatable, wins over files.")
+]
 Source = Annotated[
     str | None,
     typer.Option(
         "--tokenizer-from",
+        metavar="DIR",
         help="Use a tokenizer that is there: folder of an artifact, or published. Known items keep their SIDs.",
     ),
 ]
@@ -42,16 +64,19 @@ Retrain = Annotated[
     ),
 ]
 Channel = Annotated[
-    str | None, typer.Option("--channel", help="Whose readers it is for (store.channel); live without it.")
+    str | None,
+    typer.Option("--channel", metavar="NAME", help="Whose readers it is for (store.channel); live without it."),
 ]
 RunDate = Annotated[
-    datetime | None, typer.Option("--run-date", formats=["%Y-%m-%d"], help="Logical date; today without it.")
+    datetime | None,
+    typer.Option("--run-date", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="Logical date; today without it."),
 ]
 # its callback tells the session that the command starts: the command itself has no use for the value
 DriverMemory = Annotated[
     str | None,
     typer.Option(
         "--driver-memory",
+        metavar="SIZE",
         callback=take_driver_memory,
         help="Java heap of the local Spark, such as 4g; a quarter of the machine or container without it.",
     ),
@@ -59,8 +84,8 @@ DriverMemory = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print settings and plan (of a night: what would change); write nothing.")
 ]
-RunId = Annotated[str | None, typer.Option("--run", help="Run id; the latest run without it.")]
-OutOfRun = Annotated[str, typer.Option("--out", help="Folder of the run.")]
+RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="Run id; the latest run without it.")]
+OutOfRun = Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the run.")]
 SchemaOfRun = Annotated[
     str | None, typer.Option("--schema", help="catalog.schema of the tables, if they are not in the folder.")
 ]

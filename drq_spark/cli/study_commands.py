@@ -68,10 +68,11 @@ def plan(
         float | None, typer.Option("--target-k-eff", help="Least K_eff / K of every level; any will do without it.")
     ] = None,
     codes: Annotated[
-        list[int] | None, typer.Option("--codes", help="Codes a level to try, repeatable; else 64, 128, .. 4096.")
+        list[int] | None,
+        typer.Option("--codes", metavar="K", help="Codes a level to try, repeatable; else 64, 128, .. 4096."),
     ] = None,
     levels: Annotated[
-        list[int] | None, typer.Option("--levels", help="Levels to try, repeatable; 2 to 6 without it.")
+        list[int] | None, typer.Option("--levels", metavar="L", help="Levels to try, repeatable; 2 to 6 without it.")
     ] = None,
     seed: Seed = None,
     config: ConfigFiles = None,
