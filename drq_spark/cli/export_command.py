@@ -12,7 +12,7 @@ import typer
 from drq_spark.cli.options import DriverMemory, OutOfRun, SchemaOfRun
 from drq_spark.cli.surroundings import out_console, store_of, watcher
 from drq_spark.errors import ConfigError
-from drq_spark.export.export_formats import FORMATS, format_of
+from drq_spark.export.export_formats import FORMATS, Format, format_of
 from drq_spark.schemas import LIVE
 
 if TYPE_CHECKING:
@@ -60,7 +60,11 @@ def export(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="tokens.key=value: how tokens are spelled; repeatable. Else as the run was told."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="tokens.key=value: how tokens are spelled; repeatable. Else as the run was told.",
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export, or a file.")] = False,
     driver_memory: DriverMemory = None,
