@@ -14,7 +14,7 @@ from drq_spark.config import load_config
 from drq_spark.errors import InputRefused
 from drq_spark.formulas.usage import LevelUsage
 from drq_spark.measure.drift import drift
-from drq_spark.measure.figures import _drift
+from drq_spark.measure.figures import _drift, _unseen
 from drq_spark.measure.item_sample import ItemSample
 from drq_spark.report.advice.advise import Rule, advice
 from drq_spark.tokenizer import Tokenizer
@@ -46,7 +46,8 @@ def advised(new: F32, before: F32) -> list[tuple[int, ...]]:
     everything = np.concatenate([before, new])
     fresh, whole = (ItemSample(tokenizer.encode(x).codes, x, whole=True) for x in (new, everything))
     use = [[np.bincount(codes, minlength=CODES) for codes in tokenizer.encode(x).codes.T] for x in (before, everything)]
-    figures = [*drift(fresh, whole, tokenizer), *_drift(use[0], [LevelUsage(counts, None) for counts in use[1]])]
+    used = _drift(use[0], [LevelUsage(counts, None) for counts in use[1]])
+    figures = [*drift(fresh, whole, tokenizer), *_unseen(tokenizer), *used]
     return [entry.levels for entry in advice(figures, (CODES,) * LEVELS, 0.5) if entry.rule is Rule.DRIFTED]
 
 
