@@ -75,6 +75,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     part = int(arguments.rows * arguments.share)
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
     x = mixture(arguments.rows + part, arguments.dim)
     ids = [f"item-{n:09d}" for n in range(len(x))]
     with tempfile.TemporaryDirectory(dir=arguments.out) as name:
