@@ -35,7 +35,7 @@ class FittedRecommender(Protocol):
     """Names the items that come next; can be pickled, and goes to executors that way."""
 
     def best(self, history: I32, count: int) -> I32:
-        """The rows of the likeliest items, likeliest first: int32 [q, H] -> int32 [q, count], `NO_ITEM` behind the last."""
+        """Rows of the likeliest items, likeliest first: int32 [q, H] -> int32 [q, count], `NO_ITEM` for none."""
 
 
 class FittedRanker(Protocol):
