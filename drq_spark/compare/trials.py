@@ -53,10 +53,15 @@ def compare(
 def _measured(spark: SparkSession, config: Config, run_date: date, started_at: datetime, watcher: Watcher) -> Run:
     """One run, which is measured now unless it was before."""
     run, catalogue = pipeline.begin(spark, config, run_date, started_at, watcher)
-    if run.state.status not in _MEASURED:
+    if not has_figures(run):
         with run.tidied():
             pipeline.to_figures(run, catalogue)
     return run
+
+
+def has_figures(run: Run) -> bool:
+    """Whether a run has been measured before."""
+    return run.state.status in _MEASURED
 
 
 def settings_of(config: Config, name: str, seed: int) -> Config:

@@ -46,7 +46,7 @@ class Candidates:
     @cached_property
     def cold(self) -> NDArray[np.bool_]:
         """Which items have no event in the training part, bool [n]."""
-        return self.trained_events == 0
+        return np.asarray(self.trained_events == 0)
 
 
 @dataclass(frozen=True)
