@@ -14,7 +14,7 @@ from drq_spark.arrays import F64, I32, I64
 from drq_spark.chunks import embedding_matrix
 from drq_spark.hashing import uniform
 from drq_spark.probe.behaviour_data import NO_ITEM, Candidates, Questions, Sequences
-from drq_spark.probe.behaviour_split import Part
+from drq_spark.probe.event_parts import Part
 from drq_spark.rows import one_row
 from drq_spark.tokenizer.model import Normalize, normalized
 

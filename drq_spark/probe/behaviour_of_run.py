@@ -22,7 +22,8 @@ from drq_spark.probe.behaviour_arrays import (
     training_sequences,
 )
 from drq_spark.probe.behaviour_data import BehaviourData
-from drq_spark.probe.behaviour_split import Drawing, Part, candidate_items, split_events
+from drq_spark.probe.behaviour_split import Drawing, candidate_items, split_events
+from drq_spark.probe.event_parts import Part, Split
 from drq_spark.runs import Run
 from drq_spark.schemas import PROBE_EVENTS
 

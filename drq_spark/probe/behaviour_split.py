@@ -6,8 +6,6 @@ Which users and items are drawn depends on hashes of their ids and the seed, and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
-from typing import Literal
 
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
@@ -15,24 +13,15 @@ from pyspark.sql import types as T
 
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.hashing import item_key, tie_key, uniform, user_key
+from drq_spark.probe.event_parts import Part, Split
 from drq_spark.rows import one_row
 from drq_spark.staging import Staging
-
-Split = Literal["auto", "time", "last"]
 
 LONGEST = 10_000
 """Events of one user at most; who has more is taken for a program, not for a person."""
 _EVENTS = 20_000_000  # of all drawn users together, about: what the driver holds of them is some 16 bytes each
 _JUDGED = 0.1  # share of the events that each of validation and test gets, where time splits
 _FEWEST = 3  # events of a user whose last ones judge
-
-
-class Part(str, Enum):
-    """What an event is for; the values of probe_events.part."""
-
-    TRAINING = "training"
-    VALIDATION = "validation"
-    TEST = "test"
 
 
 @dataclass(frozen=True)
@@ -50,7 +39,7 @@ class Drawing:
     users: int = 100_000
     candidates: int = 100_000
     questions: int = 20_000
-    split: Split = "auto"
+    split: Split = Split.AUTO
 
 
 def split_events(rows: DataFrame, known: DataFrame, drawing: Drawing, seed: int, staging: Staging) -> DataFrame:
@@ -70,7 +59,9 @@ def split_events(rows: DataFrame, known: DataFrame, drawing: Drawing, seed: int,
         ConfigError: the split is by time and positions are text.
     """
     kind = rows.schema["position"].dataType
-    by_time = drawing.split == "time" or (drawing.split == "auto" and isinstance(kind, T.DatetimeType | T.DateType))
+    by_time = drawing.split is Split.TIME or (
+        drawing.split is Split.AUTO and isinstance(kind, T.DatetimeType | T.DateType)
+    )
     if by_time and isinstance(kind, T.StringType):
         raise ConfigError("--split time needs times or numbers, and events.order is text: cast it, or --split last")
     placed = rows.where("user IS NOT NULL AND position IS NOT NULL")

@@ -14,7 +14,8 @@ from pyspark.sql import DataFrame, SparkSession
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.probe.behaviour_arrays import numbered_events, questions_of, training_sequences
 from drq_spark.probe.behaviour_data import NO_ITEM
-from drq_spark.probe.behaviour_split import Drawing, Part, candidate_items, split_events
+from drq_spark.probe.behaviour_split import Drawing, candidate_items, split_events
+from drq_spark.probe.event_parts import Part, Split
 from drq_spark.staging import Staging
 
 ITEMS = [f"i{n:02d}" for n in range(12)]
@@ -61,7 +62,7 @@ def test_the_last_events_of_every_user_judge(spark: SparkSession, tmp_path: Path
     for rows in _by_user(events):
         parts = [*["training"] * (len(rows) - 2), "validation", "test"] if len(rows) > 2 else ["training"] * 2
         wanted.append([(row[1], part) for row, part in zip(rows, parts, strict=True)])
-    drawing = Drawing(split="last")
+    drawing = Drawing(split=Split.LAST)
     found = [_rows(_split(spark, events, tmp_path / str(n), drawing, n)) for n in (1, 4)]
     assert _as_sequences(found[0]) == sorted(wanted)
     assert found[0] == found[1]
@@ -80,7 +81,7 @@ def test_time_splits_all_users_at_once(spark: SparkSession, tmp_path: Path) -> N
 
 
 def test_questions_have_what_came_before(spark: SparkSession, tmp_path: Path) -> None:
-    split = _split(spark, _events(), tmp_path, Drawing(split="last"))
+    split = _split(spark, _events(), tmp_path, Drawing(split=Split.LAST))
     sids = spark.createDataFrame(
         [(item, [n], 0) for n, item in enumerate(ITEMS)], "item_id string, codes array<int>, suffix int"
     )
@@ -107,7 +108,7 @@ def test_questions_have_what_came_before(spark: SparkSession, tmp_path: Path) ->
 
 def test_fewer_candidates_are_those_with_events(spark: SparkSession, tmp_path: Path) -> None:
     events = [("u", ITEMS[n % 4], START + timedelta(hours=n)) for n in range(8)]
-    split = _split(spark, events, tmp_path, Drawing(split="last"))
+    split = _split(spark, events, tmp_path, Drawing(split=Split.LAST))
     sids = spark.createDataFrame([(item, [1], 0) for item in ITEMS], "item_id string, codes array<int>, suffix int")
     found = {row.item_id for row in candidate_items(sids, split, Drawing(candidates=4), 0).collect()}
     assert found == set(ITEMS[:4])
@@ -116,6 +117,6 @@ def test_fewer_candidates_are_those_with_events(spark: SparkSession, tmp_path: P
 def test_text_has_no_times(spark: SparkSession, tmp_path: Path) -> None:
     rows = spark.createDataFrame([("u", "i01", "a"), ("u", "i02", "b")], "user string, item_id string, position string")
     with pytest.raises(ConfigError, match="--split time needs times or numbers"):
-        split_events(rows, rows, Drawing(split="time"), 0, Staging(str(tmp_path)))
+        split_events(rows, rows, Drawing(split=Split.TIME), 0, Staging(str(tmp_path)))
     with pytest.raises(InputRefused, match="no user has 2 to"):
         split_events(rows.limit(1), rows, Drawing(), 0, Staging(str(tmp_path)))
