@@ -194,7 +194,7 @@ def probe(
     run_date: RunDate = None,
     driver_memory: DriverMemory = None,
 ) -> None:
-    """Train small generators and rankers on the SIDs of several tokenizers: what are they worth, and what predicts it?"""
+    """Train small generators and rankers on the SIDs of tokenizers: what they are worth, and what predicts it."""
     from drq_spark.console import show_probe
     from drq_spark.probe.behaviour_split import Drawing
     from drq_spark.probe.downstream_models import chosen

@@ -23,7 +23,7 @@ from drq_spark.probe.behaviour_arrays import (
 )
 from drq_spark.probe.behaviour_data import BehaviourData
 from drq_spark.probe.behaviour_split import Drawing, candidate_items, split_events
-from drq_spark.probe.event_parts import Part, Split
+from drq_spark.probe.event_parts import Part
 from drq_spark.runs import Run
 from drq_spark.schemas import PROBE_EVENTS
 
@@ -85,8 +85,8 @@ def drawn_from(run: Run, catalogue: Catalogue, drawing: Drawing, history: int) -
     )
     if min(len(validation), len(test)) < _FEWEST_QUESTIONS:
         raise InputRefused(
-            f"events table: {len(validation)} events validate and {len(test)} test, fewer than {_FEWEST_QUESTIONS} tell "
-            "nothing: give more users, or another --split"
+            f"events table: {len(validation)} events validate and {len(test)} test, and fewer than "
+            f"{_FEWEST_QUESTIONS} tell nothing: give more users, or another --split"
         )
     dim, normalize = run.state.dim, run.config.items.normalize
     assert dim is not None  # the run has embeddings

@@ -17,7 +17,7 @@ from drq_spark.probe.behaviour_data import Candidates, Questions
 CUTS = (10, 50)
 """Lengths of the lists that recommenders are judged by."""
 SEGMENTS = ("all", "head", "tail", "cold")
-"""head: the most frequent items, which together have half of the training events; tail: others with events; cold: none."""
+"""head: the most frequent items, which have half of the training events; tail: others that have any; cold: none."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def recommendation_figures(ranks: I64, questions: Questions, candidates: Candida
 
 
 def ranking_figures(scores: F32, questions: Questions, candidates: Candidates) -> list[DownstreamFigure]:
-    """AUC over all lists, the mean AUC inside a list (GAUC) and log loss, for every segment of targets that has questions.
+    """AUC over all lists, the mean AUC inside a list (GAUC) and log loss, for every segment that has questions.
 
     Args:
         scores: float32 [q, 1 + C], logits of the target and of the items beside it.

@@ -16,7 +16,7 @@ class DownstreamModel:
 
     Attributes:
         task: Whether it names items or scores those that are shown.
-        uses_sids: Whether its figures depend on the tokenizer; a model that uses no SID is a base to hold others against.
+        uses_sids: Whether its figures depend on the tokenizer; one that uses no SID is what others are held against.
         trainer_of: "module:name" in this room of what trains it, imported when it is trained, because it loads torch.
         vectors: Class of `item_vectors` that a ranker knows items by.
         words: What it is, for people.
