@@ -16,7 +16,7 @@ from drq_spark.probe.decoding_context import DecodingContext
 from drq_spark.probe.history_encoder import HistoryEncoder, last_of
 from drq_spark.probe.item_lists import BLOCK_ELEMENTS, returns_to_items
 from drq_spark.probe.model_contract import Effort
-from drq_spark.probe.next_item_training import NextItemNetwork, seeded, train_next_item
+from drq_spark.probe.next_item_training import ASKED_TOGETHER, NextItemNetwork, seeded, train_next_item
 from drq_spark.probe.path_beam import PathTree, best_leaves
 from drq_spark.probe.token_decoder import TokenDecoder
 from drq_spark.probe.token_paths import TokenPaths
@@ -55,7 +55,8 @@ class TokenNetwork(NextItemNetwork):
         super().__init__()
         spelled = TokenPaths.of(candidates, parts.attributes)
         learned = len(spelled.sizes) - (parts.collisions == "popularity")
-        self.history, self.attributes = effort.history, spelled.attributes
+        self.history = effort.history
+        self.sid_levels = slice(spelled.attributes, spelled.attributes + candidates.codes.shape[1])
         self.register_buffer("paths", torch.from_numpy(spelled.tokens[:, :learned].astype(np.int64)))
         self.register_buffer("log_share", torch.from_numpy(np.log(spelled.share)))
         self.tree = PathTree.of(*spelled.tree())
@@ -136,6 +137,17 @@ class FittedGenerator:
     def surprises(self, history: I32, target: I32) -> F32:
         """See `NextItemNetwork.surprises`."""
         return self.network.surprises(history, target)
+
+    @torch.no_grad()
+    def sid_surprises(self, history: I32, target: I32) -> F32:
+        """-ln p of each code of targets, given what comes before it in the path: int32 [q, H], int32 [q] -> [q, L]."""
+        levels = self.network.sid_levels
+        values = np.empty((len(target), levels.stop - levels.start), np.float32)
+        for block in row_blocks(len(target), 1, ASKED_TOGETHER):
+            asked = torch.from_numpy(target[block].astype(np.int64))
+            found = self.network.token_surprises(self.network.asked(history[block]), asked)
+            values[block] = found[:, levels].numpy()
+        return values
 
     def _barred(self, history: I32) -> Tensor:
         barred = torch.zeros(len(history), len(self.network.paths) + 1, dtype=torch.bool)

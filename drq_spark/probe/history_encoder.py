@@ -66,7 +66,7 @@ class _Layer(nn.Module):
         self.attention_norm, self.network_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.asked = nn.Linear(width, 3 * width)
         self.answered = nn.Linear(width, width)
-        self.network = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.network = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
     def forward(self, states: Tensor) -> Tensor:
         states = states + functional.dropout(self._attended(self.attention_norm(states)), DROPOUT, self.training)

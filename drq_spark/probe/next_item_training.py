@@ -26,7 +26,8 @@ _STREAM = 22  # of random numbers: weights and dropout; _STREAM, 0: batches and 
 _SORTED_TOGETHER = 16  # batches; rows of about one length waste few places
 _PATIENCE = 2  # passes without a better one
 _WEIGHT_DECAY = 0.01
-_ASKED_TOGETHER = 512  # rows
+ASKED_TOGETHER = 512
+"""Questions that are answered at one time."""
 
 
 class NextItemNetwork(nn.Module, ABC):
@@ -62,7 +63,7 @@ class NextItemNetwork(nn.Module, ABC):
         """`surprise` of targets after histories: int32 [q, H], int32 [q] -> float32 [q]."""
         self.eval()
         values = np.empty(len(target), np.float32)
-        for block in row_blocks(len(target), 1, _ASKED_TOGETHER):
+        for block in row_blocks(len(target), 1, ASKED_TOGETHER):
             asked = torch.from_numpy(target[block].astype(np.int64))
             values[block] = self.surprise(self.asked(history[block]), asked).numpy()
         return values
@@ -90,9 +91,7 @@ def train_next_item(
         raise InputRefused("models learn from users with two events or more, and the training part has none")
     draw = random_stream(effort.seed, _STREAM, 0)
     rows, lengths = torch.from_numpy(windows.astype(np.int64)), torch.from_numpy((windows != NO_ITEM).sum(axis=1))
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=effort.learning_rate, weight_decay=_WEIGHT_DECAY, fused=True
-    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=effort.learning_rate, weight_decay=_WEIGHT_DECAY, fused=True)
     steps = effort.epochs * -(-len(rows) // effort.batch_size)
     descent = Descent(optimizer, steps, "lower the learning rate")
     asked = judged(data.validation, effort.seed)

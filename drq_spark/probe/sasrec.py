@@ -28,8 +28,8 @@ class ItemNetwork(NextItemNetwork):
 
     Where there are more than 1,024 items, a step's softmax is over the item that came and 1,024 that are drawn for the
     whole batch, each with weight 1 / (m p) for m draws of chance p, so that the sum is right in the mean (Bengio and
-    Senécal 2003). Kang and McAuley 2018 take one negative each and a binary loss, which is known to name the popular too
-    readily (Klenitskiy and Vasilev 2023).
+    Senécal 2003). Kang and McAuley 2018 take one negative each and a binary loss, which is known to
+    name the popular too readily (Klenitskiy and Vasilev 2023).
     """
 
     def __init__(self, trained_events: np.ndarray[tuple[int, ...], np.dtype[np.int64]], effort: Effort) -> None:

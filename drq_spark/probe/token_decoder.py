@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drq_spark.probe.history_encoder import DROPOUT
-
 _START = 0.05  # standard deviation of the vectors of tokens
 
 
@@ -58,9 +56,7 @@ class _Cell(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.network = nn.Sequential(
-            nn.Linear(2 * width, 4 * width), nn.GELU(), nn.Dropout(DROPOUT), nn.Linear(4 * width, width)
-        )
+        self.network = nn.Sequential(nn.Linear(2 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
     def forward(self, state: Tensor, token: Tensor, context: Tensor) -> Tensor:
         return state + self.network(torch.cat([self.norm(state + context), token], dim=-1))

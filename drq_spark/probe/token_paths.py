@@ -1,4 +1,4 @@
-"""The tokens that spell an item for a generator: attributes where they are wanted, the SID, and what tells items apart."""
+"""The tokens that spell an item for a generator: attributes where wanted, the SID, and what tells items apart."""
 
 from __future__ import annotations
 
