@@ -1,9 +1,10 @@
 """DIN: each item of the history counts as much as it bears on the item shown (Zhou et al. 2018, arXiv 1706.06978).
 
-    interest = sum_s a_s h_s,   a_s = v silu(A h_s + B t + P (h_s * t) + r_s)
+    interest = sum_s a_s h_s,   a_s = v silu(A h_s + B t + (P h_s) * (Q t) + r_s)
 
-The weights are not made to sum to 1, so that much interest is more than little. r_s, which the paper does not have,
-says how long ago an item came.
+The weights are not made to sum to 1, so that much interest is more than little. Two factors stand in place of the
+paper's P (h_s * t), which costs a product of matrices for each pair; r_s, which it does not have, says how long ago an
+item came.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class AttentionUnit(nn.Module):
         super().__init__()
         self.seen = nn.Linear(width, _HIDDEN)
         self.shown = nn.Linear(width, _HIDDEN, bias=False)
-        self.product = nn.Linear(width, _HIDDEN, bias=False)
+        self.seen_factor = nn.Linear(width, _HIDDEN, bias=False)
+        self.shown_factor = nn.Linear(width, _HIDDEN, bias=False)
         self.age = nn.Embedding(_AGES, _HIDDEN)
         self.out = nn.Linear(_HIDDEN, 1, bias=False)
         nn.init.zeros_(self.age.weight)
@@ -39,9 +41,7 @@ class AttentionUnit(nn.Module):
     def forward(self, seen: Tensor, shown: Tensor, age: Tensor) -> Tensor:
         """Vectors [b, H, w] and [b, C, w], ages int64 [b, H] -> raw weights [b, C, H]."""
         alone: Tensor = (self.seen(seen) + self.age(age.clamp(0, _AGES - 1)))[:, None]
-        # P (h * t) for all pairs is one product of matrices for each shown item: (P diag t) h.
-        turned = shown[:, :, None, :] * self.product.weight
-        crossed = torch.einsum("bhw,bckw->bchk", seen, turned)
+        crossed = self.seen_factor(seen)[:, None] * self.shown_factor(shown)[:, :, None]
         hidden = functional.silu(alone + self.shown(shown)[:, :, None] + crossed)
         weights: Tensor = self.out(hidden).squeeze(-1)
         return weights

@@ -1,24 +1,30 @@
-"""Descent of a ranker's loss, pass after pass, until the validation part gets worse; the best pass is kept."""
+"""Descent of a ranker's loss, pass after pass, until the validation part gets worse; the best pass is kept.
+
+Rankers on ids and SIDs know their training part by heart after a few passes. A pass that is worse than the best is
+undone and the learning rate lowered; the second one ends the training.
+"""
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from drq_spark.errors import TrainingFailed
 from drq_spark.probe.behaviour_data import Questions
 from drq_spark.probe.model_contract import Effort, FittedRanker
 from drq_spark.progress import Progress
-from drq_spark.train.descent import Descent
 from drq_spark.train.runtime import random_stream
 
-_PATIENCE = 2  # passes that may be worse than the best before training ends
+_WORSE_PASSES = 2  # after which training ends
+_LOWERED = 0.2  # learning rate after a worse pass, in parts of that before
 _JUDGED = 4096  # questions of the validation part; more do not change which pass is best
 _TOLD_EVERY = 50  # steps
 _STREAM = 0x52414E4B
@@ -63,26 +69,53 @@ def train_until_worse(
     Raises:
         TrainingFailed: the loss is not finite.
     """
-    optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=effort.learning_rate)
-    descent = Descent(optimizer, steps * effort.epochs, "lower the learning rate of the probe")
-    best, best_weights, worse, done = float("inf"), network.state_dict(), 0, 0
+    optimizer = torch.optim.Adam(
+        [p for p in network.parameters() if p.requires_grad], lr=effort.learning_rate, fused=True
+    )
+    best, kept, worse, done, total = float("inf"), _state(network, optimizer), 0, 0, steps * effort.epochs
     for _ in range(effort.epochs):
         network.train()
         for batch in batches():
-            value = descent.step(loss(batch))
+            value = _step(optimizer, loss(batch))
             done += 1
             if done % _TOLD_EVERY == 0:
-                progress("ranker", done, steps * effort.epochs, loss=value)
+                progress("ranker", done, total, loss=value)
         found = _log_loss(judged, validation)
         if found < best or not len(validation):
-            best, best_weights, worse = found, copy.deepcopy(network.state_dict()), 0
-        else:
-            worse += 1
-        if worse == _PATIENCE:
+            best, kept = found, _state(network, optimizer)
+            continue
+        worse += 1
+        _restore(network, optimizer, kept, effort.learning_rate * _LOWERED**worse)
+        if worse == _WORSE_PASSES:
             break
-    network.load_state_dict(best_weights)
+    network.load_state_dict(kept[0])
     network.eval()
-    progress("ranker", steps * effort.epochs, steps * effort.epochs, validation=best)
+    progress("ranker", total, total, validation=best)
+
+
+def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> float:
+    value = loss.item()
+    if not math.isfinite(value):
+        raise TrainingFailed(f"the loss is {value}: lower the learning rate of the probe")
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return value
+
+
+def _state(network: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Copies of what training has made so far."""
+    return copy.deepcopy(network.state_dict()), copy.deepcopy(optimizer.state_dict())
+
+
+def _restore(
+    network: nn.Module, optimizer: torch.optim.Optimizer, kept: tuple[dict[str, Any], dict[str, Any]], rate: float
+) -> None:
+    """Go back to `_state`, with another learning rate."""
+    network.load_state_dict(kept[0])
+    optimizer.load_state_dict(copy.deepcopy(kept[1]))
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 def _log_loss(ranker: FittedRanker, questions: Questions) -> float:

@@ -63,16 +63,14 @@ class RankingExamples:
         known = places >= self.begins[events][:, None]
         history = np.where(known, self.items[np.where(known, places, 0)], NO_ITEM)
         target = self.items[events]
-        shown = np.concatenate([target[:, None], self._others(target)], axis=1)
+        shown = np.concatenate([target[:, None], others_than(target, self.negatives, self.items, self.rng)], axis=1)
         return Batch(torch.from_numpy(history.astype(np.int64)), torch.from_numpy(shown.astype(np.int64)))
 
-    def _others(self, target: I32) -> I32:
-        """int32 [b, negatives] by popularity, drawn again where it is the target."""
-        drawn = self._draw(len(target) * self.negatives).reshape(len(target), self.negatives)
-        for _ in range(_GOES):
-            same = drawn == target[:, None]
-            drawn[same] = self._draw(int(same.sum()))
-        return drawn
 
-    def _draw(self, count: int) -> I32:
-        return self.items[self.rng.integers(0, len(self.items), count)]
+def others_than(target: I32, count: int, items: I32, rng: np.random.Generator) -> I32:
+    """int32 [..., count] drawn from items int32 [m] for each target [...], drawn again where it is the target."""
+    drawn = items[rng.integers(0, len(items), (*target.shape, count))]
+    for _ in range(_GOES):
+        same = drawn == target[..., None]
+        drawn[same] = items[rng.integers(0, len(items), int(same.sum()))]
+    return drawn
