@@ -19,6 +19,7 @@ class DownstreamModel:
         uses_sids: Whether its figures depend on the tokenizer; one that uses no SID is what others are held against.
         trainer_of: "module:name" in this room of what trains it, imported when it is trained, because it loads torch.
         vectors: Class of `item_vectors` that a ranker knows items by.
+        needs_attributes: Whether it has nothing to add where items have no attributes.
         words: What it is, for people.
     """
 
@@ -27,6 +28,7 @@ class DownstreamModel:
     trainer_of: str
     words: str
     vectors: str | None = None
+    needs_attributes: bool = False
 
     def trainer(self) -> Any:
         """A new `model_contract.Recommender` or `Ranker`."""
@@ -44,6 +46,9 @@ MODELS: dict[str, DownstreamModel] = {
     "item_knn": DownstreamModel("recommend", False, "item_knn:ItemKnn", "items near the last ones, by raw embeddings"),
     "sasrec": DownstreamModel("recommend", False, "sasrec:SasRec", "a causal transformer over item ids"),
     "generator": DownstreamModel("recommend", True, "generator:SidGenerator", "SIDs, decoded token by token"),
+    "generator_attributes": DownstreamModel(
+        "recommend", True, "generator:with_attributes", "attributes and then SIDs, token by token", needs_attributes=True
+    ),
     "din_id": DownstreamModel("rank", False, "din:din", "target attention, items by id", "IdVectors"),
     "din_embedding": DownstreamModel("rank", False, "din:din", "the same by raw embedding", "EmbeddingVectors"),
     "din_sid": DownstreamModel("rank", True, "din:din", "the same by SID and its prefixes", "SidVectors"),

@@ -167,3 +167,8 @@ class SidGenerator:
             network = TokenNetwork(data.candidates, self.parts, effort)
             train_next_item(network, data, effort, progress, "generator")
         return FittedGenerator(network, returns_to_items(data.training), self.parts.beam)
+
+
+def with_attributes() -> SidGenerator:
+    """The generator that names attributes before the SID (Chain-of-Attribute)."""
+    return SidGenerator(GeneratorParts(attributes=True))

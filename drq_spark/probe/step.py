@@ -53,6 +53,9 @@ def probe(
         raise ConfigError("drq probe trains models on what users do: give --events PATH_OR_TABLE")
     if not any(MODELS[name].uses_sids for name in plan.models):
         raise ConfigError("--models names none that uses SIDs: nothing would depend on a tokenizer")
+    lacking = [name for name in plan.models if MODELS[name].needs_attributes and not config.items.attributes]
+    if lacking:
+        raise ConfigError(f"{lacking[0]} names attributes before SIDs: set items.attributes, or leave it out")
     config, _ = pin(spark, config)  # all of them read the same version
     points = []
     for seed in seeds:

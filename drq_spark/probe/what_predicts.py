@@ -100,7 +100,7 @@ def predictions(points: Sequence[Point]) -> list[Prediction]:
 
 def _centred(values: F64, seeds: np.ndarray[tuple[int], np.dtype[np.int64]]) -> F64:
     """Without the mean of each seed."""
-    centred = values.copy()
+    centred: F64 = values.copy()
     for seed in np.unique(seeds):
         centred[seeds == seed] -= values[seeds == seed].mean()
     return centred
