@@ -429,7 +429,6 @@ PROBE_EVENTS = Table(
         Column("part", "string", "training, validation or test", True),
     ),
     key=("run_id", "user_key", "place"),
-    constraints=(("probe_part", "part IN ('training', 'validation', 'test')"),),
 )
 PROBE_FIGURES = Table(
     "probe_figures",
