@@ -47,7 +47,11 @@ MODELS: dict[str, DownstreamModel] = {
     "sasrec": DownstreamModel("recommend", False, "sasrec:SasRec", "a causal transformer over item ids"),
     "generator": DownstreamModel("recommend", True, "generator:SidGenerator", "SIDs, decoded token by token"),
     "generator_attributes": DownstreamModel(
-        "recommend", True, "generator:with_attributes", "attributes and then SIDs, token by token", needs_attributes=True
+        "recommend",
+        True,
+        "generator:with_attributes",
+        "attributes and then SIDs, token by token",
+        needs_attributes=True,
     ),
     "din_id": DownstreamModel("rank", False, "din:din", "target attention, items by id", "IdVectors"),
     "din_embedding": DownstreamModel("rank", False, "din:din", "the same by raw embedding", "EmbeddingVectors"),
