@@ -60,14 +60,16 @@ def probe(
     points = []
     for seed in seeds:
         drawn: Drawn | None = None
+        bases = True  # judged with the first run of a seed
         for name in checked_names(names):
             for resolved in _with_dials(settings_of(config, name, seed), dials):
                 label = (
                     name if resolved.tokenizer.balance is None else f"{name}, balance {resolved.tokenizer.balance:g}"
                 )
                 watcher.heading(f"{label}, seed {seed}")
-                work = partial(_one, spark, resolved, run_date, started_at, watcher, plan, drawn)
+                work = partial(_one, spark, resolved, run_date, started_at, watcher, plan, drawn, bases)
                 run, drawn = begun_anew(work)
+                bases = False
                 points.append(_point(run, label, name, seed, plan))
     return points
 
@@ -90,9 +92,10 @@ def _one(
     watcher: Watcher,
     plan: Plan,
     drawn: Drawn | None,
-) -> tuple[Run, Drawn]:
+    bases: bool,
+) -> tuple[Run, Drawn | None]:
     run, catalogue = pipeline.begin(spark, config, run_date, started_at, watcher)
-    return run, probed(run, catalogue, plan, drawn, baselines=drawn is None)
+    return run, probed(run, catalogue, plan, drawn, bases=bases)
 
 
 def _point(run: Run, label: str, name: str, seed: int, plan: Plan) -> Point:
