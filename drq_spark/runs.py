@@ -36,7 +36,7 @@ from drq_spark.schemas import (
     Table,
     channel_of,
 )
-from drq_spark.sids_of_run import base_rows, sids_of_run
+from drq_spark.sids_of_run import FEW_IDS, base_rows, changed_by, sids_of_night
 from drq_spark.staging import Staging
 from drq_spark.store import Store
 from drq_spark.tokenizer import Tokenizer
@@ -189,15 +189,25 @@ class Run:
         return self.store.read(table, self.state.run_id)
 
     def sids(self) -> DataFrame:
-        """The SIDs of all items, columns of `schemas.SIDS`; those of a night are put together once for all steps.
+        """The SIDs of all items, columns of `schemas.SIDS`.
+
+        Those of a night that changes much are put together once for all steps; where it changes little, every step
+        that reads a few columns of all is quicker than that.
 
         Raises:
             ConfigError: the run has none yet.
         """
         if not self.state.is_night:
             return self.rows(SIDS, "assign")
-        self.rows(NIGHT_SIDS, "assign")
-        return self.staging.keep_once(sids_of_run(self.store, self.state, self.base), "sids")
+        night, base = self.rows(NIGHT_SIDS, "assign"), self.base
+        assert base is not None  # a night stands on one
+        rows = sids_of_night(changed_by(base, night, CURRENT_SIDS.column_names(), few=self.changes_few))
+        return rows if self.changes_few else self.staging.keep_once(rows, "sids")
+
+    @cached_property
+    def changes_few(self) -> bool:
+        """Whether a night changes so few items that their ids can be sent to every node."""
+        return self.rows(NIGHT_SIDS, "assign").count() <= FEW_IDS
 
     @cached_property
     def base(self) -> DataFrame | None:

@@ -30,10 +30,16 @@ CLUSTER_VARIABLES = (
 
 
 def session_for_run(
-    progress: Callable[[str], None] | None = None, *, small_data: bool = False, memory: str | None = None
+    progress: Callable[[str], None] | None = None,
+    *,
+    small_data: bool = False,
+    quick_java: bool = False,
+    memory: str | None = None,
 ) -> SparkSession:
     """The cluster's session where there is one, else a new local one; what the command line and the jobs use."""
-    return running_session() or local_session(progress=progress, small_data=small_data, memory=memory)
+    return running_session() or local_session(
+        progress=progress, small_data=small_data, quick_java=quick_java, memory=memory
+    )
 
 
 def has_cluster() -> bool:
@@ -71,6 +77,7 @@ def local_session(
     memory: str | None = None,
     shuffle_partitions: int = 8,
     small_data: bool = False,
+    quick_java: bool = False,
     scratch: Path | None = None,
     settings: Mapping[str, str] | None = None,
     progress: Callable[[str], None] | None = None,
@@ -83,8 +90,10 @@ def local_session(
         memory: Java heap, such as "4g"; a quarter of the memory of the machine or container between 1 and 8 GiB
             without it.
         shuffle_partitions: Upper bound of the tasks after a shuffle; small, because every task costs some milliseconds.
-        small_data: Spark interprets queries instead of compiling each to Java, and Java compiles in haste: half the
-            time for the hundreds of queries of a run on thousands of rows, slower over millions.
+        small_data: Spark interprets queries instead of compiling each to Java, with `quick_java`: half the time for the
+            hundreds of queries of a run on thousands of rows, slower over millions.
+        quick_java: Java compiles in haste: the second compiler is a third of the processor time of a run on a million
+            rows, and pays only where there are many more.
         scratch: Folder for the warehouse, the shuffle files and `spark.log`; without it a temporary folder that goes
             when the process ends.
         settings: Spark settings that are laid over the ones made here.
@@ -101,6 +110,11 @@ def local_session(
         return active
     folder = scratch or temporary_folder()
     base = local_settings(
-        folder, memory=memory, shuffle_partitions=shuffle_partitions, small_data=small_data, progress=progress
+        folder,
+        memory=memory,
+        shuffle_partitions=shuffle_partitions,
+        small_data=small_data,
+        quick_java=quick_java,
+        progress=progress,
     )
     return start(app_name, master, {**base, **(settings or {})}, folder)

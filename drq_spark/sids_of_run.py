@@ -12,27 +12,31 @@ from drq_spark.schemas import CURRENT_SIDS, NIGHT_SIDS, SIDS, Change, channel_of
 from drq_spark.store import Store
 
 IS_REMOVED = f"change = '{Change.REMOVED.value}'"
+FEW_IDS = 1_000_000
+"""Ids that are sent to every node to pick rows out; more are joined by a shuffle."""
 
 
-def sids_of_run(store: Store, state: RunState, base: DataFrame | None = None) -> DataFrame:
+def sids_of_run(store: Store, state: RunState) -> DataFrame:
     """Columns of `schemas.SIDS` of every item that has a SID; exposure is NULL for a night, which has none.
 
     Args:
-        store, state, base: As for `reader_rows`.
+        store, state: As for `reader_rows`.
     """
-    if not state.is_night:
-        return store.read(SIDS, state.run_id)
-    rows = reader_rows(store, state, base).where("gone_nights = 0")
+    return sids_of_night(reader_rows(store, state)) if state.is_night else store.read(SIDS, state.run_id)
+
+
+def sids_of_night(rows: DataFrame) -> DataFrame:
+    """Columns of `schemas.SIDS` of the `reader_rows` of a night."""
+    rows = rows.where("gone_nights = 0")
     return rows.withColumn("exposure", F.lit(None).cast("double")).select(*SIDS.column_names())
 
 
-def reader_rows(store: Store, state: RunState, base: DataFrame | None = None) -> DataFrame:
+def reader_rows(store: Store, state: RunState) -> DataFrame:
     """Columns of `schemas.CURRENT_SIDS`, as readers find them when they follow the run.
 
     Args:
         store: Where the tables lie.
         state: The run.
-        base: `base_rows`, where they are known already.
     """
     if not state.is_night:
         rows = store.read(SIDS, state.run_id).withColumn("gone_nights", F.lit(0))
@@ -40,7 +44,7 @@ def reader_rows(store: Store, state: RunState, base: DataFrame | None = None) ->
     if (kept := _version(store, state)) is not None:
         return kept
     night = store.read(NIGHT_SIDS, state.run_id)
-    return changed_by(base_rows(store, state) if base is None else base, night, CURRENT_SIDS.column_names())
+    return changed_by(base_rows(store, state), night, CURRENT_SIDS.column_names())
 
 
 def _version(store: Store, state: RunState) -> DataFrame | None:
@@ -66,13 +70,20 @@ def readers_of(store: Store, run_id: str) -> DataFrame:
     return reader_rows(store, find_run(store, run_id))
 
 
-def changed_by(before: DataFrame, night: DataFrame, columns: Sequence[str]) -> DataFrame:
+def changed_by(before: DataFrame, night: DataFrame, columns: Sequence[str], *, few: bool = False) -> DataFrame:
     """Rows of current_sids after a night.
 
     Args:
         before: Those before it.
         night: The night's rows of `schemas.NIGHT_SIDS`.
         columns: Those that are wanted.
+        few: Whether the night has no more than `FEW_IDS`: then no other row is shuffled.
     """
-    kept = before.join(night.select("item_id"), "item_id", "left_anti")
+    kept = untouched(before, night, few=few)
     return kept.select(*columns).unionByName(night.where(f"NOT {IS_REMOVED}").select(*columns))
+
+
+def untouched(before: DataFrame, night: DataFrame, *, few: bool) -> DataFrame:
+    """Rows of current_sids that a night leaves as they are; arguments as for `changed_by`."""
+    changed = night.select("item_id")
+    return before.join(F.broadcast(changed) if few else changed, "item_id", "left_anti")

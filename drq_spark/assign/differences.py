@@ -10,9 +10,8 @@ from pyspark.sql import functions as F
 
 from drq_spark.config import Config
 from drq_spark.errors import InputRefused
+from drq_spark.sids_of_run import FEW_IDS
 from drq_spark.staging import Staging
-
-_BROADCAST = 1_000_000  # ids that are sent to every node; more are joined by a shuffle
 
 
 @dataclass(frozen=True)
@@ -112,4 +111,4 @@ def refuse_upheaval(found: Differences, config: Config) -> None:
 def to_encode(items: DataFrame, found: Differences) -> DataFrame:
     """The catalogue rows of items that are new or have another embedding."""
     wanted = found.rows.where("here AND NOT same").select("item_id")
-    return items.join(F.broadcast(wanted) if found.to_encode <= _BROADCAST else wanted, "item_id", "left_semi")
+    return items.join(F.broadcast(wanted) if found.to_encode <= FEW_IDS else wanted, "item_id", "left_semi")

@@ -11,7 +11,7 @@ from drq_spark.assign.assignment import Assignment, assign_items
 from drq_spark.assign.differences import differences, refuse_upheaval, to_encode
 from drq_spark.assign.night import night_rows
 from drq_spark.assign.spread import spread
-from drq_spark.assign.suffix import long_sids, places_of_readers, with_suffix
+from drq_spark.assign.suffix import long_sids, of_same_sids, places_of_readers, with_suffix
 from drq_spark.inputs.events import exposed
 from drq_spark.inputs.items import Catalogue
 from drq_spark.runs import Run
@@ -68,6 +68,8 @@ def _assigned(run: Run, catalogue: Catalogue) -> tuple[Assignment, DataFrame]:
     places = places_of_readers(run)
     if settings.policy == "spread":
         done = spread(done, catalogue.df, places, tokenizer, settings, run.staging)
+    if places is not None:
+        places = of_same_sids(places, done.rows, encoded)
     return done, with_suffix(done.rows, places, long_sids(done.rows, run), settings.numbering, run.staging)
 
 

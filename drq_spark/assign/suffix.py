@@ -11,7 +11,7 @@ from drq_spark.long_groups import ROWS_A_PART, bucket_of, in_parts, long_buckets
 from drq_spark.run_state import recent_nights
 from drq_spark.runs import Run
 from drq_spark.schemas import SID_CHANGES
-from drq_spark.sids_of_run import readers_of
+from drq_spark.sids_of_run import FEW_IDS, readers_of
 from drq_spark.staging import Staging
 
 
@@ -40,6 +40,19 @@ def places_of_readers(run: Run) -> DataFrame | None:
             left = there.read(SID_CHANGES).where(F.col("run_id").isin(ids) & F.col("old_sid").isNotNull() & same)
             taken = taken.union(left.select("item_id", F.col("old_sid"), F.col("old_suffix"), unknown, F.lit(1)))
     return taken
+
+
+def of_same_sids(places: DataFrame, rows: DataFrame, items: int) -> DataFrame:
+    """The places under the SIDs of some rows: a night numbers few items, and all others need not be shuffled for that.
+
+    Args:
+        places: See `places_of_readers`.
+        rows: sid and more.
+        items: How many rows there are.
+    """
+    if items > FEW_IDS:
+        return places
+    return places.join(F.broadcast(rows.select("sid").distinct()), "sid", "left_semi")
 
 
 def long_sids(rows: DataFrame, run: Run) -> tuple[int, ...]:

@@ -32,6 +32,7 @@ out_console = Console()
 error_console = Console(stderr=True)
 _heap: ContextVar[str | None] = ContextVar("heap", default=None)
 _SMALL = 64 * 2**20  # bytes; some 100,000 embeddings of 128 numbers (bench/small_data.py)
+_QUICK_JAVA = 2**30  # bytes; some 2,000,000 of them (bench/nights.py)
 _UNITS = {"m": 2**20, "g": 2**30}
 
 
@@ -44,8 +45,9 @@ def session(config: Config | None = None) -> SparkSession:
     """The cluster's session, or a local one that is started now, for what the settings name."""
     from drq_spark.session import session_for_run
 
-    small_data = config is not None and is_small(config)
-    return session_for_run(watcher().loading, small_data=small_data, memory=_heap.get())
+    size = None if config is None else size_of_inputs(config)
+    small, quick = (size is not None and size <= most for most in (_SMALL, _QUICK_JAVA))
+    return session_for_run(watcher().loading, small_data=small, quick_java=quick, memory=_heap.get())
 
 
 def config_of(files: Sequence[Path] | None, options: Mapping[str, Any], settings: Sequence[str] | None) -> Config:
@@ -59,10 +61,11 @@ def config_of(files: Sequence[Path] | None, options: Mapping[str, Any], settings
     return load_config(files or (), options, settings or ())
 
 
-def is_small(config: Config) -> bool:
-    """Whether all that a run reads are local files of little size; of a table with a name nothing is known."""
+def size_of_inputs(config: Config) -> int | None:
+    """Bytes of all that a run reads, where that is local files; of a table with a name nothing is known."""
     sizes = [bytes_on_disk(source) for source in config.sources()]
-    return sum(size for size in sizes if size is not None) <= _SMALL and None not in sizes
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
 
 
 def take_driver_memory(value: str | None) -> None:

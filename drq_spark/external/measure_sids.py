@@ -42,11 +42,10 @@ from drq_spark.run_state import find_same_run, new_run, taken_up
 from drq_spark.runs import Run
 from drq_spark.sample.step import tell_account
 from drq_spark.schemas import EXTERNAL_ID, SID_QUARANTINE, SIDS, Reason, Status
+from drq_spark.sids_of_run import FEW_IDS
 from drq_spark.staging import Staging
 from drq_spark.store import Store, open_store
 from drq_spark.tokenizer import Tokenizer
-
-_BROADCAST = 1_000_000  # ids
 
 
 @dataclass(frozen=True)
@@ -270,7 +269,7 @@ def _items_with_sids(run: Run, inputs: ExternalInputs, sids: DataFrame) -> DataF
     if not count:
         return inputs.catalogue.df
     _note(run, notes.items_without_sid(count))
-    return inputs.catalogue.df.join(F.broadcast(without) if count <= _BROADCAST else without, "item_id", "left_anti")
+    return inputs.catalogue.df.join(F.broadcast(without) if count <= FEW_IDS else without, "item_id", "left_anti")
 
 
 def _tokenizer(run: Run, inputs: ExternalInputs, sample: ItemSample) -> Tokenizer | None:

@@ -13,8 +13,9 @@ from drq_spark.machine_memory import memory_limit
 
 logger = logging.getLogger(__name__)
 
-# Interpreted queries run no loop long enough for Java's second compiler to pay: without it half the processor time. But
-# then Java keeps 48 MB for compiled code, of which one run needs more: it would drop and compile it for ever.
+# Hundreds of queries on few rows run no loop long enough for Java's second compiler to pay: without it half the
+# processor time. But then Java keeps 48 MB for compiled code, of which one run needs more: it would drop and compile it
+# for ever.
 _QUICK_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m")
 # Where one file is all, the least and greatest values of columns, by which readers leave out files, are of no use.
 _SMALL_DATA = {**INTERPRETED, "spark.databricks.delta.stats.collect": "false"}
@@ -26,13 +27,14 @@ def local_settings(
     memory: str | None = None,
     shuffle_partitions: int = 8,
     small_data: bool = False,
+    quick_java: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, str]:
     """The Spark settings of a local session; they must reach Java before it starts, as `local_session` sees to.
 
     Args:
-        scratch, memory, shuffle_partitions, small_data, progress: As for `drq_spark.session.local_session`; the folders
-            of `scratch` are made.
+        scratch, memory, shuffle_partitions, small_data, quick_java, progress: As for
+            `drq_spark.session.local_session`; the folders of `scratch` are made.
 
     Raises:
         SetupError: Java or Delta's jars are missing.
@@ -45,7 +47,7 @@ def local_settings(
         **_delta_settings(jars),
         **_quiet_settings(scratch),
         **(_SMALL_DATA if small_data else {}),
-        "spark.driver.extraJavaOptions": _java_options(scratch, java, small_data),
+        "spark.driver.extraJavaOptions": _java_options(scratch, java, quick=small_data or quick_java),
         "spark.driver.memory": memory or default_heap(),
         "spark.sql.shuffle.partitions": str(shuffle_partitions),
     }
@@ -70,13 +72,13 @@ def _delta_settings(jars: list[Path]) -> dict[str, str]:
     }
 
 
-def _java_options(folder: Path, java: Path, small_data: bool) -> str:
+def _java_options(folder: Path, java: Path, *, quick: bool) -> str:
     archive = class_archive(java)
     options = [
         "-Duser.timezone=UTC",
         f"-Dderby.system.home={folder}",
         f"-XX:ErrorFile={folder / 'java-crash.log'}",
-        *(_QUICK_JAVA if small_data else ()),
+        *(_QUICK_JAVA if quick else ()),
         *(with_archive(archive) if archive.is_file() else []),
     ]
     return " ".join(f'"{option}"' for option in options)

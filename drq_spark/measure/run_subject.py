@@ -9,7 +9,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 
 from drq_spark.inputs.attributes import read_attributes
-from drq_spark.inputs.events import exposed
+from drq_spark.inputs.events import with_exposure
 from drq_spark.inputs.items import Catalogue
 from drq_spark.inputs.second_version import read_after
 from drq_spark.measure.churn import churn_of
@@ -83,12 +83,17 @@ def _sample(subject: Subject, sids: DataFrame, most: int) -> ItemSample:
 
 
 def _sids(run: Run, catalogue: Catalogue) -> DataFrame:
-    """The SIDs of all items; those of a night know no exposure, and get that of today."""
+    """The SIDs of all items; those of a night know no exposure, and get that of today where there is any."""
     sids = run.sids()
     if not run.state.is_night:
         return sids
-    shown = sids.drop("exposure").join(catalogue.df.select("item_id", "exposure"), "item_id")
-    return run.staging.keep_once(exposed(shown, catalogue.events, run.config), "exposed_sids")
+    if run.config.items.exposure is not None:
+        shown = sids.drop("exposure").join(catalogue.df.select("item_id", "exposure"), "item_id")
+    elif catalogue.events is not None:
+        shown = with_exposure(sids, catalogue.events)
+    else:
+        return sids
+    return run.staging.keep_once(shown, "exposed_sids")
 
 
 def _totals(run: Run) -> AssignmentTotals:

@@ -83,9 +83,9 @@ def measured(subject: Subject, known: Known, progress: Progress, keep: Keep, *, 
     """Write all figures into their tables; that of the figures themselves comes last, so that what has them is whole.
 
     `progress` is told of each of the parts when it is done. A part that the subject has nothing for is quick; `quick`
-    leaves out those that look at many embeddings.
+    leaves out those that look at many embeddings, and draws fewer pairs of SIDs.
     """
-    work = _Work(subject, known, keep)
+    work = _Work(subject, known, keep, quick)
     parts = [part for part in _PARTS if part[0] in _QUICK or not quick]
     for done, (name, part) in enumerate(parts, start=1):
         part(work)
@@ -101,8 +101,8 @@ class _Work:
     counted: Aggregates
     per_sid: DataFrame
 
-    def __init__(self, subject: Subject, known: Known, keep: Keep) -> None:
-        self.subject, self.known, self.keep = subject, known, keep
+    def __init__(self, subject: Subject, known: Known, keep: Keep, quick: bool) -> None:
+        self.subject, self.known, self.keep, self.quick = subject, known, keep, quick
         self.figures: list[MetricRow] = []
 
     def sigma(self) -> None:
@@ -134,7 +134,8 @@ class _Work:
 
     def capacity(self) -> None:
         """Measure the capacity of whole SIDs."""
-        self.figures += whole_sid_capacity(self.subject, self.per_sid, self.counted.buckets, self.scales)
+        buckets = self.counted.buckets
+        self.figures += whole_sid_capacity(self.subject, self.per_sid, buckets, self.scales, quick=self.quick)
 
     def spread(self) -> None:
         """Measure how far apart the items of a SID lie."""

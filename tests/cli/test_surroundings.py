@@ -15,7 +15,7 @@ def started(monkeypatch):
     """The memory that a session is asked to start with, on a machine of 4 GiB without a cluster."""
     asked = []
 
-    def start(progress, *, small_data, memory):
+    def start(progress, *, small_data, quick_java, memory):
         asked.append(memory)
         raise SetupError("no Java in this test")
 
@@ -72,11 +72,16 @@ def test_little_data_is_local_files_of_little_size(tmp_path, monkeypatch):
     for file, size in ((little, 10), (much, 11), (events, 5)):
         file.write_bytes(b"x" * size)
     monkeypatch.setattr(surroundings, "_SMALL", 15)
+    monkeypatch.setattr(surroundings, "_QUICK_JAVA", 16)
+    asked = []
+    monkeypatch.setattr(session, "session_for_run", lambda progress, **more: asked.append(more))
 
-    def small(**sources):
-        return surroundings.is_small(load_config(options={f"{name}.path": str(at) for name, at in sources.items()}))
+    def of_inputs(**sources):
+        surroundings.session(load_config(options={f"{name}.path": str(at) for name, at in sources.items()}))
+        return asked[-1]["small_data"], asked[-1]["quick_java"]
 
-    assert small(items=little, events=events)
-    assert not small(items=much, events=events)
-    assert not small(items="shop.items")
-    assert not small(items=little, events="shop.events")
+    assert of_inputs(items=little, events=events) == (True, True)
+    assert of_inputs(items=much, events=events) == (False, True)
+    assert of_inputs(items=much, events=much) == (False, False)
+    assert of_inputs(items="shop.items") == (False, False)
+    assert of_inputs(items=little, events="shop.events") == (False, False)

@@ -42,7 +42,7 @@ def test_another_pyspark_has_another_archive(java, tmp_path, monkeypatch):
 
 def test_a_session_takes_it_where_it_is_there(java, tmp_path):
     def options() -> str:
-        return spark_settings._java_options(tmp_path, java, small_data=False)
+        return spark_settings._java_options(tmp_path, java, quick=False)
 
     assert "SharedArchiveFile" not in options()
     archive = class_archive(java)
@@ -53,8 +53,8 @@ def test_a_session_takes_it_where_it_is_there(java, tmp_path):
 
 
 def test_java_compiles_in_haste_for_little_data_only(java, tmp_path):
-    assert "Tiered" in spark_settings._java_options(tmp_path, java, small_data=True)
-    assert "Tiered" not in spark_settings._java_options(tmp_path, java, small_data=False)
+    assert "Tiered" in spark_settings._java_options(tmp_path, java, quick=True)
+    assert "Tiered" not in spark_settings._java_options(tmp_path, java, quick=False)
 
 
 def test_what_cannot_be_made_is_one_line_and_leaves_nothing(java, monkeypatch):

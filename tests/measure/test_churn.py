@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drq_spark.measure import churn
-from drq_spark.measure.churn import changes
+from drq_spark.measure.churn import changes, of_both, of_night
 from drq_spark.staging import Staging
 
 BEFORE = {"a": (0, 0), "b": (0, 0), "c": (0, 3), "d": (2, 1), "e": (2, 1)}
@@ -19,7 +19,7 @@ def sids(spark, codes):
 @pytest.fixture
 def found(spark, tmp_path):
     """Between the two maps, by levels of so many codes."""
-    return lambda *sizes: changes(sids(spark, BEFORE), sids(spark, AFTER), sizes, Staging(str(tmp_path)))
+    return lambda *sizes: changes(of_both(sids(spark, BEFORE), sids(spark, AFTER)), sizes, Staging(str(tmp_path)))
 
 
 def test_changes_are_counted_per_level_for_the_items_of_both_runs(found):
@@ -46,6 +46,26 @@ def test_levels_too_wide_to_match_are_left_out(found, monkeypatch):
 
 
 def test_runs_without_a_common_item_have_no_changes(spark, tmp_path):
-    whole = changes(sids(spark, {"x": (0, 0)}), sids(spark, AFTER), (3, 4), Staging(str(tmp_path)))
+    whole = changes(of_both(sids(spark, {"x": (0, 0)}), sids(spark, AFTER)), (3, 4), Staging(str(tmp_path)))
     assert (whole.items, whole.moved) == (0, 0)
     assert [int(table.sum()) for table in whole.tables] == [0, 0]
+
+
+def test_a_night_has_the_pairs_of_both_runs(spark):
+    schema = "item_id string, codes array<int>, gone_nights int"
+    base = spark.createDataFrame(
+        [
+            ("stays", [0, 1], 0),
+            ("moves", [0, 2], 0),
+            ("leaves", [1, 1], 0),
+            ("returns", [2, 2], 3),
+            ("away", [2, 1], 1),
+        ],
+        schema,
+    )
+    night = spark.createDataFrame(
+        [("moves", [1, 2], 0), ("leaves", [1, 1], 1), ("returns", [2, 2], 0), ("new", [0, 0], 0)], schema
+    )
+    for few in (True, False):
+        found = sorted((tuple(row.old), tuple(row.new)) for row in of_night(base, night, few=few).collect())
+        assert found == [((0, 1), (0, 1)), ((0, 2), (1, 2))]

@@ -34,7 +34,7 @@ class _Overlap:
 
 
 def whole_sid_capacity(
-    subject: Subject, per_sid: DataFrame, buckets: BucketSums, scales: Sequence[Scale]
+    subject: Subject, per_sid: DataFrame, buckets: BucketSums, scales: Sequence[Scale], *, quick: bool = False
 ) -> list[MetricRow]:
     """Expected overlap, effective capacity, distribution and geometry of whole SIDs: level 0, by items and exposure.
 
@@ -47,6 +47,7 @@ def whole_sid_capacity(
         per_sid: Rows of `sid_counts`, best from a table: they are read up to three times.
         buckets: Their sums.
         scales: As `sigma.scales` gives them.
+        quick: Whether a quarter of the draws will do, with twice the standard error: pairs are what costs.
 
     Without a tokenizer there are no rows, for such external SIDs have no codewords.
     """
@@ -56,7 +57,8 @@ def whole_sid_capacity(
     if buckets.all.exposure and buckets.exposure_squares is not None:
         masses[EXPOSURE] = ratio(buckets.exposure_squares, buckets.all.exposure**2)
     sids = per_sid.select("sid", ITEMS, EXPOSURE)
-    apart = _Sids(subject, subject.tokenizer, [scale.sigma[-1] for scale in scales])
+    draws = subject.config.measure.overlap_items // (4 if quick else 1)
+    apart = _Sids(subject, subject.tokenizer, [scale.sigma[-1] for scale in scales], max(1, draws))
     overlaps = _overlaps(apart, sids, buckets, masses)
     possible = prod(subject.codebook_sizes)
     rows = [row for name, mass in masses.items() for row in _rows(name, mass, possible, scales, overlaps[name])]
@@ -65,11 +67,12 @@ def whole_sid_capacity(
 
 @dataclass(frozen=True)
 class _Sids:
-    """How far SIDs are apart, and the sigmas at which that is looked at."""
+    """How far SIDs are apart, the sigmas at which that is looked at, and how many are drawn of too many."""
 
     subject: Subject
     tokenizer: Tokenizer
     sigmas: Sequence[float]
+    draws: int
 
     @property
     def weight(self) -> NDArray[np.float32] | None:
@@ -89,8 +92,7 @@ class _Sids:
 
     def estimated(self, sids: DataFrame, weighting: str, total: float, mass: float) -> dict[str, _Overlap]:
         """The overlap estimated from draws, to which the exact collision mass is added."""
-        config = self.subject.config
-        drawn = draw_sids(sids, weighting, total, config.measure.overlap_items, config.seed)
+        drawn = draw_sids(sids, weighting, total, self.draws, self.subject.config.seed)
         rest, error = estimated_overlaps(self.points(drawn.sid), drawn.times, self.sigmas, self.weight)
         return {weighting: _Overlap(np.minimum(mass + rest, 1.0), error)}
 
