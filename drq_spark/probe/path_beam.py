@@ -49,7 +49,7 @@ class PathTree:
         return cls(codes, torch.from_numpy(tree.children), tuple(widest), torch.from_numpy(items))
 
     def below(self, level: int, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        """Children of nodes of a level, filled up with the first of each, and where they are: int64, bool [.., widest]."""
+        """Children of nodes of a level, filled up with the first, and where they are: int64, bool [.., widest]."""
         first, end = self.children[nodes], self.children[nodes + 1]
         child = first[..., None] + torch.arange(self.widest[level])
         absent = child >= end[..., None]

@@ -23,9 +23,10 @@ class TokenDecoder(nn.Module):
 
     def __init__(self, sizes: Sequence[int], width: int) -> None:
         super().__init__()
-        self.tokens = nn.ModuleList(nn.Embedding(size, width) for size in sizes)
-        for table in self.tokens:
+        tables = [nn.Embedding(size, width) for size in sizes]
+        for table in tables:
             nn.init.normal_(table.weight, std=_START)
+        self.tokens = nn.ModuleList(tables)
         self.cells = nn.ModuleList(_Cell(width) for _ in sizes[1:])
         self.heads = nn.ModuleList(nn.Sequential(nn.LayerNorm(width), nn.Linear(width, size)) for size in sizes)
 
@@ -59,4 +60,5 @@ class _Cell(nn.Module):
         self.network = nn.Sequential(nn.Linear(2 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
     def forward(self, state: Tensor, token: Tensor, context: Tensor) -> Tensor:
-        return state + self.network(torch.cat([self.norm(state + context), token], dim=-1))
+        change: Tensor = self.network(torch.cat([self.norm(state + context), token], dim=-1))
+        return state + change
