@@ -98,6 +98,11 @@ class TokenNetwork(NextItemNetwork):
         return best_leaves(self.tree, start, chances, after, width, count, barred)
 
     @property
+    def widest(self) -> int:
+        """The most numbers that a beam needs at a level: chances of all tokens, or children."""
+        return max(*self.decoder.sizes, *self.tree.widest)
+
+    @property
     def _shares(self) -> bool:
         return self.paths.shape[1] < len(self.tree.widest)
 
@@ -126,7 +131,7 @@ class FittedGenerator:
         """See `FittedRecommender.best`."""
         listed = np.full((len(history), count), NO_ITEM, np.int32)
         width = max(self.beam, count + (0 if self.repeats else history.shape[1]))
-        for block in row_blocks(len(history), width * max(self.network.tree.widest), BLOCK_ELEMENTS):
+        for block in row_blocks(len(history), width * self.network.widest, BLOCK_ELEMENTS):
             asked = history[block]
             barred = None if self.repeats else self._barred(asked)
             items, chance = self.network.best(self.network.asked(asked), width, count, barred)

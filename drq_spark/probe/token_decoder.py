@@ -18,11 +18,13 @@ class TokenDecoder(nn.Module):
     one state, and the decoder one cell for each level, so that every step of a sequence is trained at once in seconds.
 
     Attributes:
+        sizes: Tokens of each level.
         tokens: Vectors of the tokens of each level, for the decoder and for the items of a history alike.
     """
 
     def __init__(self, sizes: Sequence[int], width: int) -> None:
         super().__init__()
+        self.sizes = tuple(sizes)
         tables = [nn.Embedding(size, width) for size in sizes]
         for table in tables:
             nn.init.normal_(table.weight, std=_START)
