@@ -49,8 +49,8 @@ class TokenNetwork(NextItemNetwork):
     """A causal transformer over items, each the sum of the vectors of its tokens, and a decoder behind each step.
 
     The softmax of each token is over those that some item has after the same tokens, in training as in the search. So
-    chances of items add up to 1, and nothing has to be learned about paths that no item has: on 5,000 items with three
-    codes of 64 that was a third of the surprise at the last code.
+    chances of items add up to 1, and nothing has to be learned about paths that no item has: over all tokens the last
+    of three codes of 64 for 5,000 items cost 1.4 nats, three times what it is worth to a model of items.
     """
 
     paths: Tensor

@@ -13,7 +13,7 @@ from drq_spark.arrays import I64
 from drq_spark.export.prefix_tree import PrefixTree
 
 Worth = Callable[[int, Tensor, Tensor], Tensor]
-"""ln p of children of the level's beams, but for a number of each beam: level, [q, b, d], int64 [q, b, c] -> [q, b, c]."""
+"""ln p of children, but for a number of each beam, from its state: level, [q, b, d], int64 [q, b, c] -> [q, b, c]."""
 After = Callable[[int, Tensor, Tensor], Tensor]
 """States after tokens of a level: level, [q, b, d], int64 [q, b] -> [q, b, d]."""
 
