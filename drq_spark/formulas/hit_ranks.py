@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drq_spark.arrays import F64, I32, I64
 
@@ -51,5 +52,5 @@ def ndcg_at(ranks: I64, k: int) -> F64:
     return np.where(inside, 1 / np.log2(np.where(inside, ranks, 0) + 2), 0.0)
 
 
-def _within(ranks: I64, k: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    return (ranks != NOT_NAMED) & (ranks < k)
+def _within(ranks: I64, k: int) -> NDArray[np.bool_]:
+    return np.asarray((ranks != NOT_NAMED) & (ranks < k))

@@ -29,6 +29,8 @@ class DecodingContext(nn.Module):
         task, summary: Whether it has each part; it is zero with none.
     """
 
+    marks: Tensor
+
     def __init__(self, first_codes: I32, width: int, task: bool, summary: bool) -> None:
         super().__init__()
         self.width = width

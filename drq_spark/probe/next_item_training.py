@@ -118,6 +118,6 @@ def batches(lengths: Tensor, size: int, draw: torch.Generator) -> list[Tensor]:
     """One pass over rows in a random order, in batches of `size` rows of about one length; the last may be smaller."""
     order = torch.randperm(len(lengths), generator=draw)
     cut: list[Tensor] = []
-    for some in order.split(size * _SORTED_TOGETHER):
-        cut.extend(some[lengths[some].argsort(stable=True)].split(size))
+    for some in torch.split(order, size * _SORTED_TOGETHER):
+        cut.extend(torch.split(some[lengths[some].argsort(stable=True)], size))
     return [cut[int(nth)] for nth in torch.randperm(len(cut), generator=draw)]

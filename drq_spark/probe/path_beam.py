@@ -12,8 +12,8 @@ from torch import Tensor
 from drq_spark.arrays import I64
 from drq_spark.export.prefix_tree import PrefixTree
 
-Chances = Callable[[int, Tensor, Tensor], Tensor]
-"""ln p of children of the level's beams, from their states: level, [q, b, d], int64 [q, b, c] -> [q, b, c]."""
+Worth = Callable[[int, Tensor, Tensor], Tensor]
+"""ln p of children, but for a number of each beam, from its state: level, [q, b, d], int64 [q, b, c] -> [q, b, c]."""
 After = Callable[[int, Tensor, Tensor], Tensor]
 """States after tokens of a level: level, [q, b, d], int64 [q, b] -> [q, b, d]."""
 
@@ -27,12 +27,14 @@ class PathTree:
         children: int64 [nodes + 1], where the children of each node begin.
         widest: The most children that a node of each level has, the root first.
         items: int64 [nodes], the item at a leaf; at other nodes no matter.
+        above: int64 [n, T], the prefix before each token of the path of an item.
     """
 
     codes: Tensor
     children: Tensor
     widest: tuple[int, ...]
     items: Tensor
+    above: Tensor
 
     @classmethod
     def of(cls, tree: PrefixTree, item_of_leaf: I64) -> PathTree:
@@ -45,19 +47,33 @@ class PathTree:
             first = below
         items = np.zeros(len(tree.codes), np.int64)
         items[len(items) - tree.leaves :] = item_of_leaf
-        codes = torch.from_numpy(tree.codes.astype(np.int64))
-        return cls(codes, torch.from_numpy(tree.children), tuple(widest), torch.from_numpy(items))
+        return cls(
+            torch.from_numpy(tree.codes.astype(np.int64)),
+            torch.from_numpy(tree.children),
+            tuple(widest),
+            torch.from_numpy(items),
+            torch.from_numpy(_above(tree, item_of_leaf, len(widest))),
+        )
 
     def below(self, level: int, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        """Children of nodes of a level, filled up with the first of each, and where they are: int64, bool [.., widest]."""
+        """Children of nodes of a level, filled up with the first, and where they are: int64, bool [.., widest]."""
         first, end = self.children[nodes], self.children[nodes + 1]
         child = first[..., None] + torch.arange(self.widest[level])
         absent = child >= end[..., None]
         return torch.where(absent, first[..., None], child), absent
 
 
+def _above(tree: PrefixTree, item_of_leaf: I64, depth: int) -> I64:
+    above = np.empty((tree.leaves, depth), np.int64)
+    node = np.arange(len(tree.codes) - tree.leaves, len(tree.codes))
+    for level in reversed(range(depth)):
+        node = tree.children.searchsorted(node, side="right") - 1  # children of one node follow those of the last
+        above[item_of_leaf, level] = node
+    return above
+
+
 def best_leaves(
-    tree: PathTree, start: Tensor, chances: Chances, after: After, width: int, count: int, barred: Tensor | None
+    tree: PathTree, start: Tensor, worth: Worth, after: After, width: int, count: int, barred: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Items at the likeliest leaves, likeliest first, and their ln p: int64, float32 [q, k], k at most `count`.
 
@@ -66,7 +82,7 @@ def best_leaves(
     Args:
         tree: The paths.
         start: What is known of each row before the first token, [q, d].
-        chances: What children are worth.
+        worth: What children are worth; chances are made of it among the children that there are.
         after: How a state goes on.
         width: Prefixes that are kept at each level; from that of all prefixes on the search is exact.
         count: Leaves that are wanted.
@@ -78,9 +94,10 @@ def best_leaves(
     for level in range(depth):
         last = level == depth - 1
         child, absent = tree.below(level, nodes)
+        chance = worth(level, states, child).masked_fill(absent, -torch.inf).log_softmax(dim=2)
+        reached = (total[..., None] + chance).flatten(1)
         if last and barred is not None:
-            absent |= barred.gather(1, tree.items[child].flatten(1)).view_as(child)
-        reached = (total[..., None] + chances(level, states, child)).masked_fill(absent, -torch.inf).flatten(1)
+            reached = reached.masked_fill(barred.gather(1, tree.items[child].flatten(1)), -torch.inf)
         total, place = reached.topk(min(count if last else width, reached.shape[1]), dim=1)
         nodes = child.flatten(1).gather(1, place)
         if not last:

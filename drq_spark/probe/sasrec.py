@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drq_spark.arrays import F32, I32
+from drq_spark.arrays import F32, I32, I64
 from drq_spark.blocks import row_blocks
 from drq_spark.probe.behaviour_data import NO_ITEM, BehaviourData
 from drq_spark.probe.history_encoder import HistoryEncoder, last_of
@@ -32,7 +32,9 @@ class ItemNetwork(NextItemNetwork):
     name the popular too readily (Klenitskiy and Vasilev 2023).
     """
 
-    def __init__(self, trained_events: np.ndarray[tuple[int, ...], np.dtype[np.int64]], effort: Effort) -> None:
+    chance: Tensor
+
+    def __init__(self, trained_events: I64, effort: Effort) -> None:
         super().__init__()
         self.history = effort.history
         self.items = nn.Embedding(len(trained_events), effort.width)
@@ -51,7 +53,7 @@ class ItemNetwork(NextItemNetwork):
         others = states @ self.items(drawn).T - torch.log(_NEGATIVES * self.chance[drawn])
         others = others.masked_fill(drawn == target[:, None], -torch.inf)
         own = (states * self.items(target)).sum(dim=1)
-        return (torch.logsumexp(torch.cat([own[:, None], others], dim=1), dim=1) - own).mean()
+        return torch.mean(torch.logsumexp(torch.cat([own[:, None], others], dim=1), dim=1) - own)
 
     def surprise(self, items: Tensor, target: Tensor) -> Tensor:
         """See `NextItemNetwork.surprise`."""

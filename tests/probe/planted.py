@@ -44,7 +44,7 @@ def questions(known: I32, target: I32) -> Questions:
     return Questions(history, target, np.zeros((len(target), 0), np.int32), np.arange(len(target)))
 
 
-def behaviour(rule: bool, users: int = 300, seed: int = 0) -> BehaviourData:
+def behaviour(rule: bool, users: int = 200, seed: int = 0) -> BehaviourData:
     """Sequences of some users, the last two items of each kept for validation and test."""
     items = walks(users, seed, rule)
     trained = items[:, :-2]
