@@ -82,17 +82,22 @@ class InterestNetwork(RankerNetwork):
         super().__init__()
         self.vectors, self.interest, self.crosses = vectors, interest, crosses
         inputs = 3 * vectors.width + (crosses.width if crosses is not None else 0)
-        self.head = nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, 1))
+        self.body = nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU())
+        self.out = nn.Linear(hidden, 1)
 
     def forward(self, history: Tensor, shown: Tensor) -> Scored:
         """As `RankerNetwork`."""
+        hidden, penalty = self.hidden(history, shown)
+        return Scored(self.out(hidden).squeeze(-1), penalty)
+
+    def hidden(self, history: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
+        """The last hidden layer [b, C, hidden], and what else is added to the loss."""
         items: Tensor = self.vectors(shown)
         interest, penalty = self.interest(self.vectors(history), history >= 0, items)
         parts = [interest, items, interest * items]
         if self.crosses is not None:
             parts.append(self.crosses(history, shown))
-        pull = self.vectors.pull(shown) if self.training else torch.zeros(())
-        return Scored(self.head(torch.cat(parts, dim=-1)).squeeze(-1), penalty + pull)
+        return self.body(torch.cat(parts, dim=-1)), penalty + self.vectors.pull(shown)
 
 
 @dataclass(frozen=True)
