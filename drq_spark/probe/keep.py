@@ -7,7 +7,7 @@ the part, whose hidden layer is
     hidden = silu(W [interest, item, interest * item] + V k + b)
 
 so k may go on being trained apart, and the small ranker sees only a new input. V starts at zero: training starts at
-the ranker without knowledge. Source: Zhang et al. 2022 (CIKM, arXiv 2208.09895), with one kind of event in place of
+the ranker without knowledge. Source: Zhang et al. 2022 (CIKM, arXiv 2208.10174), with one kind of event in place of
 theirs of several.
 """
 
