@@ -29,8 +29,8 @@ from drq_spark.errors import TrainingFailed
 from drq_spark.probe.behaviour_data import Questions
 from drq_spark.probe.ranker import FittedNetwork, InterestNetwork
 
-_DROPPED, _DRAWS = 0.2, 8  # share of the numbers of a vector, and how often
-_USERS = 16  # histories that say what an item is worth to anybody
+_DROPPED, _DRAWS = 0.2, 4  # share of the numbers of a vector, and how often
+_USERS = 4  # histories that say what an item is worth to anybody
 
 Policy = Callable[[InterestNetwork, Tensor, Tensor, torch.Generator], Tensor]
 """Of a network, histories int64 [b, H] and shown items [b, C]: values [b, C], of which the highest is shown."""

@@ -1,6 +1,7 @@
 """DIN: each item of the history counts as much as it bears on the item shown (Zhou et al. 2018, arXiv 1706.06978).
 
-    interest = sum_s a_s h_s,   a_s = exp(w_s) / (1 + sum_r exp(w_r)),   w_s = v silu(A h_s + B t + (P h_s) * (Q t) + r_s)
+    interest = sum_s a_s h_s,   a_s = exp(w_s) / (1 + sum_r exp(w_r))
+    w_s = v silu(A h_s + B t + (P h_s) * (Q t) + r_s)
 
 Weights may sum to less than 1, so that much interest is more than little; the paper's bare w_s, which say the same,
 were found to learn their training part by heart much sooner. Two factors stand in place of its P (h_s * t), which costs

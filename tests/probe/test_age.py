@@ -7,12 +7,11 @@ import copy
 import numpy as np
 import pytest
 import torch
-from probe.planted import EFFORT, QUICK, behaviour, chains
+from probe.planted import QUICK, behaviour, chains
 
 from drq_spark.probe.age import adversarial, click_rate, epsilon_greedy, greedy, pools, replay
 from drq_spark.probe.din import din
 from drq_spark.probe.item_vectors import SidVectors
-from drq_spark.probe.ranker import FittedNetwork
 from drq_spark.progress import SILENT
 
 COLD = np.arange(48) < 8  # items of the first code
@@ -46,7 +45,7 @@ def test_no_step_is_greedy_and_all_of_chance_is_chance(fitted, stream):
     same = replay(fitted, stream, COLD, adversarial(0.0), 3, 0, 0.01)
     anything = replay(fitted, stream, COLD, epsilon_greedy(1.0), 3, 0, 0.01)
     assert np.array_equal(best.clicked, same.clicked)
-    assert anything.clicked.mean() < 0.35 < 0.4 < click_rate(best)[0]
+    assert click_rate(anything)[0] == pytest.approx(1 / 6, abs=0.1)  # one of six, some of which are the target again
     assert anything.cold.mean() == pytest.approx((stream.target < 8).mean(), abs=0.1)
 
 
@@ -69,15 +68,3 @@ def test_a_replay_learns_and_leaves_the_ranker_as_it_was(fitted, stream):
     )
     again = replay(fitted, stream, COLD, adversarial(1.0), 10, 0, 0.01)
     assert np.array_equal(outcome.clicked, again.clicked)
-
-
-def test_cold_items_are_learnt_from_being_shown():
-    """A catalogue whose first code was never trained on: a replay that shows such items learns when they come."""
-    data = behaviour(chains())
-    network = din(SidVectors).build(data.candidates, EFFORT)
-    untrained = FittedNetwork(network)
-    stream = behaviour(chains(seed=4)).test
-    early = replay(untrained, stream, COLD, epsilon_greedy(0.5), 1, 0, 0.02).clicked.mean()
-    late = replay(untrained, stream, COLD, epsilon_greedy(0.0), 60, 0, 0.02).clicked[-80:].mean()
-    assert early < 0.3
-    assert late > early

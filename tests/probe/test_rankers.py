@@ -37,20 +37,20 @@ def base(planted):
 
 
 def test_a_mean_of_the_history_cannot_tell_what_comes_next(planted, base):
-    assert auc(base, planted.test) < 0.8
+    assert auc(base, planted.test) < 0.78
 
 
 @pytest.mark.parametrize("make", [din, dien, can, mimn, hpmn])
 def test_each_model_finds_what_the_order_of_codes_decides(planted, make):
     fitted = make(SidVectors).fit(planted, EFFORT, SILENT.progress)
-    assert auc(fitted, planted.test) > 0.83
+    assert auc(fitted, planted.test) > 0.8
     again = pickle.loads(pickle.dumps(fitted))
     assert np.array_equal(scored(again, planted.test), scored(fitted, planted.test))
 
 
 @pytest.mark.parametrize("vectors", [IdVectors, EmbeddingVectors, ResVectors])
 def test_it_is_found_by_any_vectors(planted, vectors):
-    assert auc(din(vectors).fit(planted, EFFORT, SILENT.progress), planted.test) > 0.83
+    assert auc(din(vectors).fit(planted, EFFORT, SILENT.progress), planted.test) > 0.8
 
 
 @pytest.mark.parametrize("make", [mean_pooling, din, dien, can, mimn, hpmn])
