@@ -57,7 +57,7 @@ class PeriodicMemoryCell(MemoryCell):
         return _COVARIANCE * (covariance * apart).square().sum(dim=(1, 2)).mean() / 2
 
     def _slots(self, state: Tensor) -> Tensor:
-        return state[:, :-1].unflatten(1, (_LAYERS, -1))
+        return state[:, :-1].reshape(len(state), _LAYERS, -1)
 
 
 def hpmn(vectors: MakeVectors) -> MemoryRanker:

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from drq_spark.arrays import F32, I32, I64
 from drq_spark.probe.behaviour_data import Candidates
 
-_PREFIX_BUCKETS = 2**14  # rows that all prefixes of two codes and more share
+_PREFIX_BUCKETS = 2**14  # rows that all prefixes of two codes and more share, at most
+_BUCKETS_PER_ITEM = 16
 _PULL = 0.02  # of the squared length of a residual, on the scale of the log loss
 
 
@@ -127,14 +128,15 @@ def sid_tokens(codes: I32, codebook_sizes: tuple[int, ...]) -> tuple[I64, int]:
         int64 [n + 1, 2 L - 1], the codes of all levels, then the hashed prefixes; the last item is no item.
     """
     offsets = np.cumsum([0, *codebook_sizes])
+    buckets = min(_PREFIX_BUCKETS, _BUCKETS_PER_ITEM * len(codes))
     wide = codes.astype(np.uint64)
     hashed = wide[:, 0]
     prefixes = []
     for level in range(1, codes.shape[1]):
         hashed = _mixed(hashed * np.uint64(codebook_sizes[level]) + wide[:, level])
-        prefixes.append(hashed % np.uint64(_PREFIX_BUCKETS) + np.uint64(offsets[-1]))
+        prefixes.append(hashed % np.uint64(buckets) + np.uint64(offsets[-1]))
     columns = [*(codes + offsets[:-1]).T, *prefixes]
-    rows = int(offsets[-1]) + (_PREFIX_BUCKETS if prefixes else 0) + 1
+    rows = int(offsets[-1]) + (buckets if prefixes else 0) + 1
     tokens = np.full((len(codes) + 1, len(columns)), rows - 1, np.int64)
     tokens[:-1] = np.stack(columns, axis=1).astype(np.int64)
     return tokens, rows

@@ -70,8 +70,9 @@ class MemoryInductionCell(MemoryCell):
         return _UTILISATION * (_shares(use) - 1 / _SLOTS).square().sum(dim=1).mean()
 
     def _parts(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        memory, lines, controller, use = state.split(self.parts, dim=1)
-        return memory.unflatten(1, (_SLOTS, -1)), lines.unflatten(1, (_SLOTS, -1)), controller, use
+        memory, lines, controller, use = torch.split(state, self.parts, dim=1)
+        slots = (len(state), _SLOTS, self.width)
+        return memory.reshape(slots), lines.reshape(slots), controller, use
 
     def _address(self, keys: Tensor, memory: Tensor) -> Tensor:
         """Keys [q, C, w], memory [q, m, w] -> weights [q, C, m]."""

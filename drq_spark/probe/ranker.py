@@ -82,17 +82,30 @@ class InterestNetwork(RankerNetwork):
         super().__init__()
         self.vectors, self.interest, self.crosses = vectors, interest, crosses
         inputs = 3 * vectors.width + (crosses.width if crosses is not None else 0)
-        self.head = nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, 1))
+        self.body = nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU())
+        self.out = nn.Linear(hidden, 1)
 
     def forward(self, history: Tensor, shown: Tensor) -> Scored:
         """As `RankerNetwork`."""
+        hidden, penalty = self.hidden(history, shown)
+        return Scored(self.out(hidden).squeeze(-1), penalty)
+
+    def hidden(self, history: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
+        """The last hidden layer [b, C, hidden], and what else is added to the loss."""
         items: Tensor = self.vectors(shown)
-        interest, penalty = self.interest(self.vectors(history), history >= 0, items)
-        parts = [interest, items, interest * items]
-        if self.crosses is not None:
-            parts.append(self.crosses(history, shown))
-        pull = self.vectors.pull(shown) if self.training else torch.zeros(())
-        return Scored(self.head(torch.cat(parts, dim=-1)).squeeze(-1), penalty + pull)
+        crosses = [] if self.crosses is None else [self.crosses(history, shown)]
+        hidden, penalty = self._body(self.vectors(history), history, items, crosses)
+        return hidden, penalty + self.vectors.pull(shown)
+
+    def at(self, seen: Tensor, history: Tensor, items: Tensor) -> Tensor:
+        """Logits [b, C] of any vectors [b, C, w] in place of shown items; `seen` [b, H, w] are those of the history."""
+        logits: Tensor = self.out(self._body(seen, history, items, [])[0]).squeeze(-1)
+        return logits
+
+    def _body(self, seen: Tensor, history: Tensor, items: Tensor, crosses: list[Tensor]) -> tuple[Tensor, Tensor]:
+        interest, penalty = self.interest(seen, history >= 0, items)
+        hidden: Tensor = self.body(torch.cat([interest, items, interest * items, *crosses], dim=-1))
+        return hidden, penalty
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ class FittedMemory:
         with torch.inference_mode():
             for after in self.network.states(moved, torch.from_numpy(items.astype(np.int64))):
                 moved = after
-        return moved.numpy().copy()
+        return np.array(moved.numpy(), np.float32)
 
     def state_scores(self, state: F32, shown: I32) -> F32:
         """float32 [q, S], int32 [q, C] -> float32 [q, C], higher is likelier."""

@@ -1,4 +1,4 @@
-"""Behaviour with a known cause, in the codes of items, and the same events in an order that means nothing."""
+"""Behaviour with a known cause, in the codes of items, and behaviour with none."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from drq_spark.probe.model_contract import Effort, FittedRanker
 
 GROUPS, EACH = 6, 8  # items of one first code, and their number
 ITEMS = GROUPS * EACH
-EFFORT = Effort(seed=1, epochs=8, batch_size=64, learning_rate=0.01, width=32, history=10)
-QUICK = Effort(seed=1, epochs=2, batch_size=64, learning_rate=0.01, width=32, history=10)
+EFFORT = Effort(seed=1, epochs=6, batch_size=64, learning_rate=0.01, width=32, history=10)
+QUICK = Effort(seed=1, epochs=1, batch_size=64, learning_rate=0.01, width=32, history=10)
 
 
 def candidates(trained: I32) -> Candidates:
@@ -25,23 +25,25 @@ def candidates(trained: I32) -> Candidates:
     return Candidates(x.astype(np.float32), codes, (GROUPS, EACH), np.zeros(ITEMS, np.int64), attributes, (3,), events)
 
 
-def chains(seed: int = 0, users: int = 300, length: int = 12) -> I32:
+def chains(seed: int = 0, users: int = 240, length: int = 12, strides: int = 1) -> I32:
     """Users [u, length] whose next item has the first code after that of the last item, but for one in eight.
 
-    Over ten items every code is there about as often: a mean of the history does not tell which one is next.
+    Over ten items every code is there about as often: a mean of the history does not tell which one is next. With two
+    strides every other user goes to the code after the next, and so stays with even ones or with odd ones.
     """
     rng = np.random.default_rng(seed)
+    stride = 1 + np.arange(users) % strides
     groups = np.zeros((users, length), np.int64)
     groups[:, 0] = rng.integers(0, GROUPS, users)
     for step in range(1, length):
         any_group = rng.integers(0, GROUPS, users)
-        groups[:, step] = np.where(rng.random(users) < 1 / 8, any_group, (groups[:, step - 1] + 1) % GROUPS)
+        groups[:, step] = np.where(rng.random(users) < 1 / 8, any_group, (groups[:, step - 1] + stride) % GROUPS)
     return (groups * EACH + rng.integers(0, EACH, groups.shape)).astype(np.int32)
 
 
-def shuffled(sequences: I32, seed: int = 0) -> I32:
-    """The same events, each with any user at any place."""
-    return np.random.default_rng(seed).permutation(sequences.ravel()).reshape(sequences.shape)
+def meaningless(seed: int = 0, users: int = 240, length: int = 12) -> I32:
+    """Users [u, length] with any item at any place."""
+    return np.random.default_rng(seed).integers(0, ITEMS, (users, length)).astype(np.int32)
 
 
 def behaviour(sequences: I32, others: int = 5, history: int = 10) -> BehaviourData:
@@ -68,8 +70,7 @@ def scored(ranker: FittedRanker, questions: Questions) -> F64:
 def _questions(sequences: I32, others: int, history: int) -> Questions:
     rng = np.random.default_rng(9)
     target = sequences[:, -1]
-    drawn = rng.permutation(np.resize(sequences[:, :-1].ravel(), len(target) * others)).reshape(len(target), others)
-    drawn = np.where(drawn == target[:, None], (drawn + 1 + rng.integers(0, ITEMS - 1, drawn.shape)) % ITEMS, drawn)
+    drawn = (target[:, None] + rng.integers(1, ITEMS, (len(target), others))) % ITEMS  # any but the target
     padded = np.full((len(target), history), NO_ITEM, np.int32)
     known = sequences[:, :-1][:, -history:]
     padded[:, history - known.shape[1] :] = known
