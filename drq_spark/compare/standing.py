@@ -147,13 +147,15 @@ def costs_of(seconds: Mapping[str, float], items: int | None) -> dict[str, tuple
 
 
 def compared(results: Sequence[Result], every: Sequence[Column] = COLUMNS) -> Comparison:
-    """The table of these results, with those of the columns that have one; every tokenizer has the same seeds."""
+    """The table of these results; every tokenizer has the same seeds.
+
+    It has the columns that some tokenizer has a figure for under every seed.
+    """
     names = tuple(dict.fromkeys(result.name for result in results))
     seeds = tuple(dict.fromkeys(result.seed for result in results))
     by_place = {(result.name, result.seed): result.values for result in results}
-    columns = tuple(column for column in every if any(column.key in result.values for result in results))
     cells: dict[tuple[str, str], Cell] = {}
-    for column in columns:
+    for column in every:
         values = {
             name: [by_place[name, seed][column.key] for seed in seeds]
             for name in names
@@ -164,6 +166,7 @@ def compared(results: Sequence[Result], every: Sequence[Column] = COLUMNS) -> Co
         for name, rows in values.items():
             shown = tuple(np.mean(rows, axis=0).tolist())
             cells[name, column.key] = Cell(shown, judged[name], name == best and not column.cost)
+    columns = tuple(column for column in every if any(key == column.key for _, key in cells))
     return Comparison(names, seeds, columns, cells, front(names, columns, cells))
 
 

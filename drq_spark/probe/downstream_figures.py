@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drq_spark.arrays import F32, F64, I64
+from drq_spark.formulas.click_figures import balanced_log_loss, grouped_auc
 from drq_spark.formulas.estimates import user_auc, user_mean
 from drq_spark.formulas.hit_ranks import ndcg_at, recall_at
-from drq_spark.formulas.shown_lists import area_of_lists, log_losses
 from drq_spark.probe.behaviour_data import Candidates, Questions
 
 CUTS = (10, 50)
@@ -49,7 +49,7 @@ def recommendation_figures(ranks: I64, questions: Questions, candidates: Candida
 
 
 def ranking_figures(scores: F32, questions: Questions, candidates: Candidates) -> list[DownstreamFigure]:
-    """AUC over all lists, the mean AUC inside a list (GAUC) and log loss, for every segment that has questions.
+    """AUC over all lists, AUC within users (GAUC) and log loss, for every segment that has questions.
 
     Args:
         scores: float32 [q, 1 + C], logits of the target and of the items beside it.
@@ -58,14 +58,18 @@ def ranking_figures(scores: F32, questions: Questions, candidates: Candidates) -
     """
     found = []
     for segment, rows in _segments(questions, candidates):
-        shown, users = scores[rows].astype(np.float64), questions.users[rows]
-        others = np.repeat(users, shown.shape[1] - 1)
-        pooled = user_auc(shown[:, 0], shown[:, 1:].reshape(-1), users, others)
-        found += [
-            DownstreamFigure("auc", segment, *pooled, len(users)),
-            _mean("gauc", segment, area_of_lists(shown), users),
-            _mean("log_loss", segment, log_losses(shown), users),
-        ]
+        came, others, users = (
+            scores[rows, 0].astype(np.float64),
+            scores[rows, 1:].astype(np.float64),
+            questions.users[rows],
+        )
+        of_others = np.repeat(users, others.shape[1])
+        estimates = {
+            "auc": user_auc(came, others.reshape(-1), users, of_others),
+            "gauc": grouped_auc(came, others, users),
+            "log_loss": balanced_log_loss(came, others, users),
+        }
+        found += [DownstreamFigure(name, segment, *estimate, len(users)) for name, estimate in estimates.items()]
     return found
 
 

@@ -62,13 +62,22 @@ MODELS: dict[str, DownstreamModel] = {
     "can_sid": DownstreamModel("rank", True, "can:can", "codes that act on codes, by SID", "SidVectors"),
     "mimn_sid": DownstreamModel("rank", True, "mimn:mimn", "a memory of fixed size, by SID", "SidVectors"),
     "hpmn_sid": DownstreamModel("rank", True, "hpmn:hpmn", "a memory of several periods, by SID", "SidVectors"),
+    "dtn_sid": DownstreamModel("rank", True, "dtn:TwoTasksRanker", "two tasks, each with its crosses", "SidVectors"),
+    "part_sid": DownstreamModel("rank", True, "keep:PartRanker", "the mean, from a tenth of the users", "SidVectors"),
+    "keep_sid": DownstreamModel(
+        "rank", True, "keep:KeepRanker", "the same with knowledge of all users plugged in", "SidVectors"
+    ),
+    "rocket_sid": DownstreamModel(
+        "rank", True, "rocket:on_sids", "mean_sid, trained beside a booster on embeddings", "SidVectors"
+    ),
 }
 GROUPS: dict[str, tuple[str, ...]] = {
     "generator": ("popularity", "item_knn", "sasrec", "generator"),
     "ranker": ("din_id", "din_embedding", "din_sid", "din_res"),
-    "networks": ("mean_sid", "din_sid", "dien_sid", "can_sid", "mimn_sid", "hpmn_sid"),
+    "networks": ("mean_sid", "din_sid", "dien_sid", "can_sid", "mimn_sid", "hpmn_sid", "dtn_sid"),
+    "transfers": ("part_sid", "keep_sid", "mean_sid", "rocket_sid"),
 }
-"""Names for several models: a task with its bases, and all rankers on SIDs beside each other."""
+"""Names for several models: a task with its bases, rankers on SIDs beside each other, what learning from others adds."""
 NAMES = ", ".join([*GROUPS, *MODELS])
 """All of them, for messages."""
 

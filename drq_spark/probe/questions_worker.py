@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from drq_spark.probe.model_contract import FittedRanker, FittedRecommender
     from drq_spark.ship import Shipped
 
+T = TypeVar("T")
 DEEPEST = 50
 """Items that a recommender is asked for."""
 RANKS = pa.schema({"question": pa.int64(), "rank": pa.int64()})
@@ -28,7 +29,7 @@ class Ranks:
         self.model = model
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        model = self.model.value()
+        model = _fitted(self.model)
         for batch in batches:
             best = model.best(_matrix(batch, "history"), DEEPEST)
             ranks = target_ranks(best, batch.column("target").to_numpy())
@@ -42,13 +43,21 @@ class Scores:
         self.model = model
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        model = self.model.value()
+        model = _fitted(self.model)
         for batch in batches:
             shown = np.column_stack([batch.column("target").to_numpy(), _matrix(batch, "others")])
             scores = np.asarray(model.scores(_matrix(batch, "history"), shown), np.float32)
             lengths = np.arange(len(scores) + 1, dtype=np.int32) * scores.shape[1]
             lists = pa.ListArray.from_arrays(pa.array(lengths), pa.array(scores.reshape(-1)))
             yield pa.record_batch([batch.column("question"), lists], schema=SCORES)
+
+
+def _fitted(shipped: Shipped[T]) -> T:
+    """The model; a task has one core, and torch would take all."""
+    import torch
+
+    torch.set_num_threads(1)
+    return shipped.value()
 
 
 def _matrix(batch: pa.RecordBatch, name: str) -> I32:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from drq_spark.probe.behaviour_data import BehaviourData
 from drq_spark.probe.din import TargetAttention
+from drq_spark.probe.item_vectors import EmbeddingVectors
 from drq_spark.probe.model_contract import Effort
 from drq_spark.probe.ranker import (
     FittedNetwork,
@@ -73,3 +74,8 @@ class RocketRanker:
             booster = InterestNetwork(self.booster(data.candidates, width), TargetAttention(width), effort.width)
             fit_network(RocketNetwork(light, booster), data, effort, progress)
         return FittedNetwork(light)
+
+
+def on_sids(light: MakeVectors) -> RocketRanker:
+    """The light net on these vectors, beside a booster on raw embeddings."""
+    return RocketRanker(light, EmbeddingVectors)

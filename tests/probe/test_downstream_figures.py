@@ -56,16 +56,19 @@ def test_scores_become_areas_and_losses() -> None:
     scores = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
     scores[0, 1] = scores[0, 0]
     found = {(figure.figure, figure.segment): figure for figure in ranking_figures(scores, questions(), candidates())}
-    pairs = [(row[0], other) for row in scores for other in row[1:]]
-    inside = [np.mean([(row[0] > other) + 0.5 * (row[0] == other) for other in row[1:]]) for row in scores]
-    every = [(row[0] > other) + 0.5 * (row[0] == other) for row in scores for other in scores[:, 1:].reshape(-1)]
-    assert len(pairs) == 18
-    assert found["gauc", "all"].value == pytest.approx(np.mean(inside))
-    assert found["auc", "all"].value == pytest.approx(np.mean(every))
+
+    def area(rows: np.ndarray) -> float:
+        others = scores[rows, 1:].reshape(-1)
+        return float(np.mean([(came > other) + 0.5 * (came == other) for came in scores[rows, 0] for other in others]))
+
+    by_user = sum((user == USERS).sum() * area(np.flatnonzero(user == USERS)) for user in np.unique(USERS)) / 6
+    assert found["gauc", "all"].value == pytest.approx(by_user)
+    assert found["auc", "all"].value == pytest.approx(area(np.arange(6)))
     likely = 1 / (1 + np.exp(-scores.astype(np.float64)))
     loss = -(np.log(likely[:, 0]) + np.log(1 - likely[:, 1:]).mean(axis=1)).mean() / 2
     assert found["log_loss", "all"].value == pytest.approx(loss)
-    assert found["gauc", "cold"].value == pytest.approx(np.mean([inside[2], inside[5]]))
+    assert found["auc", "cold"].value == pytest.approx(area(np.array([2, 5])))
+    assert found["auc", "cold"].questions == 2
 
 
 def test_other_items_are_met_as_often_as_in_training_and_are_cold_beside_a_cold_one() -> None:
