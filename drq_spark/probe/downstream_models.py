@@ -45,8 +45,8 @@ MODELS: dict[str, DownstreamModel] = {
     "popularity": DownstreamModel("recommend", False, "popularity:Popularity", "the most frequent items"),
     "item_knn": DownstreamModel("recommend", False, "item_knn:ItemKnn", "items near the last ones, by raw embeddings"),
     "sasrec": DownstreamModel("recommend", False, "sasrec:SasRec", "a causal transformer over item ids"),
-    "generator": DownstreamModel("recommend", True, "generator:SidGenerator", "SIDs, decoded token by token"),
-    "generator_attributes": DownstreamModel(
+    "tiger": DownstreamModel("recommend", True, "generator:SidGenerator", "SIDs, decoded token by token"),
+    "tiger_attributes": DownstreamModel(
         "recommend",
         True,
         "generator:with_attributes",
@@ -72,12 +72,12 @@ MODELS: dict[str, DownstreamModel] = {
     ),
 }
 GROUPS: dict[str, tuple[str, ...]] = {
-    "generator": ("popularity", "item_knn", "sasrec", "generator"),
+    "generator": ("popularity", "item_knn", "sasrec", "tiger"),
     "ranker": ("din_id", "din_embedding", "din_sid", "din_res"),
     "networks": ("mean_sid", "din_sid", "dien_sid", "can_sid", "mimn_sid", "hpmn_sid", "dtn_sid"),
     "transfers": ("part_sid", "keep_sid", "mean_sid", "rocket_sid"),
 }
-"""Names for several models: a task with its bases, rankers on SIDs beside each other, what learning from others adds."""
+"""Names for several models: a task with its bases; rankers on SIDs side by side; what learning from others adds."""
 NAMES = ", ".join([*GROUPS, *MODELS])
 """All of them, for messages."""
 

@@ -72,13 +72,13 @@ def test_downstream_models_are_trained_once_on_the_runs_that_are_there(spark, co
     store = Store(spark, compared[compared.index("--out") + 1])
     before = {run.run_id for run in store.read(RUNS).collect()}
     asked = [
-        "probe", *compared[1:], "--models", "popularity,generator,din_sid", "--epochs", "1", "--history", "5",
+        "probe", *compared[1:], "--models", "popularity,tiger,din_sid", "--epochs", "1", "--history", "5",
     ]  # fmt: skip
     assert main(asked) == 0
     assert "What SIDs are worth" in capsys.readouterr().out
     assert {run.run_id for run in store.read(RUNS).collect()} == before
     figures = store.read(PROBE_FIGURES).where("segment = 'all'").collect()
-    assert Counter(row.model for row in figures) == {"popularity": 2 * 4, "generator": 4 * 4, "din_sid": 4 * 3}
+    assert Counter(row.model for row in figures) == {"popularity": 2 * 4, "tiger": 4 * 4, "din_sid": 4 * 3}
     assert {row.questions for row in figures} == {60}
     parts = store.read(PROBE_EVENTS).groupBy("run_id", "part").count().collect()
     assert Counter((row.part, row["count"]) for row in parts) == {
@@ -96,7 +96,7 @@ def test_downstream_models_are_trained_once_on_the_runs_that_are_there(spark, co
     [
         (["--models", "sasrecs"], "did you mean 'sasrec'?"),
         (["--models", "popularity"], "names none that uses SIDs"),
-        (["--models", "generator_attributes"], "set items.attributes"),
+        (["--models", "tiger_attributes"], "set items.attributes"),
         (["--dials", "0,2"], "give numbers from 0 to 1"),
     ],
 )

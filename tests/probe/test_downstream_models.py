@@ -19,7 +19,7 @@ def test_groups_name_models_that_there_are() -> None:
 
 
 def test_a_model_is_chosen_once() -> None:
-    assert chosen(["sasrec", "generator"]) == ("sasrec", "popularity", "item_knn", "generator")
+    assert chosen(["sasrec", "generator"]) == ("sasrec", "popularity", "item_knn", "tiger")
 
 
 def test_an_unknown_name_is_refused_with_one_that_is_like_it() -> None:

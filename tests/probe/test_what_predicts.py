@@ -19,8 +19,8 @@ def points(seeds: int = 3) -> list[Point]:
             error, gini = 0.1 * (place + 1), float(random.uniform())
             worth = 0.5 - 0.2 * error + 0.1 * seed + 0.002 * random.normal()
             figures = {
-                ("generator", "ndcg_10", "all"): Downstream(worth, 0.01, 100),
-                ("generator", "ndcg_10", "cold"): Downstream(worth / 2, None, 10),
+                ("tiger", "ndcg_10", "all"): Downstream(worth, 0.01, 100),
+                ("tiger", "ndcg_10", "cold"): Downstream(worth / 2, None, 10),
             }
             if place == 0:
                 figures["popularity", "ndcg_10", "all"] = Downstream(0.05, 0.01, 100)
@@ -30,12 +30,12 @@ def points(seeds: int = 3) -> list[Point]:
 
 def test_what_goes_with_it_is_found_within_the_seeds() -> None:
     found = {one.column.key: one for one in predictions(points())}
-    assert found["relative_mse"].key == ("generator", "ndcg_10", "all")
+    assert found["relative_mse"].key == ("tiger", "ndcg_10", "all")
     assert found["relative_mse"].points == 18
     assert found["relative_mse"].found.value > 0.95  # a low error is good
     assert found["relative_mse"].found.low > 0.8
     assert found["gini"].found.low < 0 < found["gini"].found.high
-    assert best_predictors(list(found.values())) == ["generator: ndcg@10: relative MSE (+0.99)."]
+    assert best_predictors(list(found.values())) == ["tiger: ndcg@10: relative MSE (+0.99)."]
 
 
 def test_few_runs_have_no_correlation() -> None:
@@ -52,6 +52,6 @@ def test_the_page_has_tokenizers_and_what_models_without_sids_reach() -> None:
     comparison = downstream(points())
     assert comparison.names == NAMES
     assert [column.title for column in comparison.columns] == [
-        "generator: ndcg@10",
-        "generator: ndcg@10, cold items",
+        "tiger: ndcg@10",
+        "tiger: ndcg@10, cold items",
     ]
