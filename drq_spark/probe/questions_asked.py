@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from drq_spark.arrays import F32, I32, I64
 from drq_spark.probe.behaviour_data import Questions
 from drq_spark.probe.model_contract import FittedRanker, FittedRecommender
-from drq_spark.probe.questions_worker import RANKS, SCORES, Ranks, Scores
+from drq_spark.probe.questions_asked_worker import RANKS, SCORES, Ranks, Scores
 from drq_spark.row_types import spark_schema
 from drq_spark.ship import ship
 
