@@ -18,6 +18,8 @@ from drq_spark.gate import GateResult
 from drq_spark.metrics import Metric, Metrics
 from drq_spark.outcome import Outcome
 from drq_spark.page.numbers import in_column
+from drq_spark.probe.probe_page import bases, best_predictors, downstream
+from drq_spark.probe.what_predicts import Point, predictions
 from drq_spark.schemas import LIVE, TABLES, Status
 from drq_spark.store import Store
 
@@ -143,6 +145,24 @@ def show_comparison(console: Console, comparison: Comparison, page: str) -> None
         console.print(pick(comparison))
     if len(comparison.seeds) < 2:
         console.print("One seed: the noise is not known, so no winners are marked (--seeds 3 tells).")
+    console.print(f"  page  {page}", highlight=False, soft_wrap=True)
+
+
+def show_probe(console: Console, points: Sequence[Point], page: str) -> None:
+    """Print downstream figures side by side, what predicts them, and where the page is."""
+    comparison = downstream(points)
+    table = Table(title="What SIDs are worth", title_justify="left", box=SIMPLE_HEAD)
+    table.caption, table.caption_justify = "★ ahead of all others by more than the noise", "left"
+    table.add_column("")
+    for name in comparison.names:
+        table.add_column(name, justify="right")
+    for title, cells in rows(comparison):
+        table.add_row(title, *(f"★ {text}" if wins else text for text, wins in cells))
+    console.print(table)
+    for title, text in bases(points):
+        console.print(f"  {title}: {text}, without SIDs", highlight=False, soft_wrap=True)
+    for sentence in best_predictors(predictions(points)):
+        console.print(f"  what predicts {sentence}", highlight=False, soft_wrap=True)
     console.print(f"  page  {page}", highlight=False, soft_wrap=True)
 
 

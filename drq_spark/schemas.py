@@ -417,6 +417,36 @@ METRICS = Table(
     ),
     key=("run_id", "metric", "level", "weighting", "eta", "ruler"),
 )
+PROBE_EVENTS = Table(
+    "probe_events",
+    "The events that downstream models are trained on and judged by: written by drq probe",
+    (
+        _RUN_ID,
+        _TOKENIZER_ID,
+        Column("user_key", "bigint", "Hash of the user", True),
+        Column("place", "int", "Place among the events of the user, from 0", True),
+        Column("item_id", "{id}", "The item", True),
+        Column("part", "string", "training, validation or test", True),
+    ),
+    key=("run_id", "user_key", "place"),
+)
+PROBE_FIGURES = Table(
+    "probe_figures",
+    "How well downstream models do that use the SIDs of a run: written by drq probe",
+    (
+        _RUN_ID,
+        _TOKENIZER_ID,
+        Column("drawing", "string", "Hash of what was drawn and how long models were trained", True),
+        Column("model", "string", "Name of the downstream model", True),
+        Column("figure", "string", "recall_10, ndcg_10, .. of recommenders, auc, gauc, log_loss of rankers", True),
+        Column("segment", "string", "all, or items: head, tail, cold", True),
+        Column("value", "double", "The figure", True),
+        Column("standard_error", "double", "Of drawing users; NULL where it is not known"),
+        Column("questions", "bigint", "Questions that it is a mean of", True),
+        Column("seconds", "double", "That training the model took", True),
+    ),
+    key=("run_id", "model", "figure", "segment"),
+)
 RUNS = Table(
     "runs",
     "One row per run",
@@ -505,6 +535,8 @@ TABLES = (
     ITEMS_AT_RISK,
     ATTRIBUTE_GAINS,
     METRICS,
+    PROBE_EVENTS,
+    PROBE_FIGURES,
     RUNS,
     PUBLISHED,
     LEASE,

@@ -195,7 +195,7 @@ def _run(
     from drq_spark.preview import preview, preview_night
     from drq_spark.store import named_store, open_store
 
-    spark = session(config)
+    spark = session(config, night=night and not retrain)
     if dry_run and night:
         plan, refusal = preview_night(named_store(spark, config), config, day(run_date), retrain=retrain)
         _show_plan(config, plan)

@@ -21,8 +21,11 @@ from drq_spark.cli.options import (
     as_settings,
 )
 from drq_spark.cli.surroundings import config_of, day, demo_data, now, out_console, session, watcher
+from drq_spark.errors import ConfigError
 from drq_spark.files import absolute, write_bytes
 from drq_spark.kinds import NAMES
+from drq_spark.probe.downstream_models import NAMES as MODEL_NAMES
+from drq_spark.probe.event_parts import Split
 
 _QUICK_ITEMS = 100_000  # as many as a session for small data writes in no time
 
@@ -142,3 +145,75 @@ def inspect(folder: Annotated[str, typer.Argument(help="Folder of a tokenizer.")
             "training": dict(tokenizer.training),
         }
     )
+
+
+def _dials(text: str | None) -> list[float | None]:
+    """The numbers of --dials.
+
+    Raises:
+        ConfigError: a part is no number from 0 to 1.
+    """
+    if text is None:
+        return [None]
+    try:
+        dials = [float(part) for part in text.split(",")]
+    except ValueError:
+        dials = [-1.0]
+    if not all(0.0 <= dial <= 1.0 for dial in dials):
+        raise ConfigError(f"--dials is {text!r}: give numbers from 0 to 1, separated by commas, such as 0,0.5,1")
+    return list(dict.fromkeys(dials))
+
+
+def probe(
+    tokenizers: Annotated[str, typer.Option("--tokenizers", help=f"Names, separated by commas: {NAMES}.")],
+    models: Annotated[
+        str, typer.Option("--models", help=f"Downstream models, or groups, separated by commas: {MODEL_NAMES}.")
+    ] = "generator,ranker",
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=20, help="How many seeds, from --seed on.")] = 1,
+    dials: Annotated[
+        str | None,
+        typer.Option("--dials", metavar="X,..", help="Values of tokenizer.balance to try; what is set without it."),
+    ] = None,
+    users: Annotated[int, typer.Option("--users", min=1, help="Users that are drawn, about.")] = 100_000,
+    candidates: Annotated[int, typer.Option("--candidates", min=2, help="Items to choose from, about.")] = 100_000,
+    questions: Annotated[int, typer.Option("--questions", min=1, help="Events that judge, about.")] = 20_000,
+    split: Annotated[
+        Split,
+        typer.Option("--split", help="What judges: the last tenth by time, or the last event of every user."),
+    ] = Split.AUTO,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the events, at most.")] = 20,
+    history: Annotated[int, typer.Option("--history", min=2, help="Events that a model looks back at.")] = 50,
+    items: Items = None,
+    events: Events = None,
+    out: Out = None,
+    levels: Levels = None,
+    codes: Codes = None,
+    seed: Seed = None,
+    config: ConfigFiles = None,
+    settings: Settings = None,
+    run_date: RunDate = None,
+    driver_memory: DriverMemory = None,
+) -> None:
+    """Train small generators and rankers on the SIDs of tokenizers: what they are worth, and what predicts it."""
+    from drq_spark.console import show_probe
+    from drq_spark.probe.behaviour_split import Drawing
+    from drq_spark.probe.downstream_models import chosen
+    from drq_spark.probe.model_contract import Effort
+    from drq_spark.probe.probe_page import render
+    from drq_spark.probe.probed_run import Plan
+    from drq_spark.probe.step import probe as probe_runs
+    from drq_spark.store import open_store
+
+    resolved = config_of(config, as_settings(items, events, out, None, levels, codes, seed), settings)
+    names = [name.strip() for name in tokenizers.split(",")]
+    effort = Effort(epochs=epochs, history=history)
+    plan = Plan(
+        chosen([name.strip() for name in models.split(",")]), Drawing(users, candidates, questions, split), effort
+    )
+    numbers = range(resolved.seed, resolved.seed + seeds)
+    spark = session(resolved)
+    store = open_store(spark, resolved)
+    points = probe_runs(spark, resolved, names, numbers, _dials(dials), plan, day(run_date), now(), watcher())
+    page = f"{store.out}/probe.html"
+    write_bytes(page, render(points, short_path(str(resolved.items.path))).encode())
+    show_probe(out_console, points, page)

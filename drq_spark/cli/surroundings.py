@@ -32,7 +32,7 @@ out_console = Console()
 error_console = Console(stderr=True)
 _heap: ContextVar[str | None] = ContextVar("heap", default=None)
 _SMALL = 64 * 2**20  # bytes; some 100,000 embeddings of 128 numbers (bench/small_data.py)
-_QUICK_JAVA = 2**30  # bytes; some 2,000,000 of them (bench/nights.py)
+_MODERATE = 2**30  # bytes; some 2,000,000 of them (bench/nights.py)
 _UNITS = {"m": 2**20, "g": 2**30}
 
 
@@ -41,13 +41,18 @@ def demo_data() -> Path:
     return Path(str(files("drq_spark") / "data" / "packages_5k"))
 
 
-def session(config: Config | None = None) -> SparkSession:
-    """The cluster's session, or a local one that is started now, for what the settings name."""
+def session(config: Config | None = None, *, night: bool = False) -> SparkSession:
+    """The cluster's session, or a local one that is started now, for what the settings name.
+
+    Args:
+        config: The settings; nothing is known of the size of the inputs without them.
+        night: Whether few rows of many are worked on.
+    """
     from drq_spark.session import session_for_run
 
     size = None if config is None else size_of_inputs(config)
-    small, quick = (size is not None and size <= most for most in (_SMALL, _QUICK_JAVA))
-    return session_for_run(watcher().loading, small_data=small, quick_java=quick, memory=_heap.get())
+    small, moderate = (size is not None and size <= most for most in (_SMALL, _MODERATE))
+    return session_for_run(watcher().loading, small_data=small, quick_java=night and moderate, memory=_heap.get())
 
 
 def config_of(files: Sequence[Path] | None, options: Mapping[str, Any], settings: Sequence[str] | None) -> Config:

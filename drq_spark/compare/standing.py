@@ -146,29 +146,32 @@ def costs_of(seconds: Mapping[str, float], items: int | None) -> dict[str, tuple
     return {key: (value,) for key, value in costs.items() if value is not None}
 
 
-def compared(results: Sequence[Result]) -> Comparison:
-    """The table of these results; every tokenizer has the same seeds."""
+def compared(results: Sequence[Result], every: Sequence[Column] = COLUMNS) -> Comparison:
+    """The table of these results; every tokenizer has the same seeds.
+
+    It has the columns that some tokenizer has a figure for under every seed.
+    """
     names = tuple(dict.fromkeys(result.name for result in results))
     seeds = tuple(dict.fromkeys(result.seed for result in results))
     by_place = {(result.name, result.seed): result.values for result in results}
-    columns = tuple(column for column in COLUMNS if any(column.key in result.values for result in results))
     cells: dict[tuple[str, str], Cell] = {}
-    for column in columns:
+    for column in every:
         values = {
             name: [by_place[name, seed][column.key] for seed in seeds]
             for name in names
             if all(column.key in by_place[name, seed] for seed in seeds)
         }
-        judged = {name: tuple(_judged(column, row) for row in rows) for name, rows in values.items()}
+        judged = {name: tuple(judged_value(column, row) for row in rows) for name, rows in values.items()}
         best = winner(judged, column.better)
         for name, rows in values.items():
             shown = tuple(np.mean(rows, axis=0).tolist())
             cells[name, column.key] = Cell(shown, judged[name], name == best and not column.cost)
+    columns = tuple(column for column in every if any(key == column.key for _, key in cells))
     return Comparison(names, seeds, columns, cells, front(names, columns, cells))
 
 
-def _judged(column: Column, values: Sequence[float]) -> float:
-    """One number of a row: the geometric mean of capacities, else the mean."""
+def judged_value(column: Column, values: Sequence[float]) -> float:
+    """One number of several levels: the geometric mean of capacities, else the mean."""
     if column.key in ("capacity", "robust_capacity"):
         return float(np.exp(np.mean(np.log(values))))
     return float(np.mean(values))

@@ -40,7 +40,7 @@ def compare(
         ConfigError: an unknown name, or the same one twice. And what `pipeline.begin` raises.
     """
     config, _ = pin(spark, config)  # all of them read the same version
-    settings = {(name, seed): settings_of(config, name, seed) for seed in seeds for name in _checked(names)}
+    settings = {(name, seed): settings_of(config, name, seed) for seed in seeds for name in checked_names(names)}
     results = []
     for (name, seed), resolved in settings.items():
         watcher.heading(f"{name}, seed {seed}")
@@ -53,10 +53,15 @@ def compare(
 def _measured(spark: SparkSession, config: Config, run_date: date, started_at: datetime, watcher: Watcher) -> Run:
     """One run, which is measured now unless it was before."""
     run, catalogue = pipeline.begin(spark, config, run_date, started_at, watcher)
-    if run.state.status not in _MEASURED:
+    if not has_figures(run):
         with run.tidied():
             pipeline.to_figures(run, catalogue)
     return run
+
+
+def has_figures(run: Run) -> bool:
+    """Whether a run has been measured before."""
+    return run.state.status in _MEASURED
 
 
 def settings_of(config: Config, name: str, seed: int) -> Config:
@@ -74,7 +79,12 @@ def settings_of(config: Config, name: str, seed: int) -> Config:
     return resolved
 
 
-def _checked(names: Sequence[str]) -> Sequence[str]:
+def checked_names(names: Sequence[str]) -> Sequence[str]:
+    """The names, each of a tokenizer and there once.
+
+    Raises:
+        ConfigError: they are not.
+    """
     unknown = [name for name in names if name not in KINDS]
     if unknown:
         raise ConfigError(f"no tokenizer is called {', '.join(map(repr, unknown))}: choose of {', '.join(KINDS)}")

@@ -72,16 +72,18 @@ def test_little_data_is_local_files_of_little_size(tmp_path, monkeypatch):
     for file, size in ((little, 10), (much, 11), (events, 5)):
         file.write_bytes(b"x" * size)
     monkeypatch.setattr(surroundings, "_SMALL", 15)
-    monkeypatch.setattr(surroundings, "_QUICK_JAVA", 16)
+    monkeypatch.setattr(surroundings, "_MODERATE", 16)
     asked = []
     monkeypatch.setattr(session, "session_for_run", lambda progress, **more: asked.append(more))
 
-    def of_inputs(**sources):
-        surroundings.session(load_config(options={f"{name}.path": str(at) for name, at in sources.items()}))
+    def of_inputs(night=True, **sources):
+        settings = load_config(options={f"{name}.path": str(at) for name, at in sources.items()})
+        surroundings.session(settings, night=night)
         return asked[-1]["small_data"], asked[-1]["quick_java"]
 
     assert of_inputs(items=little, events=events) == (True, True)
     assert of_inputs(items=much, events=events) == (False, True)
+    assert of_inputs(items=much, events=events, night=False) == (False, False)
     assert of_inputs(items=much, events=much) == (False, False)
     assert of_inputs(items="shop.items") == (False, False)
     assert of_inputs(items=little, events="shop.events") == (False, False)

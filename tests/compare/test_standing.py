@@ -57,6 +57,12 @@ def test_the_front_and_the_means():
     assert [column.key for column in table.columns] == ["robust_capacity", "relative_mse"]
 
 
+def test_a_figure_that_a_seed_lacks_is_no_column():
+    table = compared(results(a=[{"auc": (0.6,), "relative_mse": (0.3,)}, {"relative_mse": (0.3,)}]))
+    assert [column.key for column in table.columns] == ["relative_mse"]
+    assert len(rows(table)) == 1
+
+
 def test_equal_points_are_both_on_the_front():
     assert compared(results(a=[{"relative_mse": (0.3,)}], b=[{"relative_mse": (0.3,)}])).front == ("a", "b")
 

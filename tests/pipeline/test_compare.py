@@ -1,25 +1,38 @@
-"""`drq compare` from the command line to the page."""
+"""`drq compare` and `drq probe` from the command line to their pages, on the same runs."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pipeline.catalogues import plain, settings, write
 
 from drq_spark.cli import main
-from drq_spark.schemas import PUBLISHED, RUNS, SAMPLE, SIDS
+from drq_spark.schemas import PROBE_EVENTS, PROBE_FIGURES, PUBLISHED, RUNS, SAMPLE, SIDS
 from drq_spark.store import Store
+
+
+def write_events(ids, path: Path) -> str:
+    """Eight events of each of 60 users, one after another."""
+    random, users = np.random.default_rng(0), np.repeat(np.arange(60), 8)
+    item = [ids[n] for n in random.integers(len(ids), size=len(users))]
+    pq.write_table(pa.table({"user_id": users, "item_id": item, "timestamp": np.arange(len(users))}), path)
+    return str(path)
 
 
 @pytest.fixture(scope="module")
 def compared(spark, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
-    items = write(plain(400, 8), folder / "items")
+    rows = plain(400, 8)
+    items, events = write(rows, folder / "items"), write_events(rows.ids, folder / "events.parquet")
     arguments = [
-        "compare", "--tokenizers", "rq_kmeans,drq", "--seeds", "2", "--items", items, "--out", str(folder / "out"),
-        "--codes", "8", *settings(),
+        "compare", "--tokenizers", "rq_kmeans,drq", "--seeds", "2", "--items", items, "--events", events,
+        "--out", str(folder / "out"), "--codes", "8", *settings(),
     ]  # fmt: skip
     assert main(arguments) == 0
     return arguments
@@ -55,12 +68,51 @@ def test_what_was_measured_is_not_done_again(spark, compared, capsys):
     assert "rq_kmeans" in shown
 
 
+def test_downstream_models_are_trained_once_on_the_runs_that_are_there(spark, compared, capsys):
+    store = Store(spark, compared[compared.index("--out") + 1])
+    before = {run.run_id for run in store.read(RUNS).collect()}
+    asked = [
+        "probe", *compared[1:], "--models", "popularity,tiger,din_sid", "--epochs", "1", "--history", "5",
+    ]  # fmt: skip
+    assert main(asked) == 0
+    assert "What SIDs are worth" in capsys.readouterr().out
+    assert {run.run_id for run in store.read(RUNS).collect()} == before
+    figures = store.read(PROBE_FIGURES).where("segment = 'all'").collect()
+    assert Counter(row.model for row in figures) == {"popularity": 2 * 4, "tiger": 4 * 4, "din_sid": 4 * 3}
+    assert {row.questions for row in figures} == {60}
+    parts = store.read(PROBE_EVENTS).groupBy("run_id", "part").count().collect()
+    assert Counter((row.part, row["count"]) for row in parts) == {
+        ("training", 360): 2, ("validation", 60): 2, ("test", 60): 2,
+    }  # fmt: skip
+    page = Path(store.out, "probe.html").read_text(encoding="utf-8")
+    assert "What predicts" in page
+    version = store.version(PROBE_FIGURES)
+    assert main(asked) == 0
+    assert store.version(PROBE_FIGURES) == version
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--models", "sasrecs"], "did you mean 'sasrec'?"),
+        (["--models", "popularity"], "names none that uses SIDs"),
+        (["--models", "tiger_attributes"], "set items.attributes"),
+        (["--dials", "0,2"], "give numbers from 0 to 1"),
+    ],
+)
+def test_what_cannot_be_probed_is_told_before_any_work(spark, compared, tmp_path, capsys, more, told):
+    asked = ["probe", *compared[1:], *more]
+    asked[asked.index("--out") + 1] = str(tmp_path / "out")
+    assert main(asked) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("names", "told"),
     [
         ("rq_kmean,drq", "no tokenizer is called 'rq_kmean'"),
         ("drq,drq", "each once"),
-        ("drq_vae_cl", "learns from events"),
     ],
 )
 def test_names_are_checked_before_any_work(spark, compared, tmp_path, capsys, names, told):

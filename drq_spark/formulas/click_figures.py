@@ -1,0 +1,50 @@
+"""How well scores tell items that came from items that did not: within users, and as probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from drq_spark.arrays import F64, I64
+from drq_spark.formulas.estimates import Estimate, user_mean
+
+
+def grouped_auc(came: F64, others: F64, users: I64) -> Estimate:
+    """GAUC: the AUC within each user, ties half, weighted by the user's questions; .5 says nothing.
+
+    GAUC = sum_u q_u AUC_u / sum_u q_u, where AUC_u compares every item that came to u with every other one shown to u
+    (Zhu et al. 2017, KDD). A user whose questions all have one score throughout counts as .5.
+
+    Args:
+        came: [q], score of the item that came in each question.
+        others: [q, C], scores of those that did not.
+        users: [q], a number for the user of each.
+
+    >>> came, others = np.array([3.0, 1.0, 0.0]), np.array([[1.0], [0.0], [0.0]])
+    >>> round(grouped_auc(came, others, np.array([7, 7, 8])).value, 4)  # (2 * 3.5 / 4 + 1 * 0.5) / 3
+    0.75
+    """
+    order = np.argsort(users, kind="stable")
+    starts = np.flatnonzero(np.diff(users[order], prepend=users[order[:1]] - 1))
+    own = np.empty(len(users))
+    for rows in np.split(order, starts[1:]):
+        shown = np.sort(others[rows], axis=None)
+        beaten = shown.searchsorted(came[rows], side="left") + shown.searchsorted(came[rows], side="right")
+        own[rows] = beaten.mean() / (2 * max(1, len(shown)))
+    return user_mean(own, users)
+
+
+def balanced_log_loss(came: F64, others: F64, users: I64) -> Estimate:
+    """Mean log loss of logits, the item that came and all others of a question weighing half each; ln 2 says nothing.
+
+    So it is the same whatever the number of others; a model must have been trained with that balance.
+
+    Args:
+        came: [q], logit of the item that came in each question.
+        others: [q, C], logits of those that did not.
+        users: [q].
+
+    >>> round(balanced_log_loss(np.zeros(2), np.zeros((2, 3)), np.array([1, 2])).value, 4)
+    0.6931
+    """
+    losses = (np.logaddexp(0.0, -came) + np.logaddexp(0.0, others).mean(axis=1)) / 2
+    return user_mean(losses, users)

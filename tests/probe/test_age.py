@@ -1,0 +1,70 @@
+"""Replays: fair pools, policies that do what they say, and a ranker that learns from what was shown only."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from probe.planted_rankings import QUICK, behaviour, chains
+
+from drq_spark.probe.age import adversarial, click_rate, epsilon_greedy, greedy, pools, replay
+from drq_spark.probe.din import din
+from drq_spark.probe.item_vectors import SidVectors
+from drq_spark.progress import SILENT
+
+COLD = np.arange(48) < 8  # items of the first code
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return din(SidVectors).fit(behaviour(chains()), QUICK, SILENT.progress)
+
+
+@pytest.fixture(scope="module")
+def stream():
+    return behaviour(chains(seed=4)).test
+
+
+def asked(stream):
+    shown = torch.from_numpy(pools(stream, 0).astype(np.int64))
+    return torch.from_numpy(stream.history.astype(np.int64)), shown
+
+
+def test_pools_hold_the_target_and_items_that_come_as_often(stream):
+    found = pools(stream, 0)
+    assert found.shape == (240, 6)
+    assert (found == stream.target[:, None]).any(axis=1).all()
+    assert set(found.ravel()) <= set(stream.target)
+    assert (found[:, 0] == stream.target).mean() < 0.4  # the target may stand anywhere
+
+
+def test_no_step_is_greedy_and_all_of_chance_is_chance(fitted, stream):
+    best = replay(fitted, stream, COLD, greedy, 3, 0, 0.01)
+    same = replay(fitted, stream, COLD, adversarial(0.0), 3, 0, 0.01)
+    anything = replay(fitted, stream, COLD, epsilon_greedy(1.0), 3, 0, 0.01)
+    assert np.array_equal(best.clicked, same.clicked)
+    assert click_rate(anything)[0] == pytest.approx(1 / 6, abs=0.1)  # one of six, some of which are the target again
+    assert anything.cold.mean() == pytest.approx((stream.target < 8).mean(), abs=0.1)
+
+
+def test_exploration_lifts_what_passes_the_gate_and_leaves_the_rest(fitted, stream):
+    history, shown = asked(stream)
+    network = copy.deepcopy(fitted.network)
+    generator = torch.Generator().manual_seed(0)
+    gained = adversarial(0.3)(network, history, shown, generator) - greedy(network, history, shown, generator)
+    assert (gained > -1e-4).float().mean() > 0.98  # up the gradient; a step may be too long for few
+    assert 0.3 < (gained.abs() > 1e-5).float().mean() <= 0.5  # above the middle one of six
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_a_replay_learns_and_leaves_the_ranker_as_it_was(fitted, stream):
+    before = copy.deepcopy(fitted.network.state_dict())
+    outcome = replay(fitted, stream, COLD, adversarial(1.0), 10, 0, 0.01)
+    assert all(torch.equal(before[name], value) for name, value in fitted.network.state_dict().items())
+    assert not np.array_equal(
+        outcome.fitted.scores(stream.history, stream.others), fitted.scores(stream.history, stream.others)
+    )
+    again = replay(fitted, stream, COLD, adversarial(1.0), 10, 0, 0.01)
+    assert np.array_equal(outcome.clicked, again.clicked)
