@@ -58,4 +58,6 @@ def rank_correlation(first: F64, second: F64, groups: I64, confidence: float = 0
     known = np.array([value for value in found if np.isfinite(value)])
     tail = (1 - confidence) / 2
     low, high = np.quantile(known, [tail, 1 - tail]) if len(known) else (float("nan"), float("nan"))
-    return RankCorrelation(spearman(first, second), float(low), float(high))
+    value = spearman(first, second)
+    # a group that is drawn twice makes ties, which pull correlations near 1 and -1 to the middle
+    return RankCorrelation(value, min(float(low), value), max(float(high), value))
