@@ -14,7 +14,7 @@ from drq_spark.probe.downstream_figures import SEGMENTS
 from drq_spark.probe.downstream_models import MODELS
 from drq_spark.probe.what_predicts import Key, Point, Prediction, predictions
 
-_BETTER: dict[str, Better] = {"log_loss": "low"}
+_LOW = ("log_loss", "bits")
 _NOTHING = "–"
 
 
@@ -52,7 +52,7 @@ def _sentence(words: str) -> str:
 def downstream(points: Sequence[Point], segments: Sequence[str] = SEGMENTS) -> Comparison:
     """Tokenizers side by side, by the figures of the models that use their SIDs, for some segments of items."""
     keys = [key for key in _keys(points, uses_sids=True) if key[2] in segments]
-    columns = [Column(":".join(key), _title(key), _BETTER.get(key[1], "high")) for key in keys]
+    columns = [Column(":".join(key), _title(key), _better(key)) for key in keys]
     results = [
         Result(
             point.label,
@@ -70,11 +70,17 @@ def _keys(points: Sequence[Point], *, uses_sids: bool) -> list[Key]:
     return sorted(there, key=lambda key: (SEGMENTS.index(key[2]), order.index(key[0]), key[1]))
 
 
+def _better(key: Key) -> Better:
+    return "low" if key[1].startswith(_LOW) else "high"
+
+
 def _title(key: Key) -> str:
     model, figure, segment = key
-    return f"{model}: {figure.replace('_', '@') if figure[-1].isdigit() else figure.replace('_', ' ')}" + (
-        "" if segment == SEGMENTS[0] else f", {segment} items"
-    )
+    name, _, number = figure.rpartition("_")
+    words = figure.replace("_", " ")
+    if number.isdigit():
+        words = f"bits of code {number}" if name == "bits" else f"{name}@{number}"
+    return f"{model}: {words}" + ("" if segment == SEGMENTS[0] else f", {segment} items")
 
 
 def bases(points: Sequence[Point], segments: Sequence[str] = SEGMENTS) -> list[tuple[str, str]]:
