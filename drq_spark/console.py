@@ -18,6 +18,7 @@ from drq_spark.gate import GateResult
 from drq_spark.metrics import Metric, Metrics
 from drq_spark.outcome import Outcome
 from drq_spark.page.numbers import in_column
+from drq_spark.probe.downstream_figures import SEGMENTS
 from drq_spark.probe.probe_page import bases, best_predictors, downstream
 from drq_spark.probe.what_predicts import Point, predictions
 from drq_spark.schemas import LIVE, TABLES, Status
@@ -149,17 +150,17 @@ def show_comparison(console: Console, comparison: Comparison, page: str) -> None
 
 
 def show_probe(console: Console, points: Sequence[Point], page: str) -> None:
-    """Print downstream figures side by side, what predicts them, and where the page is."""
-    comparison = downstream(points)
+    """Print downstream figures of all questions side by side, what predicts them, and where the page is."""
+    comparison = downstream(points, SEGMENTS[:1])
     table = Table(title="What SIDs are worth", title_justify="left", box=SIMPLE_HEAD)
     table.caption, table.caption_justify = "★ ahead of all others by more than the noise", "left"
-    table.add_column("")
-    for name in comparison.names:
-        table.add_column(name, justify="right")
+    for heading in ("", "tokenizer", "figure"):
+        table.add_column(heading, no_wrap=True)
     for title, cells in rows(comparison):
-        table.add_row(title, *(f"★ {text}" if wins else text for text, wins in cells))
+        for name, (text, wins) in zip(comparison.names, cells, strict=True):
+            table.add_row("" if name != comparison.names[0] else title, name, f"★ {text}" if wins else text)
     console.print(table)
-    for title, text in bases(points):
+    for title, text in bases(points, SEGMENTS[:1]):
         console.print(f"  {title}: {text}, without SIDs", highlight=False, soft_wrap=True)
     for sentence in best_predictors(predictions(points)):
         console.print(f"  what predicts {sentence}", highlight=False, soft_wrap=True)

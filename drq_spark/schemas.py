@@ -438,7 +438,9 @@ PROBE_FIGURES = Table(
         _TOKENIZER_ID,
         Column("drawing", "string", "Hash of what was drawn and how long models were trained", True),
         Column("model", "string", "Name of the downstream model", True),
-        Column("figure", "string", "recall_10, ndcg_10, .. of recommenders, auc, gauc, log_loss of rankers", True),
+        Column(
+            "figure", "string", "recall_10, ndcg_10, bits_1, .. of recommenders, auc, gauc, log_loss of rankers", True
+        ),
         Column("segment", "string", "all, or items: head, tail, cold", True),
         Column("value", "double", "The figure", True),
         Column("standard_error", "double", "Of drawing users; NULL where it is not known"),

@@ -11,6 +11,7 @@ from drq_spark.arrays import F64, I64
 from drq_spark.formulas.ratios import ratio
 
 _RESAMPLES = 2_000
+_FEWEST_GROUPS = 4  # of fewer, most resamplings have one or two, and an interval says nothing
 
 
 class RankCorrelation(NamedTuple):
@@ -40,7 +41,8 @@ def rank_correlation(first: F64, second: F64, groups: I64, confidence: float = 0
     """`spearman` with the percentile interval of 2,000 resamplings of whole groups (Efron 1979).
 
     Things of one group are alike, as runs of one tokenizer under several seeds are: groups are what is drawn anew. The
-    draws are the same ones for the same number of groups. One in which a figure is constant does not count.
+    draws are the same ones for the same number of groups; one in which a figure is constant does not count. Of fewer
+    than four groups there is no interval.
 
     Args:
         first, second: [n].
@@ -50,10 +52,12 @@ def rank_correlation(first: F64, second: F64, groups: I64, confidence: float = 0
     names, group = np.unique(groups, return_inverse=True)
     members = [np.flatnonzero(group == one) for one in range(len(names))]
     random, found = np.random.default_rng(len(names)), []
-    for _ in range(_RESAMPLES if len(names) > 1 else 0):
+    for _ in range(_RESAMPLES if len(names) >= _FEWEST_GROUPS else 0):
         rows = np.concatenate([members[one] for one in random.integers(len(names), size=len(names))])
         found.append(spearman(first[rows], second[rows]))
     known = np.array([value for value in found if np.isfinite(value)])
     tail = (1 - confidence) / 2
     low, high = np.quantile(known, [tail, 1 - tail]) if len(known) else (float("nan"), float("nan"))
-    return RankCorrelation(spearman(first, second), float(low), float(high))
+    value = spearman(first, second)
+    # a group that is drawn twice makes ties, which pull correlations near 1 and -1 to the middle
+    return RankCorrelation(value, min(float(low), value), max(float(high), value))

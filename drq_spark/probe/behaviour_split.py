@@ -22,6 +22,7 @@ LONGEST = 10_000
 _EVENTS = 20_000_000  # of all drawn users together, about: what the driver holds of them is some 16 bytes each
 _JUDGED = 0.1  # share of the events that each of validation and test gets, where time splits
 _FEWEST = 3  # events of a user whose last ones judge
+_TIMES = (T.DateType, T.TimestampType, T.TimestampNTZType)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def split_events(rows: DataFrame, known: DataFrame, drawing: Drawing, seed: int,
     """
     kind = rows.schema["position"].dataType
     by_time = drawing.split is Split.TIME or (
-        drawing.split is Split.AUTO and isinstance(kind, T.DatetimeType | T.DateType)
+        drawing.split is Split.AUTO and isinstance(kind, _TIMES)
     )
     if by_time and isinstance(kind, T.StringType):
         raise ConfigError("--split time needs times or numbers, and events.order is text: cast it, or --split last")

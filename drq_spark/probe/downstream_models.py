@@ -70,11 +70,21 @@ MODELS: dict[str, DownstreamModel] = {
     "rocket_sid": DownstreamModel(
         "rank", True, "rocket:on_sids", "mean_sid, trained beside a booster on embeddings", "SidVectors"
     ),
+    "greedy_sid": DownstreamModel(
+        "rank", True, "exploring:greedily", "din_sid after it has shown what it knew, and learned", "SidVectors"
+    ),
+    "epsilon_sid": DownstreamModel(
+        "rank", True, "exploring:at_random", "the same, having shown any item now and then", "SidVectors"
+    ),
+    "age_sid": DownstreamModel(
+        "rank", True, "exploring:adversarially", "the same, having shown what could turn out well", "SidVectors"
+    ),
 }
 GROUPS: dict[str, tuple[str, ...]] = {
     "generator": ("popularity", "item_knn", "sasrec", "tiger"),
     "ranker": ("din_id", "din_embedding", "din_sid", "din_res"),
     "networks": ("mean_sid", "din_sid", "dien_sid", "can_sid", "mimn_sid", "hpmn_sid", "dtn_sid"),
+    "exploration": ("greedy_sid", "epsilon_sid", "age_sid"),
     "transfers": ("part_sid", "keep_sid", "mean_sid", "rocket_sid"),
 }
 """Names for several models: a task with its bases; rankers on SIDs side by side; what learning from others adds."""

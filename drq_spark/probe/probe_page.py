@@ -14,7 +14,7 @@ from drq_spark.probe.downstream_figures import SEGMENTS
 from drq_spark.probe.downstream_models import MODELS
 from drq_spark.probe.what_predicts import Key, Point, Prediction, predictions
 
-_BETTER: dict[str, Better] = {"log_loss": "low"}
+_LOW = ("log_loss", "bits")
 _NOTHING = "–"
 
 
@@ -35,7 +35,7 @@ def render(points: Sequence[Point], source: str) -> str:
             judged=list(dict.fromkeys(_title(one.key) for one in found)),
             best=best_predictors(found),
             points=len(points),
-            models={name: MODELS[name].words for name in _models(points)},
+            models={name: _sentence(MODELS[name].words) for name in _models(points)},
             level_colours=[],
         )
     )
@@ -45,10 +45,14 @@ def _models(points: Sequence[Point]) -> list[str]:
     return list(dict.fromkeys(key[0] for point in points for key in point.downstream))
 
 
-def downstream(points: Sequence[Point]) -> Comparison:
-    """Tokenizers side by side, by the figures of the models that use their SIDs."""
-    keys = _keys(points, uses_sids=True)
-    columns = [Column(":".join(key), _title(key), _BETTER.get(key[1], "high")) for key in keys]
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def downstream(points: Sequence[Point], segments: Sequence[str] = SEGMENTS) -> Comparison:
+    """Tokenizers side by side, by the figures of the models that use their SIDs, for some segments of items."""
+    keys = [key for key in _keys(points, uses_sids=True) if key[2] in segments]
+    columns = [Column(":".join(key), _title(key), _better(key)) for key in keys]
     results = [
         Result(
             point.label,
@@ -63,20 +67,28 @@ def downstream(points: Sequence[Point]) -> Comparison:
 def _keys(points: Sequence[Point], *, uses_sids: bool) -> list[Key]:
     there = {key for point in points for key in point.downstream if MODELS[key[0]].uses_sids == uses_sids}
     order = [*MODELS]
-    return sorted(there, key=lambda key: (order.index(key[0]), SEGMENTS.index(key[2]), key[1]))
+    return sorted(there, key=lambda key: (SEGMENTS.index(key[2]), order.index(key[0]), key[1]))
+
+
+def _better(key: Key) -> Better:
+    return "low" if key[1].startswith(_LOW) else "high"
 
 
 def _title(key: Key) -> str:
     model, figure, segment = key
-    return f"{model}: {figure.replace('_', '@') if figure[-1].isdigit() else figure.replace('_', ' ')}" + (
-        "" if segment == SEGMENTS[0] else f", {segment} items"
-    )
+    name, _, number = figure.rpartition("_")
+    words = figure.replace("_", " ")
+    if number.isdigit():
+        words = f"bits of code {number}" if name == "bits" else f"{name}@{number}"
+    return f"{model}: {words}" + ("" if segment == SEGMENTS[0] else f", {segment} items")
 
 
-def bases(points: Sequence[Point]) -> list[tuple[str, str]]:
+def bases(points: Sequence[Point], segments: Sequence[str] = SEGMENTS) -> list[tuple[str, str]]:
     """What models that use no SIDs reach: title, and the mean over the seeds with the largest error by users."""
     found = []
     for key in _keys(points, uses_sids=False):
+        if key[2] not in segments:
+            continue
         here = [point.downstream[key] for point in points if key in point.downstream]
         errors = [one.standard_error for one in here if one.standard_error is not None]
         text = three_decimals(float(np.mean([one.value for one in here])))
@@ -109,6 +121,9 @@ def best_predictors(found: Sequence[Prediction]) -> list[str]:
     """A sentence for every downstream figure: what goes with it and has an interval above 0, the strongest first."""
     sentences = []
     for key in dict.fromkeys(one.key for one in found):
+        if not any(np.isfinite(one.found.low) for one in found if one.key == key):
+            sentences.append(f"{_title(key)}: fewer than four tokenizers, which tell nothing of others.")
+            continue
         sure = [one for one in found if one.key == key and one.found.low > 0]
         sure.sort(key=lambda one: -one.found.value)
         told = ", ".join(f"{one.column.title} ({one.found.value:+.2f})" for one in sure[:3])

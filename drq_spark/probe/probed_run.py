@@ -15,10 +15,15 @@ from drq_spark import pipeline
 from drq_spark.compare.trials import has_figures
 from drq_spark.config import canonical_json
 from drq_spark.inputs.items import Catalogue
-from drq_spark.probe.behaviour_data import BehaviourData
+from drq_spark.probe.behaviour_data import BehaviourData, Questions
 from drq_spark.probe.behaviour_of_run import Drawn, drawn_from
 from drq_spark.probe.behaviour_split import Drawing
-from drq_spark.probe.downstream_figures import SEGMENTS, ranking_figures, recommendation_figures
+from drq_spark.probe.downstream_figures import (
+    SEGMENTS,
+    DownstreamFigure,
+    ranking_figures,
+    recommendation_figures,
+)
 from drq_spark.probe.downstream_models import MODELS
 from drq_spark.probe.model_contract import Effort
 from drq_spark.probe.questions_asked import ranks_of_targets, scores_of_shown
@@ -109,6 +114,16 @@ def figures_of(run: Run, digest: str) -> list[dict[str, Any]]:
     return [row.asDict() for row in rows.drop("run_id", "tokenizer_id").collect()]
 
 
+def _of_codes(fitted: Any, asked: Questions) -> list[DownstreamFigure]:
+    """What a generator has to guess at each code; nothing of a model that names no codes."""
+    if not hasattr(fitted, "sid_surprises"):
+        return []
+    from drq_spark.probe.step_entropy import code_bits  # loads torch
+
+    bits = enumerate(code_bits(fitted, asked), start=1)
+    return [DownstreamFigure(f"bits_{level}", SEGMENTS[0], *estimate, len(asked)) for level, estimate in bits]
+
+
 def _judged(run: Run, plan: Plan, name: str, data: BehaviourData) -> list[dict[str, Any]]:
     """The rows of a model that is trained now and put to the test part."""
     effort, start = replace(plan.effort, seed=run.config.seed), time.monotonic()
@@ -117,7 +132,7 @@ def _judged(run: Run, plan: Plan, name: str, data: BehaviourData) -> list[dict[s
     seconds = time.monotonic() - start
     if MODELS[name].task == "recommend":
         ranks = ranks_of_targets(run.spark, fitted, data.test)
-        figures = recommendation_figures(ranks, data.test, data.candidates)
+        figures = recommendation_figures(ranks, data.test, data.candidates) + _of_codes(fitted, data.test)
     else:
         figures = ranking_figures(scores_of_shown(run.spark, fitted, data.test), data.test, data.candidates)
     run.watcher.note(", ".join(f"{one.figure} {one.value:.3f}" for one in figures if one.segment == SEGMENTS[0]))

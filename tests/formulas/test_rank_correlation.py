@@ -38,8 +38,9 @@ def test_groups_are_what_is_drawn_anew() -> None:
     assert copies == pytest.approx(alone)
 
 
-def test_one_group_has_no_interval() -> None:
-    found = rank_correlation(np.arange(4.0), np.arange(4.0), np.zeros(4, np.int64))
+@pytest.mark.parametrize("groups", [1, 3])
+def test_few_groups_have_no_interval(groups: int) -> None:
+    found = rank_correlation(np.arange(6.0), np.arange(6.0), np.arange(6) % groups)
     assert found.value == pytest.approx(1.0)
     assert np.isnan(found.low)
     assert np.isnan(found.high)

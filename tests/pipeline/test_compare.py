@@ -78,7 +78,7 @@ def test_downstream_models_are_trained_once_on_the_runs_that_are_there(spark, co
     assert "What SIDs are worth" in capsys.readouterr().out
     assert {run.run_id for run in store.read(RUNS).collect()} == before
     figures = store.read(PROBE_FIGURES).where("segment = 'all'").collect()
-    assert Counter(row.model for row in figures) == {"popularity": 2 * 4, "tiger": 4 * 4, "din_sid": 4 * 3}
+    assert Counter(row.model for row in figures) == {"popularity": 2 * 4, "tiger": 4 * (4 + 3), "din_sid": 4 * 3}
     assert {row.questions for row in figures} == {60}
     parts = store.read(PROBE_EVENTS).groupBy("run_id", "part").count().collect()
     assert Counter((row.part, row["count"]) for row in parts) == {

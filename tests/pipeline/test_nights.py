@@ -19,11 +19,20 @@ from pipeline.reference import codes_of, expected_figures, rows_of, stored_figur
 from drq_spark.metrics import Metric
 from drq_spark.reference import Artifact
 from drq_spark.runs import Run
-from drq_spark.schemas import ATTRIBUTE_GAINS, BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS, NIGHT_SIDS, TABLES
+from drq_spark.schemas import (
+    ATTRIBUTE_GAINS,
+    BEHAVIOUR_ITEMS,
+    BEHAVIOUR_PAIRS,
+    NIGHT_SIDS,
+    PROBE_EVENTS,
+    PROBE_FIGURES,
+    TABLES,
+)
 
 pytestmark = pytest.mark.timeout(1800)  # the first test here waits for three whole runs
 OF_BEHAVIOUR = (BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS)
-WRITTEN = tuple(table for table in TABLES if table not in (*OF_BEHAVIOUR, ATTRIBUTE_GAINS, NIGHT_SIDS))
+OF_PROBES = (PROBE_EVENTS, PROBE_FIGURES)
+WRITTEN = tuple(table for table in TABLES if table not in (*OF_BEHAVIOUR, *OF_PROBES, ATTRIBUTE_GAINS, NIGHT_SIDS))
 WHICH = ("first", "second", "third")
 ETAS = (0.1, 0.2, 0.5, 1.0)
 COUNTS = {Metric.ITEMS, Metric.DEAD_CODES, Metric.UNIQUE_SIDS, Metric.LARGEST_BUCKET, Metric.OCCUPIED_PREFIXES}

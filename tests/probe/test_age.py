@@ -7,10 +7,11 @@ import copy
 import numpy as np
 import pytest
 import torch
-from probe.planted_rankings import QUICK, behaviour, chains
+from probe.planted_rankings import QUICK, auc, behaviour, chains, scored
 
 from drq_spark.probe.age import adversarial, click_rate, epsilon_greedy, greedy, pools, replay
 from drq_spark.probe.din import din
+from drq_spark.probe.exploring import adversarially
 from drq_spark.probe.item_vectors import SidVectors
 from drq_spark.progress import SILENT
 
@@ -68,3 +69,15 @@ def test_a_replay_learns_and_leaves_the_ranker_as_it_was(fitted, stream):
     )
     again = replay(fitted, stream, COLD, adversarial(1.0), 10, 0, 0.01)
     assert np.array_equal(outcome.clicked, again.clicked)
+
+
+def test_what_a_policy_has_shown_is_learned_and_earned():
+    data, told = behaviour(chains()), []
+    ranker = adversarially(SidVectors)
+    after = ranker.fit(data, QUICK, lambda stage, done, total, **figures: told.append((stage, figures)))
+    before = din(SidVectors).fit(data, QUICK, SILENT.progress)
+    assert not np.array_equal(scored(after, data.test), scored(before, data.test))
+    assert auc(after, data.test) > auc(before, data.test) - 0.03  # answers do not undo what events have taught
+    stage, figures = told[-1]
+    assert stage == "replay"
+    assert 1 / 6 < figures["clicks"] <= 1
