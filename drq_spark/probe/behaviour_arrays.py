@@ -15,7 +15,6 @@ from drq_spark.chunks import embedding_matrix
 from drq_spark.hashing import uniform
 from drq_spark.probe.behaviour_data import NO_ITEM, Candidates, Questions, Sequences
 from drq_spark.probe.event_parts import Part
-from drq_spark.rows import one_row
 from drq_spark.tokenizer.model import Normalize, normalized
 
 _OTHERS = 20  # items beside the one that came, for every question
@@ -54,9 +53,19 @@ def candidates_of(
 
 
 def codes_and_suffixes(rows: pa.Table, levels: int) -> tuple[I32, I64]:
-    """SIDs int32 [n, L] and suffixes int64 [n] of rows with columns codes and suffix."""
-    codes = rows["codes"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return codes.reshape(-1, levels).astype(np.int32), rows["suffix"].to_numpy().astype(np.int64)
+    """SIDs int32 [n, L] of rows with columns codes and suffix, and numbers int64 [n] from 0 within each SID.
+
+    The numbers follow the suffixes, then the rows. Suffixes themselves will not do: where a policy gives none they are
+    all 0, and of the candidates of one SID some may have high ones.
+    """
+    codes = rows["codes"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, levels)
+    _, sid = np.unique(codes, axis=0, return_inverse=True)
+    sid = sid.reshape(-1)
+    order = np.lexsort((rows["suffix"].to_numpy(), sid))
+    begins = np.flatnonzero(np.diff(sid[order], prepend=-1))
+    numbers = np.empty(len(codes), np.int64)
+    numbers[order] = np.arange(len(codes)) - np.repeat(begins, np.diff(begins, append=len(codes)))
+    return codes.astype(np.int32), numbers
 
 
 def trained_events(sequences: Sequences, candidates: int) -> I64:
@@ -87,22 +96,32 @@ def training_sequences(events: DataFrame) -> Sequences:
     return Sequences(np.append(starts, len(user)).astype(np.int64), items[order].astype(np.int32))
 
 
-def questions_of(events: DataFrame, part: Part, most: int, history: int, weights: I64, seed: int) -> Questions:
-    """Events of a part as questions, about `most` of them by hash, in the order of their users and places.
+def asked_events(events: DataFrame, history: int) -> DataFrame:
+    """Events of the judging parts that have an earlier one: user_key, place, row, part, history (array<int>).
 
     Args:
         events: Rows of `numbered_events`.
+        history: H, the items before an event that are kept.
+    """
+    before = Window.partitionBy("user_key").orderBy("place").rowsBetween(-history, -1)
+    rows = events.withColumn("history", F.collect_list("row").over(before))
+    return rows.where((F.col("part") != Part.TRAINING.value) & (F.size("history") > 0))
+
+
+def questions_of(asked: DataFrame, part: Part, most: int, history: int, weights: I64, seed: int) -> Questions:
+    """Events of a part as questions, about `most` of them by hash, in the order of their users and places.
+
+    Args:
+        asked: Rows of `asked_events`, best from a table: they are read twice.
         part: Validation or test.
         most: How many.
-        history: H, the items before an event that are kept.
+        history: H.
         weights: int64 [n], events of each candidate in the training part: other items are drawn in proportion.
         seed: Of what is drawn.
     """
-    before = Window.partitionBy("user_key").orderBy("place").rowsBetween(-history, -1)
-    asked = events.withColumn("history", F.collect_list("row").over(before))
-    asked = asked.where((F.col("part") == part.value) & (F.size("history") > 0))
-    there = one_row(events.where(F.col("part") == part.value).agg(F.count(F.lit(1)).alias("events")))["events"]
-    rows = asked.where(_drawn(seed, min(1.0, most / max(1, there)))).drop("part").toArrow()
+    of_part = asked.where(F.col("part") == part.value)
+    share = min(1.0, most / max(1, of_part.count()))
+    rows = of_part.where(_drawn(seed, share)).drop("part").toArrow()
     rows = rows.sort_by([("user_key", "ascending"), ("place", "ascending")])
     target = rows["row"].to_numpy().astype(np.int32)
     return Questions(

@@ -13,6 +13,7 @@ from drq_spark.inputs.attributes import read_attributes
 from drq_spark.inputs.embeddings import checked_rows
 from drq_spark.inputs.items import Catalogue
 from drq_spark.probe.behaviour_arrays import (
+    asked_events,
     candidates_of,
     codes_and_suffixes,
     numbered_events,
@@ -80,8 +81,9 @@ def drawn_from(run: Run, catalogue: Catalogue, drawing: Drawing, history: int) -
     weights = trained_events(sequences, len(ids))
     if (weights > 0).sum() < 2:
         raise InputRefused("events table: the training part has events of fewer than 2 items; nothing can be learned")
+    asked = run.staging.keep(asked_events(numbered, history), "probe_asked")
     validation, test = (
-        questions_of(numbered, part, drawing.questions, history, weights, seed) for part in (Part.VALIDATION, Part.TEST)
+        questions_of(asked, part, drawing.questions, history, weights, seed) for part in (Part.VALIDATION, Part.TEST)
     )
     if min(len(validation), len(test)) < _FEWEST_QUESTIONS:
         raise InputRefused(

@@ -60,9 +60,7 @@ def split_events(rows: DataFrame, known: DataFrame, drawing: Drawing, seed: int,
         ConfigError: the split is by time and positions are text.
     """
     kind = rows.schema["position"].dataType
-    by_time = drawing.split is Split.TIME or (
-        drawing.split is Split.AUTO and isinstance(kind, _TIMES)
-    )
+    by_time = drawing.split is Split.TIME or (drawing.split is Split.AUTO and isinstance(kind, _TIMES))
     if by_time and isinstance(kind, T.StringType):
         raise ConfigError("--split time needs times or numbers, and events.order is text: cast it, or --split last")
     placed = rows.where("user IS NOT NULL AND position IS NOT NULL")

@@ -31,8 +31,9 @@ from drq_spark.probe.behaviour_data import NO_ITEM, BehaviourData, Candidates
 from drq_spark.probe.item_vectors import ItemVectors
 from drq_spark.probe.model_contract import Effort
 from drq_spark.probe.ranker import FittedNetwork, MakeVectors, RankerNetwork, Scored, fit_network
-from drq_spark.probe.ranker_training import seeded
+from drq_spark.probe.ranker_training import STREAM
 from drq_spark.progress import Progress
+from drq_spark.train.runtime import seeded
 
 _FIELDS, _EXPERTS = 3, 4
 _PAIRS = list(combinations(range(_FIELDS), 2))
@@ -144,7 +145,7 @@ class TwoTasksRanker:
     def fit(self, data: BehaviourData, effort: Effort, progress: Progress) -> FittedTwoTasks:
         """As `Ranker`."""
         width = effort.width // 2
-        with seeded(effort.seed):
+        with seeded(effort.seed, STREAM):
             vectors = self.vectors(data.candidates, width)
             network = TwoTasksNetwork(data.candidates, vectors, self.bottom(width, effort.width), effort.width)
             fit_network(network, data, effort, progress)

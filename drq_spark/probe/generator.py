@@ -16,11 +16,12 @@ from drq_spark.probe.decoding_context import DecodingContext
 from drq_spark.probe.history_encoder import HistoryEncoder, last_of
 from drq_spark.probe.item_lists import BLOCK_ELEMENTS, returns_to_items
 from drq_spark.probe.model_contract import Effort
-from drq_spark.probe.next_item_training import ASKED_TOGETHER, NextItemNetwork, seeded, train_next_item
+from drq_spark.probe.next_item_training import ASKED_TOGETHER, STREAM, NextItemNetwork, train_next_item
 from drq_spark.probe.path_beam import PathTree, best_leaves
 from drq_spark.probe.token_decoder import TokenDecoder
 from drq_spark.probe.token_paths import TokenPaths
 from drq_spark.progress import Progress
+from drq_spark.train.runtime import seeded
 
 Collisions = Literal["suffix", "popularity"]
 
@@ -183,7 +184,7 @@ class SidGenerator:
 
     def fit(self, data: BehaviourData, effort: Effort, progress: Progress) -> FittedGenerator:
         """See `Recommender.fit`."""
-        with seeded(effort.seed):
+        with seeded(effort.seed, STREAM):
             network = TokenNetwork(data.candidates, self.parts, effort)
             train_next_item(network, data, effort, progress, "generator")
         return FittedGenerator(network, returns_to_items(data.training), self.parts.beam)

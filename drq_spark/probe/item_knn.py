@@ -12,7 +12,7 @@ from drq_spark.blocks import row_blocks
 from drq_spark.formulas.hit_ranks import ndcg_at, target_ranks
 from drq_spark.probe.behaviour_data import NO_ITEM, BehaviourData
 from drq_spark.probe.item_lists import BLOCK_ELEMENTS, best_items, returns_to_items
-from drq_spark.probe.judged_questions import judged
+from drq_spark.probe.judged_questions import some_questions
 from drq_spark.probe.model_contract import Effort
 from drq_spark.progress import Progress
 from drq_spark.vectors import unit_rows
@@ -62,7 +62,7 @@ class ItemKnn:
         """See `Recommender.fit`; without questions to choose by it is the last item alone."""
         directions = unit_rows(data.candidates.x).astype(np.float32)
         repeats = returns_to_items(data.training)
-        asked = judged(data.validation, effort.seed)
+        asked = some_questions(data.validation, effort.seed)
         tried: list[tuple[float, FittedItemKnn]] = []
         for decay in _DECAYS:
             model = FittedItemKnn(directions, decay, effort.history, repeats)

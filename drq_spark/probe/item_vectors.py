@@ -10,6 +10,8 @@ et al. 2019 (Res-embedding, arXiv 1906.10304), the centre here from the SID in p
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ _BUCKETS_PER_ITEM = 16
 _PULL = 0.02  # of the squared length of a residual, on the scale of the log loss
 
 
-class ItemVectors(nn.Module):
+class ItemVectors(nn.Module, ABC):
     """Vectors of items.
 
     Args:
@@ -35,9 +37,9 @@ class ItemVectors(nn.Module):
         super().__init__()
         self.items, self.width = items, width
 
+    @abstractmethod
     def forward(self, rows: Tensor) -> Tensor:
         """int64 [...] -> float32 [..., width]; zeros for `NO_ITEM`."""
-        raise NotImplementedError
 
     def pull(self, rows: Tensor) -> Tensor:
         """What is added to the loss of a batch that names these rows, a scalar."""

@@ -9,7 +9,7 @@ from drq_spark.probe.behaviour_data import Questions
 _MOST = 4096
 
 
-def judged(validation: Questions, seed: int) -> Questions:
+def some_questions(validation: Questions, seed: int) -> Questions:
     """At most 4,096 of the questions, drawn by the seed: enough to tell two settings apart, and soon answered."""
     if len(validation) <= _MOST:
         return validation

@@ -34,8 +34,9 @@ from drq_spark.probe.ranker import (
     fit_network,
     mean_pooling,
 )
-from drq_spark.probe.ranker_training import seeded
+from drq_spark.probe.ranker_training import STREAM
 from drq_spark.progress import Progress
+from drq_spark.train.runtime import seeded
 
 
 class PluggedNetwork(RankerNetwork):
@@ -81,7 +82,7 @@ class KeepRanker:
     def fit(self, data: BehaviourData, effort: Effort, progress: Progress) -> FittedNetwork:
         """As `Ranker`."""
         width = effort.width // 2
-        with seeded(effort.seed):
+        with seeded(effort.seed, STREAM):
             vectors = self.vectors(data.candidates, width)
             knowledge = InterestNetwork(vectors, TargetAttention(width), effort.width)
             fit_network(knowledge, data, effort, progress)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -16,13 +14,14 @@ from drq_spark.blocks import row_blocks
 from drq_spark.errors import InputRefused
 from drq_spark.probe.behaviour_data import NO_ITEM, BehaviourData
 from drq_spark.probe.history_encoder import first_in_front
-from drq_spark.probe.judged_questions import judged
+from drq_spark.probe.judged_questions import some_questions
 from drq_spark.probe.model_contract import Effort
 from drq_spark.progress import Progress
 from drq_spark.train.descent import Descent
 from drq_spark.train.runtime import random_stream
 
-_STREAM = 22  # of random numbers: weights and dropout; _STREAM, 0: batches and what is drawn for a loss
+STREAM = 22
+"""Of random numbers: weights and dropout; STREAM, 0: batches and what is drawn for a loss."""
 _SORTED_TOGETHER = 16  # batches; rows of about one length waste few places
 _PATIENCE = 2  # passes without a better one
 _WEIGHT_DECAY = 0.01
@@ -69,14 +68,6 @@ class NextItemNetwork(nn.Module, ABC):
         return values
 
 
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Weights and dropout by a seed; random numbers outside are as if nothing had been drawn."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(random_stream(seed, _STREAM).initial_seed())
-        yield
-
-
 def train_next_item(
     network: NextItemNetwork, data: BehaviourData, effort: Effort, progress: Progress, name: str
 ) -> None:
@@ -89,12 +80,12 @@ def train_next_item(
     windows = first_in_front(data.training.windows(effort.history + 1))
     if not len(windows):
         raise InputRefused("models learn from users with two events or more, and the training part has none")
-    draw = random_stream(effort.seed, _STREAM, 0)
+    draw = random_stream(effort.seed, STREAM, 0)
     rows, lengths = torch.from_numpy(windows.astype(np.int64)), torch.from_numpy((windows != NO_ITEM).sum(axis=1))
     optimizer = torch.optim.AdamW(network.parameters(), lr=effort.learning_rate, weight_decay=_WEIGHT_DECAY, fused=True)
     steps = effort.epochs * -(-len(rows) // effort.batch_size)
     descent = Descent(optimizer, steps, "lower the learning rate")
-    asked = judged(data.validation, effort.seed)
+    asked = some_questions(data.validation, effort.seed)
     best, kept, since = np.inf, network.state_dict(), 0
     for epoch in range(effort.epochs):
         network.train()

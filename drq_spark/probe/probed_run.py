@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -137,4 +138,9 @@ def _judged(run: Run, plan: Plan, name: str, data: BehaviourData) -> list[dict[s
         figures = ranking_figures(scores_of_shown(run.spark, fitted, data.test), data.test, data.candidates)
     run.watcher.note(", ".join(f"{one.figure} {one.value:.3f}" for one in figures if one.segment == SEGMENTS[0]))
     told = {"model": name, "drawing": plan.digest(run.config.seed), "seconds": seconds}
-    return [asdict(figure) | told for figure in figures]
+    return [asdict(figure) | told | {"standard_error": _known(figure.standard_error)} for figure in figures]
+
+
+def _known(error: float) -> float | None:
+    """An error, or None where it is nan."""
+    return error if isfinite(error) else None

@@ -9,6 +9,7 @@ interest, whatever is shown.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,9 +23,10 @@ from drq_spark.blocks import row_blocks
 from drq_spark.probe.behaviour_data import BehaviourData, Candidates
 from drq_spark.probe.item_vectors import ItemVectors
 from drq_spark.probe.model_contract import Effort
-from drq_spark.probe.ranker_training import balanced_loss, seeded, train_until_worse
+from drq_spark.probe.ranker_training import STREAM, balanced_loss, train_until_worse
 from drq_spark.probe.ranking_examples import RankingExamples
 from drq_spark.progress import Progress
+from drq_spark.train.runtime import seeded
 
 NEGATIVES = 4  # items that did not come, beside each that did
 _BLOCK_ELEMENTS = 2**22
@@ -40,20 +42,20 @@ class Scored(NamedTuple):
     penalty: Tensor
 
 
-class RankerNetwork(nn.Module):
+class RankerNetwork(nn.Module, ABC):
     """A network that scores shown items."""
 
+    @abstractmethod
     def forward(self, history: Tensor, shown: Tensor) -> Scored:
         """int64 [b, H], int64 [b, C] -> logits [b, C]."""
-        raise NotImplementedError
 
 
-class Interest(nn.Module):
+class Interest(nn.Module, ABC):
     """What a history says of each shown item."""
 
+    @abstractmethod
     def forward(self, seen: Tensor, known: Tensor, shown: Tensor) -> Scored:
         """Vectors [b, H, w] of the history, whether each is an item [b, H], vectors [b, C, w] shown -> [b, C, w]."""
-        raise NotImplementedError
 
 
 class MeanInterest(Interest):
@@ -65,14 +67,14 @@ class MeanInterest(Interest):
         return Scored(mean[:, None].expand_as(shown), torch.zeros(()))
 
 
-class Crosses(nn.Module):
+class Crosses(nn.Module, ABC):
     """Explicit crosses of a history with each shown item; `width` numbers for each."""
 
     width: int
 
+    @abstractmethod
     def forward(self, history: Tensor, shown: Tensor) -> Tensor:
         """int64 [b, H], int64 [b, C] -> float32 [b, C, width]."""
-        raise NotImplementedError
 
 
 class InterestNetwork(RankerNetwork):
@@ -132,7 +134,7 @@ class NetworkRanker:
 
     def fit(self, data: BehaviourData, effort: Effort, progress: Progress) -> FittedNetwork:
         """As `Ranker`."""
-        with seeded(effort.seed):
+        with seeded(effort.seed, STREAM):
             network = self.build(data.candidates, effort)
             fit_network(network, data, effort, progress)
         return FittedNetwork(network)

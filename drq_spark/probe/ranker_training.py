@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,25 +18,17 @@ from torch.nn import functional
 
 from drq_spark.errors import TrainingFailed
 from drq_spark.probe.behaviour_data import Questions
+from drq_spark.probe.judged_questions import some_questions
 from drq_spark.probe.model_contract import Effort, FittedRanker
 from drq_spark.progress import Progress
-from drq_spark.train.runtime import random_stream
 
 _WORSE_PASSES = 2  # after which training ends
 _LOWERED = 0.2  # learning rate after a worse pass, in parts of that before
-_JUDGED = 4096  # questions of the validation part; more do not change which pass is best
 _TOLD_EVERY = 50  # steps
-_STREAM = 0x52414E4B
+STREAM = 0x52414E4B
+"""Of random numbers: weights and dropout."""
 
 B = TypeVar("B")
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Weights and dropout of everything made inside come from the seed; the global random numbers are as before."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(random_stream(seed, _STREAM).initial_seed())
-        yield
 
 
 def balanced_loss(logits: Tensor) -> Tensor:
@@ -72,6 +63,7 @@ def train_until_worse(
     optimizer = torch.optim.Adam(
         [p for p in network.parameters() if p.requires_grad], lr=effort.learning_rate, fused=True
     )
+    asked = some_questions(validation, effort.seed)
     best, kept, worse, done, total = float("inf"), _state(network, optimizer), 0, 0, steps * effort.epochs
     for _ in range(effort.epochs):
         network.train()
@@ -80,7 +72,7 @@ def train_until_worse(
             done += 1
             if done % _TOLD_EVERY == 0:
                 progress("ranker", done, total, loss=value)
-        found = _log_loss(judged, validation)
+        found = _log_loss(judged, asked)
         if found < best or not len(validation):
             best, kept = found, _state(network, optimizer)
             continue
@@ -119,7 +111,7 @@ def _restore(
 
 
 def _log_loss(ranker: FittedRanker, questions: Questions) -> float:
-    """Balanced log loss of the first questions; nan where there are none."""
-    shown = np.concatenate([questions.target[:_JUDGED, None], questions.others[:_JUDGED]], axis=1)
-    scores = torch.from_numpy(ranker.scores(questions.history[:_JUDGED], shown))
+    """Balanced log loss; nan where there are no questions."""
+    shown = np.concatenate([questions.target[:, None], questions.others], axis=1)
+    scores = torch.from_numpy(ranker.scores(questions.history, shown))
     return float(balanced_loss(scores.double()).mean())

@@ -27,8 +27,9 @@ from drq_spark.probe.ranker import (
     Scored,
     fit_network,
 )
-from drq_spark.probe.ranker_training import balanced_loss, seeded
+from drq_spark.probe.ranker_training import STREAM, balanced_loss
 from drq_spark.progress import Progress
+from drq_spark.train.runtime import seeded
 
 _HINT = 0.1  # w
 
@@ -69,7 +70,7 @@ class RocketRanker:
     def fit(self, data: BehaviourData, effort: Effort, progress: Progress) -> FittedNetwork:
         """As `Ranker`."""
         width = effort.width // 2
-        with seeded(effort.seed):
+        with seeded(effort.seed, STREAM):
             light = InterestNetwork(self.light(data.candidates, width), MeanInterest(), effort.width)
             booster = InterestNetwork(self.booster(data.candidates, width), TargetAttention(width), effort.width)
             fit_network(RocketNetwork(light, booster), data, effort, progress)

@@ -15,8 +15,9 @@ from drq_spark.probe.behaviour_data import NO_ITEM, BehaviourData
 from drq_spark.probe.history_encoder import HistoryEncoder, last_of
 from drq_spark.probe.item_lists import BLOCK_ELEMENTS, best_items, returns_to_items
 from drq_spark.probe.model_contract import Effort
-from drq_spark.probe.next_item_training import NextItemNetwork, seeded, train_next_item
+from drq_spark.probe.next_item_training import STREAM, NextItemNetwork, train_next_item
 from drq_spark.progress import Progress
+from drq_spark.train.runtime import seeded
 
 _NEGATIVES = 1024
 _START = 0.05  # standard deviation of the vectors of items
@@ -99,7 +100,7 @@ class SasRec:
 
     def fit(self, data: BehaviourData, effort: Effort, progress: Progress) -> FittedSasRec:
         """See `Recommender.fit`."""
-        with seeded(effort.seed):
+        with seeded(effort.seed, STREAM):
             network = ItemNetwork(data.candidates.trained_events, effort)
             train_next_item(network, data, effort, progress, "SASRec")
         return FittedSasRec(network, returns_to_items(data.training))

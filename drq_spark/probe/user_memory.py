@@ -9,6 +9,7 @@ Training cuts the users into windows, moves states from empty through each, and 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -21,14 +22,15 @@ from drq_spark.probe.behaviour_data import BehaviourData, Sequences
 from drq_spark.probe.item_vectors import ItemVectors
 from drq_spark.probe.model_contract import Effort
 from drq_spark.probe.ranker import NEGATIVES, MakeVectors
-from drq_spark.probe.ranker_training import balanced_loss, seeded, train_until_worse
+from drq_spark.probe.ranker_training import STREAM, balanced_loss, train_until_worse
 from drq_spark.probe.ranking_examples import others_than
 from drq_spark.progress import Progress
+from drq_spark.train.runtime import seeded
 
 _WINDOWS = 4  # rows of a batch by windows of a batch: a window asks several times
 
 
-class MemoryCell(nn.Module):
+class MemoryCell(nn.Module, ABC):
     """How an event moves a state, and what a state says of an item. `size` is S, the numbers in a state.
 
     A state of zeros is a user without events.
@@ -36,17 +38,17 @@ class MemoryCell(nn.Module):
 
     size: int
 
+    @abstractmethod
     def step(self, state: Tensor, event: Tensor) -> Tensor:
         """The states float32 [q, S] after one event of each user, vectors [q, w]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, state: Tensor, shown: Tensor) -> Tensor:
         """The interest [q, C, w] of states [q, S] in items, vectors [q, C, w]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def penalty(self, state: Tensor) -> Tensor:
         """What is added to the loss for these states [q, S], a scalar."""
-        raise NotImplementedError
 
 
 class MemoryNetwork(nn.Module):
@@ -124,7 +126,7 @@ class MemoryRanker:
     def fit(self, data: BehaviourData, effort: Effort, progress: Progress) -> FittedMemory:
         """As `Ranker`."""
         windows = _Windows(data.training, effort)
-        with seeded(effort.seed):
+        with seeded(effort.seed, STREAM):
             width = effort.width // 2
             network = MemoryNetwork(self.vectors(data.candidates, width), self.cell(width), effort.width)
             fitted = FittedMemory(network)

@@ -47,6 +47,14 @@ def random_stream(seed: int, *purpose: int) -> torch.Generator:
     return torch.Generator().manual_seed(state >> 1)
 
 
+@contextmanager
+def seeded(seed: int, *purpose: int) -> Iterator[None]:
+    """Weights and dropout of what is made inside come from `random_stream`; random numbers outside are as before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(random_stream(seed, *purpose).initial_seed())
+        yield
+
+
 def library_versions() -> dict[str, str]:
     """Versions of what computed the numbers."""
     return {"drq_spark": drq_spark.__version__, "numpy": np.__version__, "torch": str(torch.__version__)}

@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.probe.behaviour_arrays import numbered_events, questions_of, training_sequences
+from drq_spark.probe.behaviour_arrays import asked_events, numbered_events, questions_of, training_sequences
 from drq_spark.probe.behaviour_data import NO_ITEM
 from drq_spark.probe.behaviour_split import Drawing, candidate_items, split_events
 from drq_spark.probe.event_parts import Part, Split
@@ -95,7 +95,7 @@ def test_questions_have_what_came_before(spark: SparkSession, tmp_path: Path) ->
     assert [ITEMS[row] for row in sequences.items] == [item for _, _, item in training]
     assert len(sequences) == len({user for user, _, _ in training})
     weights = np.bincount(sequences.items, minlength=len(ITEMS))
-    questions = questions_of(numbered, Part.TEST, 1000, 3, weights, 0)
+    questions = questions_of(asked_events(numbered, 3), Part.TEST, 1000, 3, weights, 0)
     asked = [(user, place, item) for user, place, item, part in rows if part == "test"]
     assert len(questions) == len(asked)
     for n, (user, place, item) in enumerate(asked):

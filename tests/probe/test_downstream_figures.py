@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from drq_spark.probe.behaviour_arrays import other_items
+from drq_spark.probe.behaviour_arrays import codes_and_suffixes, other_items
 from drq_spark.probe.behaviour_data import NO_ITEM, Candidates, Questions, Sequences
 from drq_spark.probe.downstream_figures import ranking_figures, recommendation_figures, segments_of
 
@@ -79,6 +80,15 @@ def test_other_items_are_met_as_often_as_in_training_and_are_cold_beside_a_cold_
     share = np.bincount(beside_warm.reshape(-1), minlength=7) / beside_warm.size
     assert share == pytest.approx([0, 0.4, 0.2, 0.2, 0.2, 0, 0], abs=0.01)
     assert set(beside_cold.reshape(-1)) == {6}
+
+
+def test_items_of_one_sid_are_numbered_from_0_whatever_their_suffixes() -> None:
+    rows = pa.table(
+        {"codes": [[1, 2], [0, 0], [1, 2], [1, 2], [0, 1]], "suffix": pa.array([0, 9, 7, 0, 0], pa.int32())}
+    )
+    codes, numbers = codes_and_suffixes(rows, 2)
+    assert codes.tolist() == rows["codes"].to_pylist()
+    assert numbers.tolist() == [0, 0, 2, 1, 0]
 
 
 def test_windows_have_every_step_once() -> None:

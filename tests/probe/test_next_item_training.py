@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from drq_spark.probe.model_contract import Effort
-from drq_spark.probe.next_item_training import NextItemNetwork, batches, seeded, train_next_item
+from drq_spark.probe.next_item_training import STREAM, NextItemNetwork, batches, train_next_item
 from drq_spark.probe.sasrec import ItemNetwork
 from drq_spark.progress import SILENT
+from drq_spark.train.runtime import seeded
 
 
 def test_a_pass_takes_every_row_once_in_batches_of_like_length():
@@ -75,7 +76,7 @@ def test_without_questions_training_goes_on_to_the_end():
 def test_drawn_negatives_are_right_in_the_mean():
     """Against the softmax over all of 3,000 items, some of them much more popular than others."""
     events = np.random.default_rng(0).zipf(1.5, 3000).astype(np.int64)
-    with seeded(0), torch.no_grad():
+    with seeded(0, STREAM), torch.no_grad():
         network = ItemNetwork(events, Effort(width=8, history=4)).eval()
         torch.nn.init.normal_(network.items.weight, std=0.2)
         items, following = torch.randint(0, 3000, (2, 20, 4))

@@ -12,8 +12,9 @@ from probe.planted import candidates
 from drq_spark.probe.behaviour_data import Candidates
 from drq_spark.probe.generator import GeneratorParts, TokenNetwork
 from drq_spark.probe.model_contract import Effort
-from drq_spark.probe.next_item_training import seeded
+from drq_spark.probe.next_item_training import STREAM
 from drq_spark.probe.token_paths import TokenPaths
+from drq_spark.train.runtime import seeded
 
 ASKED = torch.tensor([[3, 7, 20], [59, -1, -1]])
 
@@ -35,7 +36,7 @@ def sparse() -> Candidates:
 
 
 def network(parts: GeneratorParts) -> TokenNetwork:
-    with seeded(5):
+    with seeded(5, STREAM):
         model = TokenNetwork(sparse(), parts, Effort(width=8, history=3))
         for head in model.decoder.heads:
             torch.nn.init.normal_(head[1].weight)  # chances far from equal

@@ -11,15 +11,16 @@ from drq_spark.probe.behaviour_data import NO_ITEM
 from drq_spark.probe.hpmn import PeriodicMemoryCell
 from drq_spark.probe.item_vectors import SidVectors
 from drq_spark.probe.mimn import MemoryInductionCell
-from drq_spark.probe.ranker_training import seeded
+from drq_spark.probe.ranker_training import STREAM
 from drq_spark.probe.user_memory import FittedMemory, MemoryNetwork
+from drq_spark.train.runtime import seeded
 
 WIDTH = 6
 BOTH = pytest.mark.parametrize("cell", [MemoryInductionCell, PeriodicMemoryCell])
 
 
 def memory(cell):
-    with seeded(3):
+    with seeded(3, STREAM):
         return FittedMemory(MemoryNetwork(SidVectors(candidates(np.arange(ITEMS)), WIDTH), cell(WIDTH), 8))
 
 
