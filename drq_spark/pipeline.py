@@ -158,7 +158,7 @@ def prospect(
     profile = catalogue.profile
     start.check(profile.dim, catalogue.id_type)
     log = read_event_log(store.spark, config, catalogue.id_type)
-    fingerprint = fingerprint_of(store.spark, config, catalogue, log)
+    fingerprint = fingerprint_of(store.spark, config, catalogue, log, inputs)
     if start.tokenizer is None:
         check_memory(trainer(config.tokenizer.name), min(config.sample.size, profile.ids), profile.dim, config)
     described = (config, fingerprint, run_date, started_at, profile.rows, profile.dim, catalogue.id_type)
@@ -191,7 +191,7 @@ def catalogue_of(run: Run) -> Catalogue:
     run.state = replace(run.state, config=settings, input_versions=inputs.versions)
     catalogue = read_catalogue(run.spark, run.config)
     log = read_event_log(run.spark, run.config, catalogue.id_type)
-    found = fingerprint_of(run.spark, run.config, catalogue, log)
+    found = fingerprint_of(run.spark, run.config, catalogue, log, inputs)
     if changed := differing(found, run.state.input_fingerprint):
         raise InputRefused(
             f"{' and '.join(changed)} of run {run.state.run_id} have changed since it began: start a new run"

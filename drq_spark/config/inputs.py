@@ -41,6 +41,11 @@ class Items(Section):
     normalize: Literal["none", "l2"] = Field(
         "none", description="l2: every embedding is divided by its norm (cosine geometry)"
     )
+    identity: Annotated[Literal["version", "content"], LATER] = Field(
+        "version",
+        description="What a run knows its items by. version: that of a Delta table, or names, sizes and times of files; "
+        "content: a hash of all rows, the same for the same rows written again, for one more pass over the embeddings",
+    )
     max_bad_share: Share = Field(
         0.5,
         description="More rows than this without a usable embedding, or of SIDs without usable codes: the input is refused",
@@ -70,7 +75,8 @@ class Events(Section):
         description="Events of a user at one position, such as a basket. shuffle: in an order by hash; part: no pairs among them",
     )
     holdout: Annotated[float, Field(ge=0.0, le=0.5)] = Field(
-        0.2, description="Share of users, by hash, whose pairs only judge the behaviour training"
+        0.2,
+        description="Share of users, by hash, whose pairs only judge the behaviour training, and whom drq probe asks",
     )
     max_pairs: Positive = Field(
         1_000_000, description="Pairs of consecutive items that train; drawn by hash where there are more"

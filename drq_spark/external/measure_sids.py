@@ -27,9 +27,9 @@ from drq_spark.inputs.attributes import read_attributes
 from drq_spark.inputs.embeddings import row_reasons
 from drq_spark.inputs.event_log import EventLog, read_event_log
 from drq_spark.inputs.events import Events, events_of, exposed
-from drq_spark.inputs.identity import fingerprint_beside
+from drq_spark.inputs.identity import fingerprint_beside, items_fingerprint
 from drq_spark.inputs.items import Catalogue, read_catalogue
-from drq_spark.inputs.pinning import pin
+from drq_spark.inputs.pinning import Inputs, pin
 from drq_spark.inputs.second_version import check_after, read_after
 from drq_spark.lease import Lease, begun_anew
 from drq_spark.measure.item_sample import ItemSample, mean_centred_square, sample_items
@@ -125,7 +125,7 @@ def _begin(
         _check_after(config, inputs)
         if catalogue is not None:
             check_after(spark, config, catalogue)
-        fingerprint = _fingerprint(spark, config, inputs, log)
+        fingerprint = _fingerprint(spark, config, inputs, log, pinned)
         watcher.note(f"{sids.rows:,} rows, {sids.codebook_sizes} codes a level, ids are {sids.id_type}")
         fresh = new_run(config, fingerprint, run_date, started_at, sids.rows, inputs.dim, sids.id_type)
         before = find_same_run(store, fresh)
@@ -149,9 +149,11 @@ def _check_after(config: Config, inputs: ExternalInputs) -> None:
         )
 
 
-def _fingerprint(spark: SparkSession, config: Config, inputs: ExternalInputs, log: EventLog | None) -> str:
+def _fingerprint(
+    spark: SparkSession, config: Config, inputs: ExternalInputs, log: EventLog | None, pinned: Inputs
+) -> str:
     """What stands for all that goes in: map, items, codebooks, and what is beside them; `-` for what is not there."""
-    items = inputs.catalogue.profile.fingerprint if inputs.catalogue else "-"
+    items = items_fingerprint(config, inputs.catalogue, pinned) if inputs.catalogue else "-"
     digest = hashlib.sha256()
     for book in inputs.books or ():
         digest.update(f"{book.shape}".encode() + book.tobytes())

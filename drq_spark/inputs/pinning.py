@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -36,11 +37,14 @@ class Inputs:
         versions: Section of the setting -> version, of those that are Delta tables.
         seen: What messages call the others and where they are -> what stands for their files; None where a source
             has no files that can be seen.
+        items_version: What stands for the version of the items table: id and version of a Delta table, or its files;
+            None where neither tells its rows, as of a view, and where there are no items.
     """
 
     spark: SparkSession
     versions: Mapping[str, int]
     seen: Mapping[tuple[str, str], str | None]
+    items_version: str | None
 
     def refuse_changes(self) -> None:
         """Check that what cannot be pinned is still what it was.
@@ -75,19 +79,38 @@ def pin(spark: SparkSession, config: Config) -> tuple[Config, Inputs]:
         else:
             versions[section] = latest
             settings[section][name] = f"{base}@v{latest}"
-    return Config.model_validate(settings), Inputs(spark, versions, seen)
+    return Config.model_validate(settings), Inputs(spark, versions, seen, _items_version(spark, config, versions, seen))
+
+
+def _items_version(
+    spark: SparkSession, config: Config, versions: Mapping[str, int], seen: Mapping[tuple[str, str], str | None]
+) -> str | None:
+    """See `Inputs.items_version`."""
+    source = config.items.path
+    if source is None:
+        return None
+    if "items" not in versions:
+        return seen[_NAMES["items", "path"], source] if is_path(source) or _is_stored(spark, source) else None
+    base, _ = at_version(spark, source)
+    table = one_row(spark.sql(f"DESCRIBE DETAIL {_delta_name(base)}")).id
+    return hashlib.sha256(f"{table}@v{versions['items']}".encode()).hexdigest()[:16]
+
+
+def _is_stored(spark: SparkSession, name: str) -> bool:
+    """Whether a name is that of a table; the files of a view do not tell what it takes of them."""
+    kind = _unless_unknown(lambda: spark.catalog.getTable(quoted_name(name)).tableType)
+    return kind in ("MANAGED", "EXTERNAL")
 
 
 def _latest_version(spark: SparkSession, source: str) -> int | None:
     """The version of a Delta table; None of everything else."""
     if is_path(source) and is_pattern(source):
         return None
+    return _unless_unknown(lambda: int(one_row(spark.sql(f"DESCRIBE HISTORY {_delta_name(source)} LIMIT 1")).version))
 
-    def asked() -> int:
-        name = f"delta.{quoted(absolute(source))}" if is_path(source) else quoted_name(source)
-        return int(one_row(spark.sql(f"DESCRIBE HISTORY {name} LIMIT 1")).version)
 
-    return _unless_unknown(asked)
+def _delta_name(source: str) -> str:
+    return f"delta.{quoted(absolute(source))}" if is_path(source) else quoted_name(source)
 
 
 def _files(spark: SparkSession, source: str) -> str | None:

@@ -7,9 +7,10 @@ from pyspark.sql import functions as F
 
 from drq_spark.config import Config
 from drq_spark.errors import ConfigError, InputRefused
+from drq_spark.inputs.catalogue_profile import embedding_length
 from drq_spark.inputs.embedding_columns import may_be_other_bytes, refuse_other_bytes
 from drq_spark.inputs.fingerprint import content_hash, sums
-from drq_spark.inputs.items import Catalogue, canonical, embedding_length
+from drq_spark.inputs.items import Catalogue, canonical
 from drq_spark.inputs.repeated_ids import VERSION, one_row_per_id
 from drq_spark.inputs.tables import damage_refused, read_table
 from drq_spark.rows import one_row

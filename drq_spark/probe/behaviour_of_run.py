@@ -71,8 +71,9 @@ def drawn_from(run: Run, catalogue: Catalogue, drawing: Drawing, history: int) -
     """
     if catalogue.events is None:
         raise ConfigError("drq probe trains models on what users do: give --events PATH_OR_TABLE")
-    seed = run.config.seed
-    run.write(PROBE_EVENTS, split_events(catalogue.events.log.rows, run.sids(), drawing, seed, run.staging))
+    seed, judging = run.config.seed, run.config.events.holdout
+    split = split_events(catalogue.events.log.rows, run.sids(), drawing, seed, judging, run.staging)
+    run.write(PROBE_EVENTS, split)
     events = run.rows(PROBE_EVENTS, "probe")
     rows = sorted_candidates(_described(run, catalogue, candidate_items(run.sids(), events, drawing, seed)))
     ids = rows["item_id"].combine_chunks()
@@ -88,7 +89,7 @@ def drawn_from(run: Run, catalogue: Catalogue, drawing: Drawing, history: int) -
     if min(len(validation), len(test)) < _FEWEST_QUESTIONS:
         raise InputRefused(
             f"events table: {len(validation)} events validate and {len(test)} test, and fewer than "
-            f"{_FEWEST_QUESTIONS} tell nothing: give more users, or another --split"
+            f"{_FEWEST_QUESTIONS} tell nothing: give more users, another --split, or a greater events.holdout"
         )
     dim, normalize = run.state.dim, run.config.items.normalize
     assert dim is not None  # the run has embeddings

@@ -1,6 +1,8 @@
 """Events, split into what downstream models learn from and what judges them; rows stay on the cluster.
 
-Which users and items are drawn depends on hashes of their ids and the seed, and on how many there are.
+Which users and items are drawn depends on hashes of their ids and the seed, and on how many there are. Only users that
+are held out from tokenizers (`events.holdout`) judge: a tokenizer that learns from what users do has seen the last
+events of all others, and its SIDs would know the answers.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from drq_spark.errors import ConfigError, InputRefused
-from drq_spark.hashing import item_key, tie_key, uniform, user_key
+from drq_spark.hashing import held_out_user, item_key, tie_key, uniform, user_key
 from drq_spark.probe.event_parts import Part, Split
 from drq_spark.rows import one_row
 from drq_spark.staging import Staging
@@ -33,8 +35,9 @@ class Drawing:
         users: Users whose events train and judge, about.
         candidates: Items that can be recommended, about; those with events come first.
         questions: Events of validation, and events of test, that a model is asked for, at most.
-        split: time: the last tenth of all events is the test part, the tenth before it the validation part; last: the
-            last event of every user, and the one before it; auto: time where `events.order` is a date or a time.
+        split: time: of users who judge, events of the last tenth of the time are the test part, those of the tenth
+            before it the validation part, and nobody's train; last: the last event of every user who judges, and the
+            one before it; auto: time where `events.order` is a date or a time.
     """
 
     users: int = 100_000
@@ -43,7 +46,9 @@ class Drawing:
     split: Split = Split.AUTO
 
 
-def split_events(rows: DataFrame, known: DataFrame, drawing: Drawing, seed: int, staging: Staging) -> DataFrame:
+def split_events(
+    rows: DataFrame, known: DataFrame, drawing: Drawing, seed: int, judging: float, staging: Staging
+) -> DataFrame:
     """Columns user_key, place (int, from 0, in the order of the user's events), item_id, part, of drawn users.
 
     Events without a user or a position, and those of unknown items, are left out; at one position the order is by hash.
@@ -53,6 +58,7 @@ def split_events(rows: DataFrame, known: DataFrame, drawing: Drawing, seed: int,
         known: item_id of the items with a SID.
         drawing: How much.
         seed: Of the hashes.
+        judging: Share of users who judge; all others train.
         staging: Folder for the rows.
 
     Raises:
@@ -69,8 +75,11 @@ def split_events(rows: DataFrame, known: DataFrame, drawing: Drawing, seed: int,
     sequence = Window.partitionBy("user")
     ordered = sequence.orderBy("position", tie_key(seed), F.col("item_id").cast("string"))
     places = drawn.withColumn("place", F.row_number().over(ordered) - 1)
-    part = _by_time(drawn) if by_time else _by_place(sequence)
-    return staging.keep(places.select("user_key", "place", "item_id", part.alias("part")), "probe_events")
+    of_judges = _by_time(drawn) if by_time else _by_place(sequence)
+    of_others = F.when(of_judges == Part.TRAINING.value, of_judges) if by_time else F.lit(Part.TRAINING.value)
+    part = F.when(held_out_user(seed, judging), of_judges).otherwise(of_others)
+    parts = places.select("user_key", "place", "item_id", part.alias("part"))
+    return staging.keep(parts.where("part IS NOT NULL"), "probe_events")
 
 
 def _drawn_users(placed: DataFrame, drawing: Drawing, seed: int) -> DataFrame:

@@ -33,7 +33,7 @@ from drq_spark.runs import Run
 from drq_spark.schemas import PROBE_FIGURES
 from drq_spark.train.runtime import torch_threads
 
-_VERSION = 1  # changes whenever the same model comes to have other figures
+_VERSION = 2  # changes whenever the same model comes to have other figures
 _FIGURES_DDL = (
     "drawing string, model string, figure string, segment string, value double, standard_error double, "
     "questions bigint, seconds double"

@@ -47,10 +47,15 @@ def probe(
         plan: Which models, and what they are trained on.
 
     Raises:
-        ConfigError: an unknown name, or no events. And what `pipeline.begin` raises.
+        ConfigError: an unknown name, no events, or no users held out. And what `pipeline.begin` raises.
     """
     if config.events.path is None:
         raise ConfigError("drq probe trains models on what users do: give --events PATH_OR_TABLE")
+    if config.events.holdout == 0:
+        raise ConfigError(
+            "events.holdout is 0, and drq probe asks only users of whom tokenizers have learned nothing: "
+            "set it to a share of users, such as 0.2"
+        )
     if not any(MODELS[name].uses_sids for name in plan.models):
         raise ConfigError("--models names none that uses SIDs: nothing would depend on a tokenizer")
     lacking = [name for name in plan.models if MODELS[name].needs_attributes and not config.items.attributes]

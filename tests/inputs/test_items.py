@@ -13,8 +13,10 @@ from pyspark.sql import Row
 from drq_spark.config import Items, load_config
 from drq_spark.errors import InputRefused
 from drq_spark.hashing import key_bucket, sample_key
+from drq_spark.inputs.catalogue_profile import Profile, _refuse
 from drq_spark.inputs.cell_numbers import matrix
-from drq_spark.inputs.items import Profile, _refuse, read_catalogue
+from drq_spark.inputs.identity import content_fingerprint
+from drq_spark.inputs.items import read_catalogue
 
 ROWS = 120
 DIM = 8
@@ -186,9 +188,9 @@ class TestColumns:
 
 class TestProfile:
     @pytest.mark.parametrize("change", ["embedding", "id", "row", "exposure"])
-    def test_any_change_of_the_rows_changes_the_fingerprint(self, spark, tmp_path, change):
+    def test_any_change_of_the_rows_changes_what_stands_for_the_content(self, spark, tmp_path, change):
         rows = plain(ROWS, DIM, exposed=True)
-        before = read_catalogue(spark, config(write(rows, tmp_path / "before"), "items.exposure=exposure")).profile
+        before = read_catalogue(spark, config(write(rows, tmp_path / "before"), "items.exposure=exposure"))
         if change == "row":
             rows = rows.taken([*range(ROWS), 0])
         columns = rows.table().to_pydict()
@@ -199,14 +201,26 @@ class TestProfile:
         if change == "exposure":
             columns["exposure"][5] += 1
         table = pa.table(columns, schema=rows.table().schema)
-        after = read_catalogue(spark, config(write(table, tmp_path / "after"), "items.exposure=exposure")).profile
-        assert before.fingerprint != after.fingerprint
+        after = read_catalogue(spark, config(write(table, tmp_path / "after"), "items.exposure=exposure"))
+        assert content_fingerprint(before) != content_fingerprint(after)
 
     def test_the_most_frequent_length_is_the_dimension_unless_one_is_set(self, spark, tmp_path):
         rows = plain(60, DIM).plus([f"long-{n}" for n in range(40)], clustered(40, DIM + 1).tolist())
         items = write(rows, tmp_path / "items")
         assert read_catalogue(spark, config(items)).profile.dim == DIM
         assert read_catalogue(spark, config(items, f"items.dim={DIM + 1}")).profile.dim == DIM + 1
+
+    def test_few_rows_of_one_length_tell_it_and_all_are_asked_where_they_do_not(self, spark, tmp_path, monkeypatch):
+        monkeypatch.setattr("drq_spark.inputs.catalogue_profile._FEW_ROWS", 5)
+        rows = Rows(["none"], [None]).plus([f"n-{n}" for n in range(8)], clustered(8, DIM).tolist())
+        more = rows.plus([f"long-{n}" for n in range(20)], clustered(20, DIM + 1).tolist())
+        items = write(more, tmp_path / "items", 1)
+        assert read_catalogue(spark, config(items)).profile.dim == DIM  # the sample step refuses such a table
+        assert read_catalogue(spark, config(items, f"items.dim={DIM + 1}")).profile.dim == DIM + 1
+        with pytest.raises(InputRefused, match=rf"items.dim is {DIM + 2}, but .* have {DIM} to {DIM + 1} numbers"):
+            read_catalogue(spark, config(items, f"items.dim={DIM + 2}"))
+        mixed = plain(3, DIM).plus([f"long-{n}" for n in range(20)], clustered(20, DIM + 1).tolist())
+        assert read_catalogue(spark, config(write(mixed, tmp_path / "mixed", 1))).profile.dim == DIM + 1
 
     @pytest.mark.parametrize("dim", [DIM - 1, DIM + 2])
     def test_a_dimension_that_no_embedding_has_is_refused(self, spark, tmp_path, dim):
@@ -258,13 +272,13 @@ class TestParts:
     """The profile from the parts that Spark sums up."""
 
     def test_rows_without_an_id_are_told_apart_and_are_in_no_bucket(self):
-        profile = Profile.of([part(3, 5, 5), part(None, 2, 1, repeated=1), part(7, 1, 1)], 4, "f")
+        profile = Profile.of([part(3, 5, 5), part(None, 2, 1, repeated=1), part(7, 1, 1)], 4)
         assert (profile.rows, profile.null_ids, profile.ids, profile.repeated) == (8, 2, 6, 0)
         assert profile.key_histogram == {3: 5, 7: 1}
-        assert (profile.dim, profile.fingerprint) == (4, "f")
+        assert profile.dim == 4
 
     def test_ids_with_several_rows_are_counted(self):
-        profile = Profile.of([part(3, 9, 5, repeated=4), part(7, 2, 1, repeated=1)], 4, "f")
+        profile = Profile.of([part(3, 9, 5, repeated=4), part(7, 2, 1, repeated=1)], 4)
         assert (profile.repeated, profile.undecided) == (5, 2)
 
 

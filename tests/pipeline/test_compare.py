@@ -18,8 +18,8 @@ from drq_spark.store import Store
 
 
 def write_events(ids, path: Path) -> str:
-    """Eight events of each of 60 users, one after another."""
-    random, users = np.random.default_rng(0), np.repeat(np.arange(60), 8)
+    """Four events of each of 240 users, one after another."""
+    random, users = np.random.default_rng(0), np.repeat(np.arange(240), 4)
     item = [ids[n] for n in random.integers(len(ids), size=len(users))]
     pq.write_table(pa.table({"user_id": users, "item_id": item, "timestamp": np.arange(len(users))}), path)
     return str(path)
@@ -79,11 +79,12 @@ def test_downstream_models_are_trained_once_on_the_runs_that_are_there(spark, co
     assert {run.run_id for run in store.read(RUNS).collect()} == before
     figures = store.read(PROBE_FIGURES).where("segment = 'all'").collect()
     assert Counter(row.model for row in figures) == {"popularity": 2 * 4, "tiger": 4 * (4 + 3), "din_sid": 4 * 3}
-    assert {row.questions for row in figures} == {60}
-    parts = store.read(PROBE_EVENTS).groupBy("run_id", "part").count().collect()
-    assert Counter((row.part, row["count"]) for row in parts) == {
-        ("training", 360): 2, ("validation", 60): 2, ("test", 60): 2,
-    }  # fmt: skip
+    parts = store.read(PROBE_EVENTS).groupBy("run_id").pivot("part").count().collect()
+    assert len(parts) == 2  # drawn once for each seed
+    judging = [row.test for row in parts]  # the last event of each user that is held out from the tokenizers
+    assert all(30 <= test < 80 for test in judging)
+    assert [(row.validation, row.training) for row in parts] == [(test, 960 - 2 * test) for test in judging]
+    assert {row.questions for row in figures} == set(judging)
     page = Path(store.out, "probe.html").read_text(encoding="utf-8")
     assert "What predicts" in page
     version = store.version(PROBE_FIGURES)
@@ -98,6 +99,7 @@ def test_downstream_models_are_trained_once_on_the_runs_that_are_there(spark, co
         (["--models", "popularity"], "names none that uses SIDs"),
         (["--models", "tiger_attributes"], "set items.attributes"),
         (["--dials", "0,2"], "give numbers from 0 to 1"),
+        (["--set", "events.holdout=0"], "drq probe asks only users of whom tokenizers have learned nothing"),
     ],
 )
 def test_what_cannot_be_probed_is_told_before_any_work(spark, compared, tmp_path, capsys, more, told):

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from drq_spark.assign.assignment import assign_items
 from drq_spark.assign.suffix import with_suffix
+from drq_spark.inputs.identity import content_fingerprint
 from drq_spark.inputs.items import read_catalogue
 from drq_spark.measure.aggregates import Segments
 from drq_spark.measure.capacity.sigma import latent_scales
@@ -74,7 +75,7 @@ def result(spark, name, staging) -> Result:
     sids.unpersist()
     profile = catalogue.profile
     return Result(
-        profile.fingerprint,
+        content_fingerprint(catalogue),
         dict(profile.key_histogram),
         sampled,
         sample.fingerprint,

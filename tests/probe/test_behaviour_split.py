@@ -12,6 +12,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from drq_spark.errors import ConfigError, InputRefused
+from drq_spark.hashing import held_out_user, user_key
 from drq_spark.probe.behaviour_arrays import asked_events, numbered_events, questions_of, training_sequences
 from drq_spark.probe.behaviour_data import NO_ITEM
 from drq_spark.probe.behaviour_split import Drawing, candidate_items, split_events
@@ -31,10 +32,17 @@ def _events(rows: int = 300, users: int = 30) -> list[tuple[str, str, datetime]]
     ]
 
 
-def _split(spark: SparkSession, events: list[Any], folder: Path, drawing: Drawing, partitions: int = 3) -> DataFrame:
+def _split(
+    spark: SparkSession,
+    events: list[Any],
+    folder: Path,
+    drawing: Drawing,
+    partitions: int = 3,
+    judging: float = 1.0,
+) -> DataFrame:
     rows = spark.createDataFrame(events, "user string, item_id string, position timestamp").repartition(partitions)
     known = spark.createDataFrame([(item,) for item in ITEMS], "item_id string")
-    return split_events(rows, known, drawing, 0, Staging(str(folder)))
+    return split_events(rows, known, drawing, 0, judging, Staging(str(folder)))
 
 
 def _by_user(events: list[Any]) -> list[list[Any]]:
@@ -80,6 +88,32 @@ def test_time_splits_all_users_at_once(spark: SparkSession, tmp_path: Path) -> N
     assert _as_sequences(_rows(_split(spark, events, tmp_path, Drawing()))) == wanted
 
 
+@pytest.mark.parametrize("how", [Split.LAST, Split.TIME])
+def test_only_users_that_tokenizers_have_learned_nothing_of_judge(
+    spark: SparkSession, tmp_path: Path, how: Split
+) -> None:
+    events, share = _events(), 0.4
+    split = _split(spark, events, tmp_path, Drawing(split=how), judging=share).collect()
+    users = spark.createDataFrame(events, "user string, item_id string, position timestamp").select("user").distinct()
+    held_out = {
+        row.key: row.out
+        for row in users.select(user_key(0).alias("key"), held_out_user(0, share).alias("out")).collect()
+    }
+    assert 0 < sum(held_out.values()) < len(held_out)
+    everybody = _split(spark, events, tmp_path / "all", Drawing(split=how)).collect()
+    for user, out in held_out.items():
+        found, asked = (
+            sorted((row.place, row.item_id, row.part) for row in rows if row.user_key == user)
+            for rows in (split, everybody)
+        )
+        if out:
+            assert found == asked
+        elif how is Split.LAST:
+            assert found == [(place, item, "training") for place, item, _ in asked]
+        else:
+            assert found == [row for row in asked if row[2] == "training"]
+
+
 def test_questions_have_what_came_before(spark: SparkSession, tmp_path: Path) -> None:
     split = _split(spark, _events(), tmp_path, Drawing(split=Split.LAST))
     sids = spark.createDataFrame(
@@ -117,6 +151,6 @@ def test_fewer_candidates_are_those_with_events(spark: SparkSession, tmp_path: P
 def test_text_has_no_times(spark: SparkSession, tmp_path: Path) -> None:
     rows = spark.createDataFrame([("u", "i01", "a"), ("u", "i02", "b")], "user string, item_id string, position string")
     with pytest.raises(ConfigError, match="--split time needs times or numbers"):
-        split_events(rows, rows, Drawing(split=Split.TIME), 0, Staging(str(tmp_path)))
+        split_events(rows, rows, Drawing(split=Split.TIME), 0, 1.0, Staging(str(tmp_path)))
     with pytest.raises(InputRefused, match="no user has 2 to"):
-        split_events(rows.limit(1), rows, Drawing(), 0, Staging(str(tmp_path)))
+        split_events(rows.limit(1), rows, Drawing(), 0, 1.0, Staging(str(tmp_path)))
