@@ -63,7 +63,7 @@ def compare(
 
 def plan(
     items: Items = None,
-    out: Annotated[str | None, typer.Option("--out", help="Folder for plan.json and plan.png.")] = None,
+    out: Annotated[str | None, typer.Option("--out", help="Folder for plan.json and plan.html.")] = None,
     target_duplicate_rate: Annotated[
         float, typer.Option("--target-duplicate-rate", help="Most duplicates beyond those of equal embeddings.")
     ] = 0.02,
@@ -92,7 +92,7 @@ def plan(
     resolved = config_of(config, as_settings(items, out=out, seed=seed), settings)
     made = make_plan(session(resolved), resolved, targets, codes or None, levels or LEVELS, watcher())
     if resolved.store.out is not None:
-        write_plan(made, absolute(resolved.store.out))
+        write_plan(made, absolute(resolved.store.out), short_path(str(resolved.items.path)))
     show_plan(out_console, made)
 
 

@@ -19,8 +19,8 @@ def planned(items: str, out: Path, *more: str) -> dict[str, Any]:
     code, said, wrong = command(["plan", "--items", items, "--out", str(out), *GRID, *more])
     assert (code, wrong) == (0, "")
     assert "Proposal" in said or "No proposal" in said
-    assert set(listing(out)) == {"plan.json", "plan.png"}  # nothing else, and no staging folder
-    assert (out / "plan.png").read_bytes().startswith(b"\x89PNG")
+    assert set(listing(out)) == {"plan.json", "plan.html"}  # nothing else, and no staging folder
+    assert "All shapes" in (out / "plan.html").read_text()
     kept: dict[str, Any] = json.loads((out / "plan.json").read_text())
     return kept
 

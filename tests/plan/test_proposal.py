@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from drq_spark.errors import ConfigError
-from drq_spark.plan.chart import draw
 from drq_spark.plan.extrapolation import Estimate, Extrapolated, Occupancy
 from drq_spark.plan.grid import Fitted, Shape
+from drq_spark.plan.plan_page import render
 from drq_spark.plan.proposal import Candidate, Plan, PlannedCatalogue, Targets, candidate, described, propose
 from drq_spark.plan.show import show_plan
 
@@ -129,16 +129,23 @@ def test_the_table_names_the_proposal() -> None:
     assert "Nearest: --levels 2 --codes 64" in none
 
 
-def test_the_picture_is_drawn_for_every_outcome() -> None:
-    """Also without duplicates, which a logarithmic axis cannot show; the proposal changes the picture."""
+def test_the_page_is_written_for_every_outcome() -> None:
+    """Also without duplicates, which a logarithmic axis cannot show."""
     nothing = one(256, 3, 0.0, 0.0)
-    pictures = [
-        draw(propose(candidates, CATALOGUE, targets))
+    chosen, missed, alone = (
+        render(propose(candidates, CATALOGUE, targets), "items <of> all")
         for candidates, targets in (
-            ((MANY, SMALL, TINY, nothing), Targets(0.02, 0.3)),
+            ((MANY, SMALL, TINY), Targets(0.02, 0.3)),
             ((MANY, SMALL, TINY, nothing), Targets(0.02, 0.99)),
             ((nothing,), Targets(0.02)),
         )
-    ]
-    assert all(picture.startswith(b"\x89PNG") for picture in pictures)
-    assert len(set(pictures)) == 3
+    )
+    for page in (chosen, missed, alone):
+        assert page.count("<svg") == 2
+        assert "items &lt;of&gt; all" in page
+    assert "<h1>64 codes on 4 levels</h1>" in chosen
+    assert "drq run --levels 4 --codes 64" in chosen
+    assert "<td><b>1 % (0.5 % – 1.5 %)</b></td>" in chosen
+    assert "<h1>No shape meets the targets</h1>" in missed
+    assert "256 codes on 3 levels" in alone
+    assert chosen == render(propose((MANY, SMALL, TINY), CATALOGUE, Targets(0.02, 0.3)), "items <of> all")
