@@ -181,13 +181,14 @@ def recent_nights(store: Store, tokenizer_id: str, base: str, most: int) -> dict
 
     At most so many of the store's own channel; of others those that the base stems from: they count where a run of
     another channel was given to these readers, or this channel began at it. A run that has passed the gate and no more
-    was killed on the way to its readers, before or after they were moved.
+    was killed on the way to its readers, before or after they were moved. One whose rows were cleared away counts, too:
+    what its items left is still told by `schemas.SID_CHANGES`.
     """
     runs = store.read(RUNS).where(
         (F.col("tokenizer_id") == tokenizer_id)
         & F.col("base_run_id").isNotNull()
         & (F.col("mode") != Mode.RETRAINED.value)
-        & F.col("status").isin(Status.PUBLISHED.value, Status.PASSED.value)
+        & F.col("status").isin(Status.PUBLISHED.value, Status.PASSED.value, Status.VACUUMED.value)
     )
     told = runs.select("run_id", "base_run_id", _channel().alias("channel"), _was_published(store).alias("here"))
     rows = {row.run_id: row for row in told.orderBy(F.desc("run_date"), F.desc("started_at")).collect()}
@@ -204,8 +205,13 @@ def recent_nights(store: Store, tokenizer_id: str, base: str, most: int) -> dict
 
 
 def followed_runs(store: Store, most: int) -> list[str]:
-    """The latest runs that readers of the store's channel have followed, newest first, at most so many."""
-    runs = store.read(RUNS).where((F.col("status") == Status.PUBLISHED.value) & _was_published(store))
+    """The latest runs that readers of the store's channel have followed, newest first, at most so many.
+
+    Runs whose rows were cleared away are among them, for their figures stay.
+    """
+    cleared = (F.col("status") == Status.VACUUMED.value) & _had_pointer(store)
+    followed = (F.col("status") == Status.PUBLISHED.value) & _was_published(store)
+    runs = store.read(RUNS).where(followed | cleared)
     latest = runs.orderBy(F.desc("run_date"), F.desc("started_at")).limit(most)
     return [str(row.run_id) for row in latest.select("run_id").collect()]
 
@@ -273,4 +279,9 @@ def _channel() -> Column:
 
 def _was_published(store: Store) -> Column:
     """Whether a run was made for the readers of the store's channel, or given to them later."""
-    return (_channel() == store.channel) | F.map_contains_key("table_versions", store.name_of(PUBLISHED))
+    return (_channel() == store.channel) | _had_pointer(store)
+
+
+def _had_pointer(store: Store) -> Column:
+    """Whether the pointer of the store's channel was at a run."""
+    return F.map_contains_key("table_versions", store.name_of(PUBLISHED))

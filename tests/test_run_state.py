@@ -102,6 +102,26 @@ def told(spark):
     )
 
 
+def test_runs_that_are_cleared_away_were_followed_and_hold_places_as_before(spark, told):
+    """Not one that failed its gate before it was cleared away, to whose figures readers never came."""
+    df = told("live").read("runs")
+    gone = df.withColumn(
+        "status", F.when(F.col("run_id").isin("live-1", "live-2"), "vacuumed").otherwise(F.col("status"))
+    )
+    failed = df.where("run_id = 'live-2'").withColumns(
+        {
+            "run_id": F.lit("failed"),
+            "status": F.lit("vacuumed"),
+            "table_versions": F.lit(None).cast("map<string,bigint>"),
+        }
+    )
+    store = told("live")
+    store.read = lambda table: gone.unionByName(failed)
+    assert followed_runs(store, 9) == ["next-5", "live-4", "live-2", "live-1"]
+    held = recent_nights(store, "tokenizer-a", "live-4", 9)["live"]
+    assert [run for run in held if run != "failed"] == ["next-5", "live-4", "live-2"]
+
+
 class TestChannels:
     """Three nights of live, a branch of it, `next`, whose last night was given to live, and a third that never was."""
 
