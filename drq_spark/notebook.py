@@ -237,9 +237,8 @@ class RunResult:
             picture = BytesIO()
             whole = drawn.get_figure(root=True)
             assert whole is not None  # it was drawn on one
-            whole.savefig(
-                picture, dpi=_DOTS_PER_INCH, bbox_inches="tight"
-            )  # margins are those of the page, which names no axes
+            # tight: the margins are those of the page, which has no names beside the axes
+            whole.savefig(picture, dpi=_DOTS_PER_INCH, bbox_inches="tight")
             show: Any = display  # it has no types
             show.display(show.Image(picture.getvalue(), retina=True))
         return drawn
