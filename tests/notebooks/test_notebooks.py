@@ -108,7 +108,7 @@ def nights(shown: Shown) -> None:
     assert re.search(r"2025-06-03 2 +70 +\d+ +25", shown.text)
     assert "the tokenizer is the same: True" in shown.text
     assert re.search(r"readers follow 2025-06-03-\w+: 745 items", shown.text)
-    assert "retrain" in shown.pages[0]
+    assert "Retrain on the catalogue of today" in shown.pages[0]
 
 
 def elsewhere(shown: Shown) -> None:
