@@ -195,7 +195,10 @@ class RunResult:
         """
         from drq_spark.report.sections.under_perturbation import perturbation_axes
 
-        return self._shown(perturbation_axes(self._data, weighting), "capacity under noise", weighting)
+        drawn = perturbation_axes(self._data, weighting)
+        if drawn is not None:
+            drawn.set_ylabel("share of the codes that count")
+        return self._shown(drawn, "capacity under noise", weighting)
 
     def plot_usage(self, level: int = 1) -> Axes:
         """The codes of a level from the most to the least used, as multiples of even use.
@@ -209,7 +212,11 @@ class RunResult:
             raise ConfigError(f"level is {level}; the run has levels 1 to {len(self._data.usage)}")
         use = self._data.usage[level - 1]
         counts = [part for part in (use.items, use.exposure) if part is not None]
-        return self._shown(usage_axes(use.items, use.exposure, lowest_ratio(counts)), "usage", ITEMS)
+        drawn = usage_axes(use.items, use.exposure, lowest_ratio(counts))
+        drawn.set_ylabel("use of the code")
+        if len(drawn.get_legend_handles_labels()[0]) > 1:
+            drawn.legend(loc="lower left", frameon=False)
+        return self._shown(drawn, "usage", ITEMS)
 
     @cached_property
     def _data(self) -> ReportData:
@@ -228,7 +235,10 @@ class RunResult:
             from IPython import display
 
             picture = BytesIO()
-            drawn.get_figure(root=True).savefig(picture, dpi=_DOTS_PER_INCH)  # type: ignore[union-attr]
+            whole = drawn.get_figure(root=True)
+            assert whole is not None  # it was drawn on one
+            # tight: the margins are those of the page, which has no names beside the axes
+            whole.savefig(picture, dpi=_DOTS_PER_INCH, bbox_inches="tight")
             show: Any = display  # it has no types
             show.display(show.Image(picture.getvalue(), retina=True))
         return drawn

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from datetime import date, datetime
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib import image
 from matplotlib.colors import to_hex
 from report.builder import build
 from runs_in_hand import state_of
@@ -146,3 +148,12 @@ def test_a_kernel_shows_a_picture(result, monkeypatch):
     monkeypatch.setattr("IPython.display.display", pictures.append)
     result.plot_usage(2)
     assert pictures[0].data.startswith(b"\x89PNG")
+    shown = image.imread(BytesIO(pictures[0].data))
+    assert (shown[:, [0, -1]] == shown[0, 0]).all(), "nothing is cut off at the sides"
+
+
+def test_charts_say_what_their_axes_and_lines_are(result):
+    use = result.plot_usage(1)
+    assert use.get_ylabel() == "use of the code"
+    assert [text.get_text() for text in use.get_legend().get_texts()] == ["by exposure", "by items"]
+    assert result.plot_perturbation().get_ylabel() == "share of the codes that count"

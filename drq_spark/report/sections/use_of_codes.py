@@ -55,8 +55,8 @@ def usage_axes(items: NDArray[np.int64], exposure: NDArray[np.float64] | None, l
     drawn.set(yscale="log", xlim=(0, 1), ylim=(lowest, max(2.0, 1.25 * max(_ratios(items).max(), 1.0))))
     if exposure is not None and exposure.sum() > 0:
         drawn.set_ylim(top=max(drawn.get_ylim()[1], 1.25 * _ratios(exposure).max()))
-        _curve(drawn, _ratios(exposure), "exposure", 1.4)
-    _curve(drawn, _ratios(items), "effective", 2.2)
+        _curve(drawn, _ratios(exposure), "exposure", 1.4, "by exposure")
+    _curve(drawn, _ratios(items), "effective", 2.2, "by items")
     drawn.axhline(1.0, color=colour("muted"), linewidth=1, dashes=(4, 3))
     drawn.annotate(
         "even use", (1, 1), (-2, 4), textcoords="offset points", ha="right", color=colour("muted"), size=TEXT
@@ -81,7 +81,7 @@ def _ratios(counts: Counts) -> NDArray[np.float64]:
     return np.asarray(ordered * len(ordered) / max(ordered.sum(), 1e-300))
 
 
-def _curve(drawn: Axes, ratios: NDArray[np.float64], name: str, width: float) -> None:
+def _curve(drawn: Axes, ratios: NDArray[np.float64], name: str, width: float, label: str) -> None:
     """A falling curve over the used codes, thinned out, that drops to the foot where the used codes end."""
     used = int((ratios > 0).sum())
     if not used:
@@ -89,7 +89,7 @@ def _curve(drawn: Axes, ratios: NDArray[np.float64], name: str, width: float) ->
     kept = np.unique(np.concatenate([np.linspace(0, used - 1, _POINTS), np.geomspace(1, used, 24) - 1]).astype(int))
     x = [0.0, *((kept + 0.5) / len(ratios)), used / len(ratios), used / len(ratios)]
     y = [ratios[0], *ratios[kept], ratios[used - 1], drawn.get_ylim()[0] / 10]
-    drawn.plot(x, y, color=colour(name), linewidth=width, solid_joinstyle="round")
+    drawn.plot(x, y, color=colour(name), linewidth=width, solid_joinstyle="round", label=label)
 
 
 def _segments(data: ReportData) -> list[Table]:
