@@ -92,7 +92,7 @@ def assign_items(catalogue: Catalogue, tokenizer: Tokenizer, staging: Staging) -
 
 
 def _sum_totals(staged: DataFrame, tokenizer: Tokenizer) -> Totals:
-    """The totals of all tasks, place by place in one job."""
+    """The totals of all tasks, place by place in one job; zeros where there was nothing to encode, and no task."""
     numbers = staged.where("totals IS NOT NULL").select(F.posexplode("totals").alias("place", "number"))
     sums = numbers.groupBy("place").agg(F.sum("number").alias("sum")).toArrow().sort_by("place")
-    return Totals.of_vector(sums["sum"].to_numpy(), tokenizer)
+    return Totals.of_vector(sums["sum"].to_numpy(), tokenizer) if len(sums) else Totals.zero(tokenizer)

@@ -45,18 +45,40 @@ def sample_items(
     """At most `most` items by hash, the same under any partitioning; fewer where embeddings are long.
 
     Args:
-        sids: item_id, codes, exposure and more, of items that all have a usable embedding where `items` is given.
-        levels: L.
+        sids: item_id, codes and more, of items that all have a usable embedding where `items` is given.
+        levels, items, dim, normalize: As for `sample_of`.
         seed: Seed of the hash.
+        most: How many items at most.
+    """
+    most = min(most, fitting(dim)) if items is not None else most
+    return sample_of(lowest_keys(sids, seed, most), levels, items, dim, normalize, most)
+
+
+def fitting(dim: int) -> int:
+    """How many embeddings of D numbers the driver takes."""
+    return _BYTES // (4 * dim)
+
+
+def lowest_keys(sids: DataFrame, seed: int, most: int) -> DataFrame:
+    """item_id, codes, key, text (the id) of the items with the lowest keys, and of one more where there is one."""
+    text = F.col("item_id").cast("string").alias("text")
+    keyed = sids.select("item_id", "codes", sample_key(seed, 0.0).alias("key"), text)
+    return keyed.orderBy("key", "text").limit(most + 1)
+
+
+def sample_of(
+    drawn: DataFrame, levels: int, items: DataFrame | None, dim: int, normalize: Normalize, most: int
+) -> ItemSample:
+    """The first of some items on the driver.
+
+    Args:
+        drawn: Rows of `lowest_keys`.
+        levels: L.
         items: item_id, embedding; their embeddings are not shuffled: the drawn ids are broadcast.
         dim: D, where `items` is given.
         normalize: How embeddings are prepared.
-        most: How many items at most.
+        most: How many items are kept; that there are more says that these are not all.
     """
-    most = min(most, _BYTES // (4 * dim)) if items is not None else most
-    text = F.col("item_id").cast("string").alias("text")
-    keyed = sids.select("item_id", "codes", sample_key(seed, 0.0).alias("key"), text)
-    drawn = keyed.orderBy("key", "text").limit(most + 1)
     if items is not None:
         drawn = items.select("item_id", "embedding").join(F.broadcast(drawn), "item_id")
     rows = drawn.toArrow().sort_by([("key", "ascending"), ("text", "ascending")])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -12,10 +12,12 @@ from drq_spark.inputs.attributes import read_attributes
 from drq_spark.inputs.events import with_exposure
 from drq_spark.inputs.items import Catalogue
 from drq_spark.inputs.second_version import read_after
+from drq_spark.measure.capacity.sigma import MOST_ITEMS, items_of_scales
 from drq_spark.measure.churn import churn_of
 from drq_spark.measure.drift import drift, new_sids, usage_at_training
 from drq_spark.measure.figures import AssignmentTotals
-from drq_spark.measure.item_sample import ItemSample, mean_centred_square, sample_items
+from drq_spark.measure.item_sample import ItemSample, fitting, lowest_keys, mean_centred_square, sample_of
+from drq_spark.measure.picked_items import with_picked
 from drq_spark.measure.sampled_fidelity import sampled_fidelity
 from drq_spark.measure.step import Known
 from drq_spark.measure.subject import Subject
@@ -24,6 +26,8 @@ from drq_spark.runs import Run
 from drq_spark.schemas import ASSIGNMENT_TOTALS
 
 _FEWER_NEW = 4  # new items are judged by one for so many of all
+
+_Which = Literal["all", "new"]
 
 
 def subject_of(run: Run, catalogue: Catalogue) -> Subject:
@@ -35,7 +39,7 @@ def subject_of(run: Run, catalogue: Catalogue) -> Subject:
     """
     tokenizer = run.tokenizer()
     events = catalogue.events
-    return Subject(
+    subject = Subject(
         sids=_sids(run, catalogue),
         codebook_sizes=tokenizer.codebook_sizes,
         id_type=run.state.id_type,
@@ -49,6 +53,11 @@ def subject_of(run: Run, catalogue: Catalogue) -> Subject:
         attributes=read_attributes(run.spark, run.config, run.state.id_type),
         after=read_after(run.spark, run.config, run.state.id_type),
     )
+    most = MOST_ITEMS + sum(_most(subject).values())
+    if not run.state.carries_over or run.state.rows_in <= 2 * most:
+        return subject
+    judged = [_judged(run, subject, which) for which in _most(subject) if which == "all" or run.state.is_night]
+    return with_picked(subject, [*items_of_scales(subject), *judged])
 
 
 def known_of(run: Run, subject: Subject) -> Known:
@@ -61,11 +70,10 @@ def known_of(run: Run, subject: Subject) -> Known:
     if not run.state.carries_over:
         return replace(counted, totals=_totals(run))
     assert subject.tokenizer is not None  # a run's own SIDs
-    most, tokenizer = run.config.nightly.judged_items, subject.tokenizer
-    sample = _sample(subject, subject.sids, most)
+    tokenizer, sample = subject.tokenizer, _sample(run, subject, "all")
     fidelity = sampled_fidelity(sample, tokenizer)
     if run.state.is_night:
-        fidelity += drift(_sample(subject, new_sids(run, subject.sids), most // _FEWER_NEW), sample, tokenizer)
+        fidelity += drift(_sample(run, subject, "new"), sample, tokenizer)
     return replace(
         counted,
         fidelity=fidelity,
@@ -74,12 +82,27 @@ def known_of(run: Run, subject: Subject) -> Known:
     )
 
 
-def _sample(subject: Subject, sids: DataFrame, most: int) -> ItemSample:
-    """Some of the items with their embeddings."""
+def _most(subject: Subject) -> dict[_Which, int]:
+    """How many items are judged, of all and of new ones."""
+    assert subject.dim is not None  # a run's own SIDs, as in `known_of`
+    wanted = subject.config.nightly.judged_items
+    return {"all": min(wanted, fitting(subject.dim)), "new": min(wanted // _FEWER_NEW, fitting(subject.dim))}
+
+
+def _judged(run: Run, subject: Subject, which: _Which) -> DataFrame:
+    """Rows of `lowest_keys` of the items that are judged; a run that is no night has no new ones."""
+    sids = subject.sids if which == "all" else new_sids(run, subject.sids)
+    lowest = lowest_keys(sids, subject.config.seed, _most(subject)[which])
+    return subject.staging.keep_once(lowest, f"judged_{which}")
+
+
+def _sample(run: Run, subject: Subject, which: _Which) -> ItemSample:
+    """Items that are judged, with their embeddings."""
     assert subject.tokenizer is not None  # a run's own SIDs, as in `known_of`
     assert subject.dim is not None
-    normalize, seed = subject.tokenizer.normalize, subject.config.seed
-    return sample_items(sids, subject.levels, seed, subject.items, subject.dim, normalize, most)
+    normalize, most = subject.tokenizer.normalize, _most(subject)[which]
+    drawn = _judged(run, subject, which)
+    return sample_of(drawn, subject.levels, subject.drawn_from, subject.dim, normalize, most)
 
 
 def _sids(run: Run, catalogue: Catalogue) -> DataFrame:

@@ -9,20 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from drq_spark.measure.aggregates import Scale, Segments
+from drq_spark.measure.aggregates import Scale, Segments, Thresholds
 from drq_spark.measure.behaviour.event_figures import event_figures
-from drq_spark.measure.behaviour.retrieval import retrieval
+from drq_spark.measure.behaviour.judged import Drawn, drawn
+from drq_spark.measure.behaviour.retrieval import judges, retrieval
 from drq_spark.measure.capacity.sid_capacity import whole_sid_capacity
-from drq_spark.measure.capacity.sigma import scales
-from drq_spark.measure.collisions.bucket_spread import bucket_spread
+from drq_spark.measure.capacity.sigma import MOST_ITEMS, items_of_scales, scales
+from drq_spark.measure.collisions.bucket_spread import bucket_spread, items_of_spread
 from drq_spark.measure.collisions.largest_sids import largest_sids
 from drq_spark.measure.collisions.moved_apart import moved_apart
 from drq_spark.measure.collisions.sid_counts import bucket_sums, sid_counts
 from drq_spark.measure.figures import Aggregates, AssignmentTotals, Churn, all_figures
 from drq_spark.measure.information.attribute_gains import attribute_gains
 from drq_spark.measure.information.prefix_usage import prefix_sums, shorter_prefixes
-from drq_spark.measure.perturbation.flips import perturbation
+from drq_spark.measure.perturbation.flips import perturbation, perturbed_items, share_of_items
 from drq_spark.measure.perturbation.items_at_risk import items_at_risk
+from drq_spark.measure.picked_items import with_picked
 from drq_spark.measure.subject import Subject
 from drq_spark.measure.usage.code_usage import usage_table
 from drq_spark.measure.usage.segments import segment_thresholds, usage_by_segment
@@ -99,21 +101,42 @@ class _Work:
 
     scales: list[Scale]
     counted: Aggregates
+    thresholds: Thresholds | None
     per_sid: DataFrame
+    judged: Drawn | None = None
 
     def __init__(self, subject: Subject, known: Known, keep: Keep, quick: bool) -> None:
         self.subject, self.known, self.keep, self.quick = subject, known, keep, quick
         self.figures: list[MetricRow] = []
+
+    def each_sid(self) -> None:
+        """Count what is behind every SID, which serves several later parts."""
+        self.thresholds = segment_thresholds(self.subject.sids)
+        self.per_sid = self.subject.staging.keep(sid_counts(self.subject.sids, self.thresholds), "per_sid")
+
+    def draw(self) -> None:
+        """Draw the items of all later parts, and read the embeddings of all of them in one pass."""
+        subject, settings = self.subject, self.subject.config.measure
+        most = MOST_ITEMS + settings.overlap_items + settings.perturbed_items + settings.neighbour_queries
+        most += 3 * max(settings.ranked_pairs, settings.scored_pairs) if subject.pairs is not None else 0
+        if subject.items is None or self.known.rows_in <= 2 * most:
+            return
+        chosen = [*items_of_scales(subject), *items_of_spread(subject, self.per_sid)]
+        if subject.encodes:
+            chosen.append(perturbed_items(subject, share_of_items(subject)))
+        if judges(subject):
+            self.judged = drawn(subject)
+            chosen.append(self.judged.ids(subject))
+        if chosen:
+            self.subject = with_picked(subject, chosen)
 
     def sigma(self) -> None:
         """Measure what every later part takes for noise."""
         self.scales = scales(self.subject)
 
     def use_and_collisions(self) -> None:
-        """Count everything that the sids table tells; what is behind every SID serves two later parts."""
-        subject, sizes = self.subject, self.subject.codebook_sizes
-        thresholds = segment_thresholds(subject.sids)
-        self.per_sid = subject.staging.keep(sid_counts(subject.sids, thresholds), "per_sid")
+        """Count everything that the sids table tells."""
+        subject, sizes, thresholds = self.subject, self.subject.codebook_sizes, self.thresholds
         usage, of_segments = usage_by_segment(subject.sids, sizes, thresholds)
         self.keep(CODE_USAGE, usage_table(subject.spark, usage))
         shorter = self.keep(PREFIX_USAGE, shorter_prefixes(self.per_sid, sizes))
@@ -156,7 +179,7 @@ class _Work:
 
     def ranks(self) -> None:
         """Measure neighbours, and what users do."""
-        self.figures += retrieval(self.subject)
+        self.figures += retrieval(self.subject, self.judged)
 
     def attributes(self) -> None:
         """Measure what attributes tell of the codes."""
@@ -166,6 +189,8 @@ class _Work:
 
 
 _PARTS: Sequence[tuple[str, Callable[[_Work], None]]] = (
+    ("SIDs", _Work.each_sid),
+    ("drawn items", _Work.draw),
     ("sigma", _Work.sigma),
     ("use and collisions", _Work.use_and_collisions),
     ("capacity of SIDs", _Work.capacity),
@@ -175,4 +200,4 @@ _PARTS: Sequence[tuple[str, Callable[[_Work], None]]] = (
     ("ranks", _Work.ranks),
     ("attributes", _Work.attributes),
 )
-_QUICK = {"sigma", "use and collisions", "capacity of SIDs", "events"}
+_QUICK = {"SIDs", "sigma", "use and collisions", "capacity of SIDs", "events"}

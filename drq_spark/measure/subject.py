@@ -33,6 +33,7 @@ class Subject:
         attributes: item_id and a_1, a_2, .. (text, NULL for unknown), one per name in `items.attributes`, see
             `inputs.attributes.read_attributes`; None without attributes.
         after: item_id, embedding of the second version; None without one.
+        picked: Those rows of `items` that figures of drawn items look at; None where they have not been picked out.
     """
 
     sids: DataFrame
@@ -47,11 +48,17 @@ class Subject:
     account: EventAccount | None = None
     attributes: DataFrame | None = None
     after: DataFrame | None = None
+    picked: DataFrame | None = None
 
     @property
     def spark(self) -> SparkSession:
         """The session of the tables."""
         return self.sids.sparkSession
+
+    @property
+    def drawn_from(self) -> DataFrame | None:
+        """item_id, embedding of at least the items that figures draw."""
+        return self.items if self.picked is None else self.picked
 
     @property
     def levels(self) -> int:

@@ -45,10 +45,12 @@ class Shop:
     channel: str = ""
 
     def arguments(self, day: int) -> dict[str, Any]:
-        """The settings of the run of a day, whose items are written into a file."""
+        """The settings of the run of a day, whose items are written into a file, once as long as they are the same."""
         path = self.out.parent / f"{self.out.name}-{day}.parquet"
         numbers = pa.array([list(vector) for vector in self.items.values()], pa.list_(pa.float32()))
-        pq.write_table(pa.table({"item_id": list(self.items), "embedding": numbers}), path)
+        table = pa.table({"item_id": list(self.items), "embedding": numbers})
+        if not path.exists() or not pq.read_table(path).equals(table):
+            pq.write_table(table, path)
         return {**SETTINGS, "items.path": str(path), "store.out": str(self.out), **self.settings}
 
     def run(self, spark: SparkSession, day: int, *, night: bool = True, retrain: bool = False) -> Outcome:

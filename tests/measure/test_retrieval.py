@@ -336,7 +336,8 @@ class TestConnect:
 class TestChoice:
     def test_no_more_pairs_than_there_is_memory_for(self, spark, strings, tmp_path, monkeypatch, caplog):
         monkeypatch.setattr(judged, "_VECTOR_BYTES", 4 * DIM * 3 * 50)
-        found = judged.choose(subject(spark, strings, tmp_path))
+        given = subject(spark, strings, tmp_path)
+        found = judged.judged_of(given, judged.drawn(given))
         assert len(found.pairs) == 50
         assert "judged on 50 pairs, not 160" in caplog.text
 

@@ -136,7 +136,7 @@ def test_the_same_embeddings_again_do_not_move(spark, tmp_path):
 
 
 def test_items_beyond_the_bound_are_drawn_by_hash(spark, tmp_path, monkeypatch):
-    monkeypatch.setattr(rulers, "_ITEMS", 40)
+    monkeypatch.setattr(rulers, "MOST_ITEMS", 40)
     monkeypatch.setattr(rulers, "_BLOCK_ROWS", 15)
     first, second = (scales(subject(spark, tmp_path, plain(), later=LATER, partitions=n)) for n in (1, 5))
     assert first == second

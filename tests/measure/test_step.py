@@ -15,6 +15,8 @@ from drq_spark.staging import Staging
 
 pytestmark = pytest.mark.timeout(1200)
 PARTS = (
+    "SIDs",
+    "drawn items",
     "sigma",
     "use and collisions",
     "capacity of SIDs",
@@ -24,7 +26,7 @@ PARTS = (
     "ranks",
     "attributes",
 )
-QUICK = ("sigma", "use and collisions", "capacity of SIDs", "events")
+QUICK = ("SIDs", "sigma", "use and collisions", "capacity of SIDs", "events")
 
 
 def subject(spark, staging, codes, sizes, partitions, exposure=None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +200,23 @@ def test_the_same_night_again_changes_nothing(shop, run_id):
     assert shop.night(date="2026-01-05")[0] == 0
     assert {path: path.stat().st_mtime_ns for path in (shop.out / "tables").rglob("*.json")} == before
     assert table(shop.out, "published")[0]["run_id"] == run_id
+
+
+def test_the_same_rows_in_files_written_anew_are_a_night_without_changes(nights, shop, run_id, tmp_path):
+    """Nothing is encoded at all: the item whose embedding cannot be used has left, and is left out here."""
+    _, rows = next_night(nights)
+    kept = [number for number, item in enumerate(rows.ids) if item != UNUSABLE]
+    places = [*shop.arguments]
+    places[places.index("--items") + 1] = write(rows.taken(kept), tmp_path / "again")
+    out = Path(shutil.copytree(shop.out, tmp_path / "out"))
+    code, said, _ = replace(shop, out=out, arguments=tuple(places)).night(date="2026-01-06")
+    assert code == 0
+    assert "0 new items, 0 with another embedding, 0 gone" in said
+    now = table(out, "published")[0]["run_id"]
+    assert now != run_id
+    before, after = ({item: place(row) for item, row in readers(where).items()} for where in (shop.out, out))
+    assert before == after
+    assert not [row for row in table(out, "sid_changes") if row["run_id"] == now]
 
 
 def test_an_old_night_is_refused(shop, run_id):

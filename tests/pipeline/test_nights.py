@@ -270,15 +270,6 @@ class TestAgain:
         assert night.run_id in again[1]
         assert listing(nights.out) == before
 
-    def test_the_same_rows_in_other_files_are_the_same_run(self, nights, tmp_path):
-        before = listing(nights.out)
-        items = write(nights.messy.rows.shuffled(9), tmp_path / "elsewhere", 7)
-        arguments = [items if part.endswith("/first") else part for part in nights.first.arguments]
-        again = command(["run", "--out", str(nights.out), *arguments])
-        assert again[0] == 0
-        assert nights.first.run_id in again[1]
-        assert listing(nights.out) == before
-
     def test_ids_of_another_type_are_refused_in_one_line_and_nothing_changes(self, nights, tmp_path):
         before = listing(nights.out)
         items = write(_numbered(nights.messy.rows), tmp_path / "numbers")

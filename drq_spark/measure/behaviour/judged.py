@@ -51,13 +51,38 @@ class Judged:
     all_pairs: int
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """Items and pairs by id, before their embeddings are read.
+
+    Attributes:
+        items: Ids of the items chosen uniformly, in the order of their keys.
+        pairs: item_id, next_item_id, user_key of the pairs, in the order of their keys.
+        all_pairs: See `Judged`.
+    """
+
+    items: pa.Array
+    pairs: pa.Table
+    all_pairs: int
+
+    @property
+    def ends(self) -> list[pa.Array]:
+        """The items of the pairs, and those that came next."""
+        return [self.pairs.column(name).combine_chunks() for name in ("item_id", "next_item_id")]
+
+    def ids(self, subject: Subject) -> DataFrame:
+        """item_id of all items in question, each once."""
+        every = pa.concat_arrays([self.items, *self.ends]).unique()
+        return subject.spark.createDataFrame(pa.table({"item_id": every}))
+
+
 def normalization(subject: Subject) -> Normalize:
     """What is done to embeddings first."""
     return subject.config.items.normalize if subject.tokenizer is None else subject.tokenizer.normalize
 
 
-def choose(subject: Subject) -> Judged:
-    """Choose items and pairs; one scan of the embeddings picks theirs out.
+def drawn(subject: Subject) -> Drawn:
+    """Choose items and pairs.
 
     A pair is two events of one user that follow one another, see `inputs.consecutive`, of two items with a SID. Where
     users are held out (`events.holdout`) only their pairs are chosen, so that a tokenizer is judged on users that it
@@ -65,8 +90,12 @@ def choose(subject: Subject) -> Judged:
     there are embeddings, items without a usable one are not chosen either.
     """
     pairs, all_pairs = _pairs(subject, subject.pairs)
-    items = _items(subject, max(subject.config.measure.neighbour_queries, len(pairs)))
-    ends = [pairs.column(name).combine_chunks() for name in ("item_id", "next_item_id")]
+    return Drawn(_items(subject, max(subject.config.measure.neighbour_queries, len(pairs))), pairs, all_pairs)
+
+
+def judged_of(subject: Subject, chosen: Drawn) -> Judged:
+    """What was chosen, with SIDs and vectors."""
+    items, ends = chosen.items, chosen.ends
     located = located_sids(subject, pa.concat_arrays([items, *ends]))
     ids, x = located.column("item_id").combine_chunks(), None
     if subject.items is not None:
@@ -81,8 +110,8 @@ def choose(subject: Subject) -> Judged:
         x=x,
         items=of_items[of_items >= 0],
         pairs=rows[known],
-        users=pairs.column("user_key").to_numpy()[known],
-        all_pairs=all_pairs,
+        users=chosen.pairs.column("user_key").to_numpy()[known],
+        all_pairs=chosen.all_pairs,
     )
 
 
@@ -133,10 +162,10 @@ def _items(subject: Subject, most: int) -> pa.Array:
 
 def _vectors(subject: Subject, ids: pa.Array) -> tuple[pa.Array, F32]:
     """The ids of the items that have a usable embedding, and their prepared embeddings, float32 [m, D]."""
-    assert subject.items is not None
+    assert subject.drawn_from is not None
     assert subject.dim is not None
     dim, normalize = subject.dim, normalization(subject)
-    staged = _staged_vectors(subject, subject.items, ids)
+    staged = _staged_vectors(subject, subject.drawn_from, ids)
     rows = staged.count()
     x, found, filled = np.empty((rows, dim), np.float32), [ids[:0]], 0
     for chunk in chunks(staged, "key", rows * dim * 4):

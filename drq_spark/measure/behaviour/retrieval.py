@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from drq_spark.arrays import I64
 from drq_spark.errors import ConsistencyError
 from drq_spark.formulas.estimates import Estimate
-from drq_spark.measure.behaviour.judged import Judged, choose
+from drq_spark.measure.behaviour.judged import Drawn, Judged, drawn, judged_of
 from drq_spark.measure.behaviour.neighbours import neighbour_recall
 from drq_spark.measure.behaviour.retention import retention
 from drq_spark.measure.behaviour.scans import ItemAnswers, SidAnswers, scan_items, scan_sids
@@ -23,20 +23,32 @@ from drq_spark.tokenizer.keys import keys_to_codes
 from drq_spark.vectors import unit_rows
 
 
-def retrieval(subject: Subject) -> list[MetricRow]:
+def judges(subject: Subject) -> bool:
+    """Whether `retrieval` has something to judge."""
+    return _is_searched(subject) or subject.pairs is not None
+
+
+def _is_searched(subject: Subject) -> bool:
+    return subject.rebuilds and subject.items is not None
+
+
+def retrieval(subject: Subject, chosen: Drawn | None = None) -> list[MetricRow]:
     """Neighbour recall, hit rates and retention, and the AUC of embeddings and SIDs, with standard errors.
 
-    The embeddings are scanned twice: one scan picks the judged ones out, the other compares every item with them. The
-    distinct SIDs are scanned once. Without a tokenizer there is no x_hat, and the AUC of embeddings and of shared
-    prefixes is left. Without items the AUC of SIDs is left, without events the neighbours are.
+    The embeddings are scanned once to compare every item with the judged ones, which another scan picks out unless the
+    subject has them at hand. The distinct SIDs are scanned once. Without a tokenizer there is no x_hat, and the AUC of
+    embeddings and of shared prefixes is left. Without items the AUC of SIDs is left, without events the neighbours are.
+
+    Args:
+        subject: What is measured.
+        chosen: What is judged, where it was chosen before.
 
     Raises:
         ConsistencyError: a tokenizer gave the SIDs, and the items with a usable embedding are not those with a SID.
     """
-    searched = subject.rebuilds and subject.items is not None
-    if not searched and subject.pairs is None:
+    if not judges(subject):
         return []
-    judged = choose(subject)
+    judged, searched = judged_of(subject, chosen or drawn(subject)), _is_searched(subject)
     settings = subject.config.measure
     pairs = judged.pairs[: settings.ranked_pairs] if searched else judged.pairs[:0]
     queries = judged.items[: settings.neighbour_queries] if searched else judged.items[:0]

@@ -30,7 +30,9 @@ from drq_spark.measure.subject import Subject
 from drq_spark.metrics import Ruler
 from drq_spark.tokenizer import Tokenizer
 
-_ITEMS = 10_000  # items that sigma is estimated from, at most: about 1 % of error
+MOST_ITEMS = 10_000
+"""Items that sigma is estimated from, at most: about 1 % of error."""
+
 _BLOCK_ROWS = 1000
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -51,11 +53,27 @@ def scales(subject: Subject) -> list[Scale]:
     if subject.tokenizer is None:
         return []
     found = latent_scales(subject.tokenizer, subject.config.measure)
-    if subject.items is not None and subject.rebuilds:
-        found += _input_scales(subject, subject.items, subject.tokenizer)
+    if subject.drawn_from is not None and subject.rebuilds:
+        found += _input_scales(subject, subject.drawn_from, subject.tokenizer)
         if subject.after is not None:
-            found.append(_after_scale(subject, subject.items, subject.after, subject.tokenizer))
+            found.append(_after_scale(subject, subject.drawn_from, subject.after, subject.tokenizer))
     return found
+
+
+def items_of_scales(subject: Subject) -> list[DataFrame]:
+    """item_id and key of the items whose embeddings `scales` reads, for each ruler that asks for some."""
+    if subject.items is None or not subject.rebuilds:
+        return []
+    return [_of_input(subject)] + ([] if subject.after is None else [_of_after(subject, subject.after)])
+
+
+def _of_input(subject: Subject) -> DataFrame:
+    return _lowest_keys(subject, subject.sids, Ruler.INPUT)
+
+
+def _of_after(subject: Subject, after: DataFrame) -> DataFrame:
+    both = subject.sids.select("item_id").join(after.select("item_id"), "item_id", "left_semi")
+    return _lowest_keys(subject, both, Ruler.AFTER)
 
 
 def latent_scales(tokenizer: Tokenizer, settings: Measure) -> list[Scale]:
@@ -70,7 +88,7 @@ def perturbed(x: F32, keys: U64, rho: float) -> F32:
 
 
 def _input_scales(subject: Subject, items: DataFrame, tokenizer: Tokenizer) -> list[Scale]:
-    drawn = _lowest_keys(subject, subject.sids, Ruler.INPUT)
+    drawn = _of_input(subject)
     rows = _embeddings(subject, items, drawn, tokenizer)
     x, keys = embedding_matrix(rows, tokenizer.dim), rows["key"].to_numpy().astype(np.int64).view(np.uint64)
 
@@ -82,8 +100,7 @@ def _input_scales(subject: Subject, items: DataFrame, tokenizer: Tokenizer) -> l
 
 
 def _after_scale(subject: Subject, items: DataFrame, after: DataFrame, tokenizer: Tokenizer) -> Scale:
-    both = subject.sids.select("item_id").join(after.select("item_id"), "item_id", "left_semi")
-    drawn = _lowest_keys(subject, both, Ruler.AFTER)
+    drawn = _of_after(subject, after)
     first, second = (_embeddings(subject, version, drawn, tokenizer) for version in (items, after))
     place = pc.index_in(second["item_id"], value_set=first["item_id"].combine_chunks())
     kept = second.filter(pc.is_valid(place))
@@ -117,7 +134,7 @@ def _parts(rows: int) -> list[slice]:
 def _lowest_keys(subject: Subject, ids: DataFrame, ruler: Ruler) -> DataFrame:
     """item_id, key of the items with the lowest keys, from a staging folder."""
     keyed = ids.select("item_id", item_key(ruler.value, subject.config.seed).alias("key"))
-    return subject.staging.keep(keyed.orderBy("key", "item_id").limit(_ITEMS), f"ruler_{ruler.value}")
+    return subject.staging.keep_once(keyed.orderBy("key", "item_id").limit(MOST_ITEMS), f"ruler_{ruler.value}")
 
 
 def _embeddings(subject: Subject, version: DataFrame, drawn: DataFrame, tokenizer: Tokenizer) -> pa.Table:

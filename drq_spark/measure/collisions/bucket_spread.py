@@ -34,14 +34,12 @@ def bucket_spread(subject: Subject, per_sid: DataFrame, mean_centred_square: flo
     """
     if subject.items is None or subject.dim is None or not mean_centred_square:
         return []
-    most, seed = subject.config.measure.overlap_items, subject.config.seed
-    shared = per_sid.where("items > 1").select("sid", "items", bucket_key(seed).alias("key"))
-    lowest = shared.orderBy(*_ORDER).limit(most // 2 + 1).toArrow().sort_by([(name, "ascending") for name in _ORDER])
-    chosen = choose_sids(lowest["key"].to_numpy(), lowest["items"].to_numpy(), most)
+    sids, chosen = _shared_sids(subject, per_sid)
     if not chosen.count:
         return []
-    sids = lowest.slice(0, chosen.count)
-    vectors = subject.items.select("item_id", "embedding").join(_members(subject, sids, chosen), "item_id")
+    assert subject.drawn_from is not None  # as there are items
+    members = F.broadcast(_members(subject, sids, chosen))
+    vectors = subject.drawn_from.select("item_id", "embedding").join(members, "item_id")
     normalize = subject.config.items.normalize if subject.tokenizer is None else subject.tokenizer.normalize
     by_sid = vectors.select("sid", "embedding").repartition("sid")
     found = by_sid.mapInArrow(moments_of_sids(subject.dim, normalize), spark_schema(MOMENTS)).toArrow()
@@ -50,6 +48,21 @@ def bucket_spread(subject: Subject, per_sid: DataFrame, mean_centred_square: flo
         return []
     scaled = None if error is None else error / mean_centred_square
     return [MetricRow(Metric.BUCKET_SPREAD.value, 0, "items", None, value / mean_centred_square, scaled)]
+
+
+def items_of_spread(subject: Subject, per_sid: DataFrame) -> list[DataFrame]:
+    """sid and item_id of the items whose embeddings `bucket_spread` reads, where there are any."""
+    sids, chosen = _shared_sids(subject, per_sid)
+    return [_members(subject, sids, chosen)] if chosen.count else []
+
+
+def _shared_sids(subject: Subject, per_sid: DataFrame) -> tuple[pa.Table, ChosenSids]:
+    """The chosen SIDs (sid, items, key), and which of their items stand for them."""
+    most, seed = subject.config.measure.overlap_items, subject.config.seed
+    shared = per_sid.where("items > 1").select("sid", "items", bucket_key(seed).alias("key"))
+    lowest = shared.orderBy(*_ORDER).limit(most // 2 + 1).toArrow().sort_by([(name, "ascending") for name in _ORDER])
+    chosen = choose_sids(lowest["key"].to_numpy(), lowest["items"].to_numpy(), most)
+    return lowest.slice(0, chosen.count), chosen
 
 
 def _moments(found: pa.Table, sids: pa.Table, chosen: ChosenSids) -> Moments:
@@ -69,9 +82,9 @@ def _moments(found: pa.Table, sids: pa.Table, chosen: ChosenSids) -> Moments:
 
 
 def _members(subject: Subject, sids: pa.Table, chosen: ChosenSids) -> DataFrame:
-    """sid and item_id, for a broadcast, of the items that stand for the chosen SIDs: the first ones by hash."""
+    """sid and item_id of the items that stand for the chosen SIDs: the first ones by hash."""
     keys = F.broadcast(subject.spark.createDataFrame(sids.select(["sid"])))
     items = subject.sids.select("sid", "item_id").join(keys, "sid")
     key = item_key("member", subject.config.seed)  # some items of a crowded SID stand for all
     order = [key, F.col("item_id").cast("string")]
-    return F.broadcast(first_of_groups(items, "sid", order, int(chosen.shown.max())).drop("place"))
+    return first_of_groups(items, "sid", order, int(chosen.shown.max())).drop("place")

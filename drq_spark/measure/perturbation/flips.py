@@ -60,11 +60,11 @@ def perturbation(subject: Subject) -> Perturbed:
     Raises:
         ValueError: the subject has no tokenizer or no embeddings.
     """
-    tokenizer, items, settings = subject.tokenizer, subject.items, subject.config.measure
+    tokenizer, items, settings = subject.tokenizer, subject.drawn_from, subject.config.measure
     if tokenizer is None or items is None:
         raise ValueError("the perturbation test needs the tokenizer and the embeddings")
-    share = min(1.0, settings.perturbed_items / max(1, subject.sids.count()))
-    chosen = _chosen(subject, share)
+    share = share_of_items(subject)
+    chosen = perturbed_items(subject, share)
     shipped = ship(subject.spark, replace(tokenizer))  # a copy without what the driver has cached
     schema = spark_schema(COUNTS)
     noise = _embedded(items, chosen).mapInArrow(noise_counter(shipped, settings.etas, settings.rhos), schema)
@@ -78,7 +78,12 @@ def perturbation(subject: Subject) -> Perturbed:
     return Perturbed([row for total in totals for row in _figures(total, share)], _confusion(staged))
 
 
-def _chosen(subject: Subject, share: float) -> DataFrame:
+def share_of_items(subject: Subject) -> float:
+    """What share of the items is drawn for the test."""
+    return min(1.0, subject.config.measure.perturbed_items / max(1, subject.sids.count()))
+
+
+def perturbed_items(subject: Subject, share: float) -> DataFrame:
     """noise_key, codes and exposure (0 where it is not known) of the drawn items, by item_id.
 
     Codes are those that the embedding has by itself: an item that was moved from them has not flipped.
