@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from drq_spark.arrays import I64
 from drq_spark.sample.values import Behaviour, Sample
@@ -25,11 +26,11 @@ def load(folder: Path) -> Sample:
     items = pq.read_table(folder / "items.parquet", columns=["item_id", "exposure", "embedding"])
     ids = [str(item) for item in items["item_id"].to_pylist()]
     x = np.array(items["embedding"].combine_chunks().flatten(), np.float32).reshape(len(ids), -1)
-    keys = _hashes(ids)
+    keys = hashes(ids)
     pairs, baskets = _pairs(folder / "events.parquet", {item: row for row, item in enumerate(ids)})
     used, rows = np.unique(pairs, return_inverse=True)
     rows = rows.reshape(pairs.shape).astype(np.int64)
-    judge = baskets.view(np.uint64) < _HELD_OUT * 2.0**64
+    judge = is_judge(baskets)
     return Sample(
         x=x,
         fingerprint=blake2b(x.tobytes() + pairs.tobytes(), digest_size=8).hexdigest(),
@@ -48,10 +49,15 @@ def _pairs(path: Path, row_of: dict[str, int]) -> tuple[I64, I64]:
     item, basket = item[order], basket[order]
     first, second = item[:-1], item[1:]
     kept = (basket[:-1] == basket[1:]) & (first >= 0) & (second >= 0) & (first != second)
-    return np.stack([first, second], axis=1)[kept], _hashes(names)[basket[:-1][kept]]
+    return np.stack([first, second], axis=1)[kept], hashes(names)[basket[:-1][kept]]
 
 
-def _hashes(names: Iterable[str]) -> I64:
+def is_judge(baskets: I64) -> NDArray[np.bool_]:
+    """Whether the pairs of baskets with these hashes only judge."""
+    return np.asarray(baskets.view(np.uint64) < _HELD_OUT * 2.0**64)
+
+
+def hashes(names: Iterable[str]) -> I64:
     """A hash int64 of each name."""
     digests = b"".join(blake2b(str(name).encode(), digest_size=8).digest() for name in names)
     return np.frombuffer(digests, "<i8").astype(np.int64)

@@ -1,7 +1,7 @@
 """How a run grows with the catalogue: seconds, bytes read and shuffled of every step, and memory.
 
     python bench/scale.py [--rows 100000 1000000 10000000] [--dim 64] [--threads 2] [--sample 100000] [--work FOLDER]
-                          [--set section.key=value ...]
+                          [--until publish] [--set section.key=value ...]
 
 `training_scale.mixture` as a catalogue without events; the steps of `drq run`, each size in a process of its own, on a
 machine that is idle otherwise: processor time is that of the whole machine (/proc/stat). `read` is in multiples of the
@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timezone
 from pathlib import Path
@@ -102,11 +102,16 @@ def one(folder: Path, arguments: argparse.Namespace, replies: Any) -> None:
     with spent.of("read"):
         run, items = pipeline.begin(spark, config, date.today(), datetime.now(timezone.utc), SILENT)
     with run.tidied():
-        for step in (pipeline.sample, pipeline.train, pipeline.assign, pipeline.measure):
-            with spent.of(step.__name__):
-                step(run, items)
-        with spent.of("publish"):
-            pipeline.publish(run)
+        steps: list[tuple[str, Callable[[], None]]] = [
+            ("sample", lambda: pipeline.sample(run, items)),
+            ("train", lambda: pipeline.train(run, items)),
+            ("assign", lambda: pipeline.assign(run, items)),
+            ("measure", lambda: pipeline.measure(run, items)),
+            ("publish", lambda: pipeline.publish(run)),
+        ]
+        for name, step in steps[: _STEPS.index(arguments.until)]:
+            with spent.of(name):
+                step()
     workers.ended.set()
     spark.stop()
     moved = bytes_of(folder / "log", start, spent.ends)
@@ -120,6 +125,7 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sample", type=int, default=100_000)
+    parser.add_argument("--until", choices=_STEPS[3:], default="publish", help="the last step")
     parser.add_argument("--work", type=Path, default=None, help="folder for everything, a temporary one without it")
     parser.add_argument("--set", action="append", default=[], metavar="section.key=value")
     arguments = parser.parse_args()
@@ -141,7 +147,7 @@ def main() -> None:
         )
         print(f"the driver's Python {driver / 1e9:.2f} GB\n")
         print("| step | s | processor s | read, x the items | shuffled bytes an item |\n|---|---|---|---|---|")
-        for step in _STEPS:
+        for step in seconds:
             bytes_moved = moved.get(step, {"read": 0, "shuffled": 0})
             print(
                 f"| {step} | {seconds[step]:.1f} | {cpu[step]:.1f} | {bytes_moved['read'] / size:.2f} | "

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -53,19 +54,24 @@ def candidates_of(
 
 
 def codes_and_suffixes(rows: pa.Table, levels: int) -> tuple[I32, I64]:
-    """SIDs int32 [n, L] of rows with columns codes and suffix, and numbers int64 [n] from 0 within each SID.
-
-    The numbers follow the suffixes, then the rows. Suffixes themselves will not do: where a policy gives none they are
-    all 0, and of the candidates of one SID some may have high ones.
-    """
+    """SIDs int32 [n, L] of rows with columns codes and suffix, and `numbers_within_sids`."""
     codes = rows["codes"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, levels)
+    return codes.astype(np.int32), numbers_within_sids(codes, rows["suffix"].to_numpy())
+
+
+def numbers_within_sids(codes: NDArray[np.integer], suffix: NDArray[np.integer]) -> I64:
+    """Numbers int64 [n] from 0 within each SID, of SIDs [n, L].
+
+    The numbers follow the suffixes [n], then the rows. Suffixes themselves will not do: where a policy gives none they
+    are all 0, and of the candidates of one SID some may have high ones.
+    """
     _, sid = np.unique(codes, axis=0, return_inverse=True)
     sid = sid.reshape(-1)
-    order = np.lexsort((rows["suffix"].to_numpy(), sid))
+    order = np.lexsort((suffix, sid))
     begins = np.flatnonzero(np.diff(sid[order], prepend=-1))
     numbers = np.empty(len(codes), np.int64)
     numbers[order] = np.arange(len(codes)) - np.repeat(begins, np.diff(begins, append=len(codes)))
-    return codes.astype(np.int32), numbers
+    return numbers
 
 
 def trained_events(sequences: Sequences, candidates: int) -> I64:
