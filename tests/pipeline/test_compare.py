@@ -32,7 +32,7 @@ def compared(spark, tmp_path_factory):
     items, events = write(rows, folder / "items"), write_events(rows.ids, folder / "events.parquet")
     arguments = [
         "compare", "--tokenizers", "rq_kmeans,drq", "--seeds", "2", "--items", items, "--events", events,
-        "--out", str(folder / "out"), "--codes", "8", *settings(),
+        "--out", str(folder / "out"), "--codes", "8", *settings("train.behaviour.steps=60"),
     ]  # fmt: skip
     assert main(arguments) == 0
     return arguments
