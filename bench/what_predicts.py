@@ -167,7 +167,8 @@ def tell(points: list[dict[str, Any]]) -> None:
         for label in dict.fromkeys(point["label"] for point in some):
             rows = [point for point in some if point["label"] == label]
             cells = [np.array([row["downstream"][key][0] for row in rows]) for key in headlines]
-            texts = [f"{cell.mean():.4f} ± {cell.std(ddof=1) if len(cell) > 1 else np.nan:.4f}" for cell in cells]
+            spread = [f" ± {cell.std(ddof=1):.4f}" if len(cell) > 1 else "" for cell in cells]
+            texts = [f"{cell.mean():.4f}{beside}" for cell, beside in zip(cells, spread, strict=True)]
             print(f"| {label} | {len(rows)} | {' | '.join(texts)} |")
         print(f"\n| figure | {' | '.join(headlines)} |\n" + "|---" * (1 + len(headlines)) + "|")
         for figure, sign in _GOOD.items():
