@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
 from catalogues import hashes, is_judge, load
@@ -39,6 +38,7 @@ from drq_spark.probe.downstream_figures import ranking_figures, recommendation_f
 from drq_spark.probe.downstream_models import MODELS
 from drq_spark.probe.model_contract import Effort
 from drq_spark.probe.questions_asked_worker import DEEPEST
+from drq_spark.probe.what_predicts import without_seed_means
 from drq_spark.progress import SILENT
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
@@ -182,12 +182,8 @@ def correlated(points: list[dict[str, Any]], figure: str, sign: int, key: str) -
     first = sign * np.array([mean_of(point["figures"][figure]) for point in both])
     second = np.array([point["downstream"][key][0] for point in both])
     groups = np.unique([point["name"] for point in both], return_inverse=True)[1].astype(np.int64)
-    found = rank_correlation(_centred(first, seeds), _centred(second, seeds), groups)
+    found = rank_correlation(without_seed_means(first, seeds), without_seed_means(second, seeds), groups)
     return f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
-
-
-def _centred(values: NDArray[np.float64], seeds: NDArray[np.int64]) -> NDArray[np.float64]:
-    return values - np.array([values[seeds == seed].mean() for seed in seeds])
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 
 from drq_spark.measure.aggregates import Scale, Segments, Thresholds
 from drq_spark.measure.behaviour.event_figures import event_figures
-from drq_spark.measure.behaviour.judged import Drawn, drawn
+from drq_spark.measure.behaviour.judged import Chosen, choose
 from drq_spark.measure.behaviour.retrieval import judges, retrieval
 from drq_spark.measure.capacity.sid_capacity import whole_sid_capacity
 from drq_spark.measure.capacity.sigma import MOST_ITEMS, items_of_scales, scales
@@ -103,7 +103,7 @@ class _Work:
     counted: Aggregates
     thresholds: Thresholds | None
     per_sid: DataFrame
-    judged: Drawn | None = None
+    judged: Chosen | None = None
 
     def __init__(self, subject: Subject, known: Known, keep: Keep, quick: bool) -> None:
         self.subject, self.known, self.keep, self.quick = subject, known, keep, quick
@@ -125,7 +125,7 @@ class _Work:
         if subject.encodes:
             chosen.append(perturbed_items(subject, share_of_items(subject)))
         if judges(subject):
-            self.judged = drawn(subject)
+            self.judged = choose(subject)
             chosen.append(self.judged.ids(subject))
         if chosen:
             self.subject = with_picked(subject, chosen)

@@ -93,12 +93,12 @@ def predictions(points: Sequence[Point]) -> list[Prediction]:
             first = np.array([sign * judged_value(column, point.diagnosis[column.key]) for point in both])
             second = np.array([point.downstream[key].value for point in both])
             _, groups = np.unique([point.name for point in both], return_inverse=True)
-            correlation = rank_correlation(_centred(first, seeds), _centred(second, seeds), groups)
+            correlation = rank_correlation(without_seed_means(first, seeds), without_seed_means(second, seeds), groups)
             found.append(Prediction(column, key, correlation, len(both)))
     return found
 
 
-def _centred(values: F64, seeds: np.ndarray[tuple[int], np.dtype[np.int64]]) -> F64:
+def without_seed_means(values: F64, seeds: np.ndarray[tuple[int], np.dtype[np.int64]]) -> F64:
     """Without the mean of each seed."""
     centred: F64 = values.copy()
     for seed in np.unique(seeds):

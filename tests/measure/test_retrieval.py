@@ -337,7 +337,7 @@ class TestChoice:
     def test_no_more_pairs_than_there_is_memory_for(self, spark, strings, tmp_path, monkeypatch, caplog):
         monkeypatch.setattr(judged, "_VECTOR_BYTES", 4 * DIM * 3 * 50)
         given = subject(spark, strings, tmp_path)
-        found = judged.judged_of(given, judged.drawn(given))
+        found = judged.judged_of(given, judged.choose(given))
         assert len(found.pairs) == 50
         assert "judged on 50 pairs, not 160" in caplog.text
 

@@ -52,7 +52,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Chosen:
     """Items and pairs by id, before their embeddings are read.
 
     Attributes:
@@ -81,7 +81,7 @@ def normalization(subject: Subject) -> Normalize:
     return subject.config.items.normalize if subject.tokenizer is None else subject.tokenizer.normalize
 
 
-def drawn(subject: Subject) -> Drawn:
+def choose(subject: Subject) -> Chosen:
     """Choose items and pairs.
 
     A pair is two events of one user that follow one another, see `inputs.consecutive`, of two items with a SID. Where
@@ -90,10 +90,10 @@ def drawn(subject: Subject) -> Drawn:
     there are embeddings, items without a usable one are not chosen either.
     """
     pairs, all_pairs = _pairs(subject, subject.pairs)
-    return Drawn(_items(subject, max(subject.config.measure.neighbour_queries, len(pairs))), pairs, all_pairs)
+    return Chosen(_items(subject, max(subject.config.measure.neighbour_queries, len(pairs))), pairs, all_pairs)
 
 
-def judged_of(subject: Subject, chosen: Drawn) -> Judged:
+def judged_of(subject: Subject, chosen: Chosen) -> Judged:
     """What was chosen, with SIDs and vectors."""
     items, ends = chosen.items, chosen.ends
     located = located_sids(subject, pa.concat_arrays([items, *ends]))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from drq_spark.arrays import I64
 from drq_spark.errors import ConsistencyError
 from drq_spark.formulas.estimates import Estimate
-from drq_spark.measure.behaviour.judged import Drawn, Judged, drawn, judged_of
+from drq_spark.measure.behaviour.judged import Chosen, Judged, choose, judged_of
 from drq_spark.measure.behaviour.neighbours import neighbour_recall
 from drq_spark.measure.behaviour.retention import retention
 from drq_spark.measure.behaviour.scans import ItemAnswers, SidAnswers, scan_items, scan_sids
@@ -32,7 +32,7 @@ def _is_searched(subject: Subject) -> bool:
     return subject.rebuilds and subject.items is not None
 
 
-def retrieval(subject: Subject, chosen: Drawn | None = None) -> list[MetricRow]:
+def retrieval(subject: Subject, chosen: Chosen | None = None) -> list[MetricRow]:
     """Neighbour recall, hit rates and retention, and the AUC of embeddings and SIDs, with standard errors.
 
     The embeddings are scanned once to compare every item with the judged ones, which another scan picks out unless the
@@ -48,7 +48,7 @@ def retrieval(subject: Subject, chosen: Drawn | None = None) -> list[MetricRow]:
     """
     if not judges(subject):
         return []
-    judged, searched = judged_of(subject, chosen or drawn(subject)), _is_searched(subject)
+    judged, searched = judged_of(subject, chosen or choose(subject)), _is_searched(subject)
     settings = subject.config.measure
     pairs = judged.pairs[: settings.ranked_pairs] if searched else judged.pairs[:0]
     queries = judged.items[: settings.neighbour_queries] if searched else judged.items[:0]
