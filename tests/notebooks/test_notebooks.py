@@ -15,7 +15,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_client import AsyncKernelManager, KernelManager
+from jupyter_client import KernelManager
 from matplotlib import image
 from nbclient import NotebookClient
 
@@ -154,7 +154,12 @@ def executed(path: Path, folder: Path, manager: KernelManager | None = None) -> 
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, km=manager or AsyncKernelManager(), timeout=500, resources=resources).execute()
+    client = NotebookClient(notebook, km=manager, timeout=500, resources=resources)
+    try:
+        client.execute()
+    finally:
+        if client.kc is not None:  # the client leaves the sockets to a kernel that it has not started itself open
+            client.kc.stop_channels()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     data = [output.get("data", {}) for output in outputs]
     texts = [output.get("text", part.get("text/plain", "")) for output, part in zip(outputs, data, strict=True)]
