@@ -28,7 +28,7 @@ class Measure(Section):
     )
     top_buckets: Positive = Field(50, description="Largest buckets kept by name")
     overlap_items: Annotated[int, Field(ge=100)] = Field(
-        20_000, description="Items drawn for the overlap of whole SIDs; all SIDs where there are not more"
+        10_000, description="Items drawn for the overlap of whole SIDs; all SIDs where there are not more"
     )
     perturbed_items: Annotated[int, Field(ge=100)] = Field(
         100_000, description="Items, by hash, that are encoded again with noise"

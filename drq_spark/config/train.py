@@ -127,7 +127,7 @@ class Drq(Section):
     """`drq`: how much fidelity the behaviour may cost."""
 
     fidelity_slack: Share = Field(
-        0.01, description="Share by which behaviour may raise the relative error of items that the fit did not see"
+        0.02, description="Share by which behaviour may raise the relative error of items that the fit did not see"
     )
 
 

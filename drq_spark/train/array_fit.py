@@ -59,7 +59,7 @@ def fit(
         tokenizer: Its kind, see `tokenizer.name`.
         normalize: "l2" divides every embedding by its norm.
         seed: Of everything random.
-        settings: Any other settings of `conf/base.yaml`, such as {"train.drq.fidelity_slack": 0.02}. Of more rows than
+        settings: Any other settings of `conf/base.yaml`, such as {"train.drq.fidelity_slack": 0.05}. Of more rows than
             `sample.size` as many train.
         progress: Is told how far the training is.
 

@@ -410,7 +410,10 @@ def test_places_are_marked_once():
 )
 def test_runs_of_earlier_versions_are_known_by_their_fingerprint(options, fingerprint):
     """Written down from the version before places were marked: another value would take up no earlier run."""
-    then = {"train.behaviour.steps": 1200, "train.behaviour.learning_rate": 1e-3}  # defaults that have changed since
+    then = {  # defaults that have changed since
+        "train.behaviour.steps": 1200, "train.behaviour.learning_rate": 1e-3, "train.drq.fidelity_slack": 0.01,
+        "measure.overlap_items": 20_000,
+    }  # fmt: skip
     assert load_config(options=then | options).fingerprint() == fingerprint
 
 

@@ -35,7 +35,7 @@ from drq_spark.ship import ship
 from drq_spark.tokenizer import Tokenizer
 
 _MOST_TASKS = 1000  # each leaves the best of every query: a few megabytes
-_SIDS_A_TASK = 20_000  # some seconds of work
+_SIDS_A_TASK = 100_000  # some seconds of work; every task leaves the best of each query
 
 
 @dataclass(frozen=True)

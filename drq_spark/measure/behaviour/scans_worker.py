@@ -79,6 +79,14 @@ class Candidates:
         if self._rows > self._bound:
             self._cut_down()
 
+    def look_at(self, scores: F64) -> None:
+        """Raise the cut by the scores [n, Q] of a block, while it lets everything pass.
+
+        A row stands for one item or more, so whatever is below the best `KEEP` rows of a block is not among the best.
+        """
+        if len(scores) > KEEP and np.isneginf(self.cut).any():
+            self.cut = np.maximum(self.cut, np.partition(scores, -KEEP, axis=0)[-KEEP])
+
     def lists(self) -> pa.Table | None:
         """One row a query that has candidates: query, and a list per other column; None where no query has any."""
         if not self._rows:
@@ -145,7 +153,9 @@ class Scan:
         better = weight @ (scores[:, :pairs] > target + ranking.TIE)
         self.better += better
         self.ties += weight @ (scores[:, :pairs] >= target - ranking.TIE) - better
-        rows, query = np.nonzero(scores[:, pairs:] >= self._candidates.cut - ranking.TIE)
+        near = scores[:, pairs:]
+        self._candidates.look_at(near)
+        rows, query = np.nonzero(near >= self._candidates.cut - ranking.TIE)
         found = {"query": pa.array(query), "score": pa.array(scores[rows, pairs + query])}
         own = {name: column.take(pa.array(rows)) for name, column in columns.items()}
         self._candidates.add(pa.table({**found, **own}))
