@@ -19,10 +19,10 @@ from drq_spark.config import load_config
 from drq_spark.errors import ConfigError
 from drq_spark.gate import GateResult
 from drq_spark.metrics import MetricRow
-from drq_spark.notebook import RunResult
 from drq_spark.outcome import Outcome
 from drq_spark.page import svg
 from drq_spark.progress import SILENT
+from drq_spark.run_result import RunResult
 from drq_spark.store import Store
 
 FIGURES = (
