@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from drq_spark.tokenizer.artifact import load_tokenizer as load_tokenizer
     from drq_spark.tokenizer.artifact import save_tokenizer as save_tokenizer
     from drq_spark.tokenizer.model import Tokenizer as Tokenizer
+    from drq_spark.tokenizer.sid_index import SidIndex as SidIndex
     from drq_spark.tokens import SidTokens as SidTokens
     from drq_spark.train.array_fit import fit as fit
     from drq_spark.train.driver import train_tokenizer as train_tokenizer
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Config": "drq_spark.config",
+    "SidIndex": "drq_spark.tokenizer.sid_index",
     "SidTokens": "drq_spark.tokens",
     "Tokenizer": "drq_spark.tokenizer.model",
     "figures": "drq_spark.array_figures",

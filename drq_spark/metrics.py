@@ -172,11 +172,12 @@ class Metrics:
         found = self.value(Metric(name), level, weighting, eta, None if ruler is None else Ruler(ruler))
         if found is None:
             asked = MetricRow(name, level, weighting, eta, 0.0, ruler=ruler)
-            raise ConfigError(f"there is no {_place(asked)}: {self._what_there_is(name)}")
+            raise ConfigError(f"there is no {_place(asked)}: {self._what_there_is(name, level)}")
         return found
 
-    def _what_there_is(self, name: str) -> str:
-        there = [_place(row) for row in self._rows.values() if row.metric == name]
+    def _what_there_is(self, name: str, level: int) -> str:
+        named = [row for row in self._rows.values() if row.metric == name]
+        there = [_place(row) for row in sorted(named, key=lambda row: row.level != level)]
         more = f" and {len(there) - _TOLD} more" if len(there) > _TOLD else ""
         return f"there are {'; '.join(there[:_TOLD])}{more}" if there else f"these figures have no {name}"
 
