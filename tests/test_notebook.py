@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import date, datetime
 from io import BytesIO
 from pathlib import Path
@@ -94,8 +95,7 @@ def test_keywords_of_a_map_from_elsewhere_are_settings(asked):
     )  # fmt: skip
     assert config.store.out == str(Path("results").absolute())
     assert abs((datetime.now(now.tzinfo) - now).total_seconds()) < 600
-    with pytest.raises(ConfigError, match="run run-7 has no tokenizer: its SIDs come from elsewhere"):
-        _ = found.tokenizer
+    assert found.run_id == "run-7"
 
 
 def test_a_map_must_be_named(asked):
@@ -130,6 +130,38 @@ def test_a_figure_is_found_by_name(result):
     assert result.metric("effective_capacity", level=1, eta=0.5) == 200.0
     with pytest.raises(ConfigError, match="did you mean 'unique_sids'"):
         result.metric("unique_sid")
+
+
+class Tables:
+    """A store that tells what is read of it; its tables are there."""
+
+    tables = True
+
+    def read(self, table, run_id=None):
+        return table.name, run_id
+
+    def exists(self, table):
+        return self.tables
+
+
+def test_tables_are_those_of_the_run(result):
+    ours = replace(result, store=Tables())
+    assert ours.sids == ("current_sids", None)
+    assert ours.quarantine == ("sid_quarantine", "run-7")
+    assert ours.changes == ("sid_changes", "run-7")
+
+
+def test_sids_from_elsewhere_are_the_map_that_was_measured(result):
+    elsewhere = replace(result, store=Tables(), config=load_config(options={"sids.path": "index.json"}))
+    assert elsewhere.sids == ("sids", "run-7")
+    with pytest.raises(ConfigError, match="run run-7 has no tokenizer: its SIDs come from elsewhere"):
+        _ = elsewhere.tokenizer
+
+
+def test_a_run_that_was_never_published_changed_nothing(result, monkeypatch):
+    monkeypatch.setattr(Tables, "tables", False)
+    with pytest.raises(ConfigError, match="run run-7 changed nothing for readers: no run was published yet"):
+        _ = replace(result, store=Tables()).changes
 
 
 def test_it_says_what_it_is(result):
