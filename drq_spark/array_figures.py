@@ -13,6 +13,7 @@ from scipy.special import xlogy
 
 from drq_spark.arrays import F32, F64, I32, I64
 from drq_spark.assign.assignment_worker import Assigned, assign_rows
+from drq_spark.blocks import row_blocks
 from drq_spark.config import load_config
 from drq_spark.errors import InputRefused
 from drq_spark.formulas.duplicates import different_rows
@@ -30,6 +31,7 @@ from drq_spark.tokenizer.one_or_many import one_or_many
 from drq_spark.vectors import unit_rows
 
 _QUERY_STREAM = 2_000  # purpose of the draw of items whose neighbours are looked for
+_BLOCK_ROWS = 512  # few, so that soon only rows near a query are kept
 _RECALL = {20: Metric.NEIGHBOUR_RECALL_20, 200: Metric.NEIGHBOUR_RECALL_200}
 
 
@@ -167,8 +169,8 @@ def _nearest(x: F32, queries: I64) -> list[I64]:
     """Rows that are nearest to each query, the best first, the query among them."""
     candidates = Candidates(len(queries), nearest_items)
     scan = _scan(unit_rows(x[queries]), candidates)
-    for block in scan.blocks(len(x)):
-        rows = pa.array(np.arange(block.start, block.stop))
+    for block in row_blocks(len(x), 1, _BLOCK_ROWS):
+        rows = pa.array(np.arange(len(x))[block])
         scan.add(unit_rows(x[block]), np.ones(len(rows)), {"key": rows, "item_id": rows})
     found = candidates.lists()
     assert found is not None  # there is a row, and it is a candidate
@@ -180,7 +182,7 @@ def _ties(tokenizer: Tokenizer, codes: I32, items: I64, own: F64) -> list[tuple[
     candidates = Candidates(len(own), nearest_ties)
     scan = _scan(own, candidates)
     weight = items.astype(np.float64)
-    for block in scan.blocks(len(codes)):
+    for block in row_blocks(len(codes), 1, _BLOCK_ROWS):
         scan.add(_rebuilt(tokenizer, codes[block]), weight[block], {"weight": pa.array(weight[block])})
     found = candidates.lists()
     assert found is not None
