@@ -105,7 +105,9 @@ def generator_and_ranker(shown: Shown) -> None:
 
 def nights(shown: Shown) -> None:
     assert re.search(r"added +70\nmoved +\d+\nremoved +25", shown.text)
-    assert re.search(r"2025-06-03 .* 70 +\d+ +25 .*\n1 .* 2025-06-02 .* 700 +0 +0 ", shown.text), "the newest first"
+    assert re.search(r"0 +2025-06-03 +published +70 +\d+ +25 .*\n1 +2025-06-02 +published +700 +0 +0 ", shown.text), (
+        "the newest first"
+    )
     assert "the tokenizer is the same: True" in shown.text
     assert re.search(r"readers follow 2025-06-03-\w+: 745 items", shown.text)
     assert "Retrain on the catalogue of today" in shown.pages[0]
