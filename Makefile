@@ -109,7 +109,7 @@ site: $(SITE)/venv/.ready $(NOTEBOOK_PAGES)
 	@rm -rf $(SITE)/pages
 	@mkdir -p $(SITE)/pages
 	@cp -R README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs conf notebooks $(SITE)/notebooks $(SITE)/pages
-	@NO_MKDOCS_2_WARNING=1 $(SITE)/venv/bin/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(SITE)/venv/bin/mkdocs build --strict >$(SITE)/log 2>&1 || { grep -v ^INFO $(SITE)/log; exit 1; }
 	@echo "$(SITE)/html/index.html"
 
 # With their outputs: run anew when they or the package have changed (five minutes for all).

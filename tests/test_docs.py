@@ -72,10 +72,8 @@ def test_every_page_is_in_the_navigation_of_the_site():
     site = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), _Named)
     named = re.findall(r"[\w/.-]+\.md", str(site["nav"]))
     pages = {str(page.relative_to(ROOT)) for page in PAGES if not page.match("docs/decisions/[0-9]*.md")}
-    notebooks = {
-        f"notebooks/{path.stem}.md" for path in (ROOT / "notebooks").glob("*.ipynb")
-    }  # pages of the site alone
-    assert sorted(named) == sorted(pages | notebooks)
+    of_notebooks = {f"notebooks/{path.stem}.md" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert sorted(named) == sorted(pages | of_notebooks)
 
 
 GUIDES = [
