@@ -77,11 +77,12 @@ def test_links_to_notebooks_lead_to_their_pages(tool):
 
 def outputs():
     """All kinds of them."""
-    table = "<div>\n<style scoped>\n p {}\n</style>\n<table>\n\n  <tr><td>1</td></tr>\n</table>\n</div>"
+    table = '<div>\n<style scoped>\n p {}\n</style>\n<table border="1" class="dataframe">\n\n  <tr style="x"><td>1</td></tr>\n</table>\n</div>'
     report = Page('<p>"a"</p>', height=9)._repr_html_()
     return [
         nb.new_output("stream", name="stdout", text="\x1b[32mok\x1b[0m ``` \n"),
         nb.new_output("stream", name="stderr", text="WARN Spark"),
+        nb.new_output("stream", name="stdout", text="next\n"),
         nb.new_output("display_data", data={"image/png": b64encode(b"PNG").decode(), "text/plain": "<Figure>"}),
         nb.new_output("display_data", data={"text/html": report, "text/plain": "Page"}),
         nb.new_output("execute_result", data={"text/html": table, "text/plain": "1"}),
@@ -95,7 +96,7 @@ def test_a_notebook_is_a_page_with_all_that_it_shows(tool):
     assert page.split("\n\n") == [
         "# It",
         "```python\nf()\n```",
-        "````text\nok ``` \n````",
+        "````text\nok ``` \nnext\n````",
         "![](01_it_files/1.png)",
         '<iframe src="01_it_files/2.html" width="100%" height="9" style="border: 0"></iframe>',
         "<div>\n<table>\n<tr><td>1</td></tr>\n</table>\n</div>",

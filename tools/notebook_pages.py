@@ -19,7 +19,7 @@ import nbformat
 from nbclient import NotebookClient
 
 _FRAME = re.compile(r'<iframe srcdoc="(?P<page>[^"]*)"(?P<more>[^>]*)></iframe>')
-_STYLE = re.compile(r"<style scoped>.*?</style>", re.DOTALL)
+_LOOKS = re.compile(r'<style scoped>.*?</style>| border="1" class="dataframe"| style="[^"]*"', re.DOTALL)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -47,7 +47,7 @@ def executed(path: Path) -> Any:
 def as_page(notebook: Any, name: str) -> tuple[str, dict[str, bytes]]:
     """A page of Markdown, and the files in NAME_files that it shows.
 
-    What a program says on its standard error is left out: it is Spark's log.
+    What a cell prints stands before what it shows. Its standard error is left out: it is Spark's log.
     """
     files: dict[str, bytes] = {}
     parts = []
@@ -56,14 +56,17 @@ def as_page(notebook: Any, name: str) -> tuple[str, dict[str, bytes]]:
             parts.append(cell.source)
         else:
             parts.append(_fenced(cell.source, "python"))
-            parts += [_shown(output, f"{name}_files", files) for output in cell.outputs]
+            parts.append(_fenced("".join(map(_printed, cell.outputs)), "text"))
+            parts += [_shown(output, f"{name}_files", files) for output in cell.outputs if "data" in output]
     return "\n\n".join(part for part in parts if part) + "\n", files
 
 
+def _printed(output: Mapping[str, Any]) -> str:
+    return str(output["text"]) if output.get("name") == "stdout" else ""
+
+
 def _shown(output: Mapping[str, Any], folder: str, files: dict[str, bytes]) -> str:
-    """An output as Markdown; pictures and pages become files."""
-    if output["output_type"] == "stream":
-        return _fenced(output["text"], "text") if output["name"] == "stdout" else ""
+    """What a cell shows as Markdown; pictures and pages become files."""
     data = output["data"]
     if "image/png" in data:
         picture = f"{len(files) + 1}.png"
@@ -75,7 +78,8 @@ def _shown(output: Mapping[str, Any], folder: str, files: dict[str, bytes]) -> s
         files[page] = unescape(frame["page"]).encode()
         return f'<iframe src="{folder}/{page}"{frame["more"]}></iframe>'
     if "<table" in html:
-        return "\n".join(line.strip() for line in _STYLE.sub("", html).splitlines() if line.strip())
+        plain = _LOOKS.sub("", html)  # tables look like those of all pages
+        return "\n".join(line.strip() for line in plain.splitlines() if line.strip())
     return _fenced(data.get("text/plain", ""), "text")
 
 

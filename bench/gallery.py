@@ -1,0 +1,326 @@
+"""Write docs/gallery.md: what sick semantic IDs look like, beside healthy ones. Takes some five minutes.
+
+    python bench/gallery.py docs
+
+Each illness is put into a catalogue of 1,500 made items, or into the codebooks of another system, and goes through a
+run with its own report. A chart is cut out of that report as it is; the figures and what the report advises stand
+beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from html import unescape
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from drq_spark import measure_sids, run_all
+from drq_spark.errors import InputRefused
+from drq_spark.progress import SILENT
+from drq_spark.report.advice.advise import advice
+from drq_spark.run_result import RunResult
+from drq_spark.session import session_for_run
+
+ITEMS, GROUPS, DIM, USERS, WALK = 1500, 40, 24, 500, 8
+SHAPE = {"levels": 3, "codes": 32}
+QUICK = {"train.behaviour.steps": 200}
+ETA = 0.5
+FIGURES = {
+    "dead codes, level 1": ("dead_codes", 1, None),
+    "perplexity, level 1": ("perplexity", 1, None),
+    "entropy that level 2 adds, nats": ("conditional_entropy", 2, None),
+    "effective capacity, level 1": ("effective_capacity", 1, ETA),
+    "effective capacity, level 3": ("effective_capacity", 3, ETA),
+    "relative error": ("relative_mse", 0, None),
+    "AUC of behaviour, embeddings": ("auc_raw_popularity", 0, None),
+    "AUC of behaviour, SIDs": ("auc_sum_popularity", 0, None),
+    "duplicate rate": ("duplicate_rate", 0, None),
+    "of which exact copies": ("exact_duplicate_rate", 0, None),
+    "churn": ("churn", 0, None),
+    "code drift, level 1, bits": ("code_drift", 1, None),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture of the gallery.
+
+    Attributes:
+        name: Of its file.
+        title, before, after: Words around the picture.
+        chart: How the label of its chart begins.
+        figures: Names in FIGURES that show the illness.
+        made: Makes the run.
+    """
+
+    name: str
+    title: str
+    before: str
+    after: str
+    chart: str
+    figures: tuple[str, ...]
+    made: Callable[[Gallery], RunResult]
+
+
+class Gallery:
+    """A session, a folder, and the healthy catalogue that all others are made from."""
+
+    def __init__(self, folder: Path) -> None:
+        self.spark, self.folder = session_for_run(small_data=True), folder
+        self.rng = np.random.default_rng(0)
+        self.group = self.rng.integers(0, GROUPS, ITEMS)
+        self.x = self.rng.normal(size=(GROUPS, DIM))[self.group] + 0.6 * self.rng.normal(size=(ITEMS, DIM))
+        walks = [self.rng.choice(np.flatnonzero(self.group == self.rng.choice(GROUPS)), WALK) for _ in range(USERS)]
+        users, places = np.repeat(np.arange(USERS), WALK), np.tile(np.arange(WALK), USERS)
+        events = pd.DataFrame({"user_id": users, "item_id": np.concatenate(walks), "timestamp": places})
+        events.to_parquet(folder / "events.parquet")
+
+    def items(self, name: str, x: np.ndarray) -> str:
+        """Path of an items table with these embeddings."""
+        table = pd.DataFrame({"item_id": np.arange(len(x)), "embedding": list(x.astype(np.float32))})
+        table.to_parquet(self.folder / f"{name}.parquet")
+        return str(self.folder / f"{name}.parquet")
+
+    def run(self, name: str, x: np.ndarray, **more: Any) -> RunResult:
+        """A run on these embeddings."""
+        places = {"items": self.items(name, x), "events": str(self.folder / "events.parquet")}
+        settings = {**QUICK, **more.pop("settings", {})}
+        out = str(self.folder / more.pop("out", name))
+        return run_all(self.spark, **places, out=out, settings=settings, watcher=SILENT, **(SHAPE | more))
+
+    def elsewhere(self, name: str, books: list[np.ndarray]) -> RunResult:
+        """The measured SIDs of a system with these codebooks."""
+        left, codes = self.x, []
+        for book in books:
+            codes.append(np.square(left[:, None] - book).sum(axis=2).argmin(axis=1))
+            left = left - book[codes[-1]]
+        index = {str(item): row for item, row in enumerate(np.column_stack(codes).tolist())}
+        (self.folder / f"{name}.json").write_text(json.dumps(index))
+        named = {f"codebook_{level}": book.astype(np.float32) for level, book in enumerate(books)}
+        np.savez(self.folder / f"{name}.npz", **named)
+        return measure_sids(
+            self.spark, sids=str(self.folder / f"{name}.json"), codebooks=str(self.folder / f"{name}.npz"),
+            items=self.items(name, self.x), events=str(self.folder / "events.parquet"),
+            out=str(self.folder / name), watcher=SILENT,
+        )  # fmt: skip
+
+    def books(self, alive: tuple[int, ...]) -> list[np.ndarray]:
+        """Codebooks of 32 codes of which the first so many are items, or what is left of them; all others are far."""
+        left, books = self.x, []
+        for count in alive:
+            book = 6 + 3 * self.rng.normal(size=(SHAPE["codes"], DIM))
+            book[:count] = left[self.rng.choice(ITEMS, count, replace=False)]
+            if count == 1:
+                book[0] = left.mean(axis=0)
+            books.append(book)
+            left = left - book[np.square(left[:, None] - book).sum(axis=2).argmin(axis=1)]
+        return books
+
+
+def healthy(gallery: Gallery) -> RunResult:
+    """The default tokenizer on the catalogue as it is."""
+    return gallery.run("healthy", gallery.x)
+
+
+def dead(gallery: Gallery) -> RunResult:
+    """A system that never moved most of its codewords to where items are."""
+    return gallery.elsewhere("dead", gallery.books((8, 24, 24)))
+
+
+def collapsed(gallery: Gallery) -> RunResult:
+    """One code of the second level takes all items."""
+    return gallery.elsewhere("collapsed", gallery.books((24, 1, 24)))
+
+
+def crowded(gallery: Gallery) -> RunResult:
+    """Ten tight kinds of items, and 32 codes to tell them apart."""
+    kinds = 1.5 * np.random.default_rng(1).normal(size=(10, DIM))
+    x = kinds[gallery.group % 10] + 0.1 * np.random.default_rng(2).normal(size=(ITEMS, DIM))
+    return gallery.run("crowded", x, tokenizer="rq_kmeans")
+
+
+def style(gallery: Gallery) -> RunResult:
+    """Four coordinates that no user cares for have most of the variance."""
+    taste = np.random.default_rng(3).normal(size=(GROUPS, DIM - 4))[gallery.group]
+    loud = 5 * np.random.default_rng(4).normal(size=(ITEMS, 4))
+    return gallery.run("style", np.column_stack([taste, loud]), tokenizer="rq_kmeans")
+
+
+def copies(gallery: Gallery) -> RunResult:
+    """Every fourth item is an exact copy of another one."""
+    x = gallery.x.copy()
+    x[-ITEMS // 4 :] = x[: ITEMS // 4]
+    return gallery.run("copies", x)
+
+
+def new_model(gallery: Gallery) -> RunResult:
+    """The night after a new embedding model, with the guard taken off."""
+    turned = gallery.x @ np.linalg.qr(np.random.default_rng(5).normal(size=(DIM, DIM)))[0]
+    night = {"out": "nights", "night": True, "run_date": date(2026, 1, 2)}
+    gallery.run("monday", gallery.x, out="nights", run_date=date(2026, 1, 1))
+    try:
+        gallery.run("tuesday", turned, **night)
+    except InputRefused as error:
+        gallery.refusal = str(error)
+    return gallery.run("tuesday", turned, **night, settings={"nightly.max_changed": 1.0})
+
+
+CASES = (
+    Case(
+        "healthy", "Healthy",
+        "The default tokenizer on the catalogue as it is. The line of use lies near 1 over its whole length: all codes "
+        "are used, and about evenly.",
+        "", "Level 1: codes sorted by use", tuple(FIGURES)[:10], healthy,
+    ),
+    Case(
+        "dead", "Dead codes",
+        "SIDs of another system, most of whose codewords of the first level never were where items are. The line drops "
+        "to the foot far before the right end, and what is left of it is uneven.",
+        "A code that nobody uses costs a row of a generator's vocabulary and tells nothing. Restart dead codes while "
+        "training, or take fewer. Here `tokenizer.balance` evens out the use; the default of `drq` is 0.55.",
+        "Level 1: codes sorted by use",
+        ("dead codes, level 1", "perplexity, level 1", "effective capacity, level 1", "relative error"), dead,
+    ),
+    Case(
+        "collapsed", "A collapsed level",
+        "Another system again: one code of the second level takes all items. A level that adds no entropy to the codes "
+        "before it is a token that a generator writes for nothing.",
+        "In `drq inspect` and in the report of training the level shows the same. Look for a learning rate or a commitment "
+        "loss that lets one code win, begin at k-means, or leave the level out.",
+        "Conditional entropy per level",
+        ("entropy that level 2 adds, nats", "effective capacity, level 3", "relative error", "duplicate rate"), collapsed,
+    ),
+    Case(
+        "crowded", "Codes too close to each other",
+        "Ten kinds of items, each of them tight, and 32 codes on each level. All codes are used, and still they do not "
+        "count: those inside one kind lie so close that a little noise turns one into the other.",
+        "The orange part of the bars is the longer one: take fewer codes on that level, or one level less. More balance "
+        "would not help.",
+        "Effective share of the codes by items",
+        ("perplexity, level 1", "effective capacity, level 1", "effective capacity, level 3", "relative error"), crowded,
+    ),
+    Case(
+        "style", "Behaviour given away for error",
+        "Four coordinates have most of the variance, and no user cares for them. A tokenizer that looks at the error alone "
+        "spends its codes there. The error is better than that of the healthy run, and behaviour is gone.",
+        "Judge by the AUC beside the error. `drq` with `--events` learns which directions matter; "
+        "`train.drq.fidelity_slack` says how much error that may cost.",
+        "AUC:",
+        ("relative error", "AUC of behaviour, embeddings", "AUC of behaviour, SIDs"), style,
+    ),
+    Case(
+        "copies", "Many exact copies",
+        "A fourth of the items has the same embedding as another one. The surplus of items without a SID of their own is "
+        "nearly all grey: no tokenizer can tell equal embeddings apart.",
+        "More codes would not help. Merge the copies upstream, or let the suffix tell them apart; a column of another kind "
+        "of data in the embedding would be the cure. `collisions.duplicates` says what `spread` does with them.",
+        "Collisions:",
+        ("duplicate rate", "of which exact copies"), copies,
+    ),
+    Case(
+        "new_model", "A new embedding model",
+        "The night after the embedding model was trained anew: the same items, turned in space. The tokenizer of yesterday "
+        "gives nearly every item another SID, and all that readers have learned of SIDs is void.",
+        "Such a night is refused unless the guard is taken off, as it was for this picture. `drq nightly --retrain` aligns the "
+        "new embeddings with the old ones first, so that most items keep their SIDs ([how](retraining.md)).",
+        "Churn per level",
+        ("churn", "relative error", "code drift, level 1, bits"), new_model,
+    ),
+)  # fmt: skip
+
+HEAD = """# What a sick one looks like
+
+Charts of reports of made catalogues, each of which has one fault: {items:,} items in {groups} groups, SIDs of three codes of {codes}. Figures are beside those of the healthy run. What each figure
+is stands in [figures.md](figures.md); how to go through a report is told by [a notebook](../notebooks/03_reading_the_report.ipynb). `python bench/gallery.py docs` makes this page.
+"""
+
+
+def main(folder: Path) -> None:
+    """Make all runs, and write the page and its pictures."""
+    pictures = folder / "gallery"
+    pictures.mkdir(exist_ok=True)
+    parts, sound = [HEAD.format(items=ITEMS, groups=GROUPS, codes=SHAPE["codes"])], None
+    with TemporaryDirectory() as scratch:
+        gallery = Gallery(Path(scratch))
+        for case in CASES:
+            done = case.made(gallery)
+            sound = sound or done
+            html = done.report().html
+            (pictures / f"{case.name}.svg").write_text(picture(html, case.chart), encoding="utf-8")
+            parts.append(section(case, done, sound, gallery))
+            print(case.name, flush=True)
+    (folder / "gallery.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def section(case: Case, done: RunResult, sound: RunResult, gallery: Gallery) -> str:
+    """One illness: words, picture, figures, advice."""
+    label = unescape(label_of(done.report().html, case.chart))
+    lines = [f"## {case.title}", "", case.before, "", f"![{label}](gallery/{case.name}.svg)", ""]
+    both = done is not sound
+    lines += [f"| figure |{' healthy |' * both} {'here' if both else 'value'} |", f"|---|---|{'---|' * both}"]
+    for name in case.figures:
+        healthy_value = f" {value(sound, name)} |" if both else ""
+        lines.append(f"| {name} |{healthy_value} {value(done, name)} |")
+    said = advice(done.outcome.figures, done.outcome.codebook_sizes, ETA)
+    lines += [
+        "",
+        "The report advises nothing."
+        if not said
+        else f"The report leads with “{said[0].rule.value}”: {said[0].remedy}",
+    ]
+    lines += ["", case.after] if case.after else []
+    if case.name == "new_model":
+        lines += ["", f"```text\n{gallery.refusal}\n```"]
+    return "\n".join([*lines, ""])
+
+
+def value(done: RunResult, name: str) -> str:
+    """A figure in three digits; a dash where the run has none."""
+    metric, level, eta = FIGURES[name]
+    rows = [row for row in done.outcome.figures if (row.metric, row.level, row.weighting) == (metric, level, "items")]
+    found = [row.value for row in rows if row.eta == eta and row.ruler in (None, "latent")]
+    return f"{found[0]:.3g}" if found else "–"
+
+
+def label_of(html: str, begins: str) -> str:
+    """The label of the chart whose label begins so, as it stands in the page."""
+    found = re.search(rf'aria-label="({re.escape(begins)}[^"]*)"', html)
+    if found is None:
+        raise SystemExit(f"the report has no chart {begins!r}")
+    return found[1]
+
+
+def picture(html: str, begins: str) -> str:
+    """A chart of a report as a file of its own, in the colours of the page by day and by night."""
+    label = label_of(html, begins)
+    svg = html[html.rindex("<svg", 0, html.index(f'aria-label="{label}"')) :]
+    svg = svg[: svg.index("</svg>") + len("</svg>")]
+    opening = svg[: svg.index(">") + 1]
+    width, height = re.search(r'viewBox="0 0 (\S+) ([^"]+)"', opening).groups()
+    day = re.search(r":root \{(.*?)\}", html, re.DOTALL)[1]
+    night = re.search(r"prefers-color-scheme: dark\) \{\s*:root \{(.*?)\}", html, re.DOTALL)[1]
+    used = set(re.findall(r"var\((--[\w-]+)\)", svg)) | {"--paper", "--ink"}
+
+    def colours(block: str) -> str:
+        return "".join(f"{name}:{shade};" for name, shade in re.findall(r"(--[\w-]+): (#\w+);", block) if name in used)
+
+    style = (
+        f"svg{{{colours(day)}font-family:system-ui,sans-serif}}text{{fill:var(--ink)}}"
+        f"@media(prefers-color-scheme:dark){{svg{{{colours(night)}}}}}"
+    )
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{float(width) * 1.5:g}" height="{float(height) * 1.5:g}"'
+    ground = '<rect width="100%" height="100%" fill="var(--paper)"/>'
+    return opening.replace("<svg", head, 1) + f"<style>{style}</style>{ground}" + svg[len(opening) :] + "\n"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
