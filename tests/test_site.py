@@ -77,7 +77,8 @@ def test_links_to_notebooks_lead_to_their_pages(tool):
 
 def outputs():
     """All kinds of them."""
-    table = '<div>\n<style scoped>\n p {}\n</style>\n<table border="1" class="dataframe">\n\n  <tr style="x"><td>1</td></tr>\n</table>\n</div>'
+    table = '<div>\n<style scoped>\n p {}\n</style>\n<table border="1" class="dataframe">\n\n  <tr style="x">'
+    table += "<td>1</td></tr>\n</table>\n</div>"
     report = Page('<p>"a"</p>', height=9)._repr_html_()
     return [
         nb.new_output("stream", name="stdout", text="\x1b[32mok\x1b[0m ``` \n"),
