@@ -76,6 +76,7 @@ class Gallery:
 
     def __init__(self, folder: Path) -> None:
         self.spark, self.folder = session_for_run(small_data=True), folder
+        self.refusal, self.aligned = "", float("nan")
         self.rng = np.random.default_rng(0)
         self.group = self.rng.integers(0, GROUPS, ITEMS)
         self.x = self.rng.normal(size=(GROUPS, DIM))[self.group] + 0.6 * self.rng.normal(size=(ITEMS, DIM))
@@ -171,47 +172,51 @@ def new_model(gallery: Gallery) -> RunResult:
         gallery.run("tuesday", turned, **night)
     except InputRefused as error:
         gallery.refusal = str(error)
+    gallery.run("monday", gallery.x, out="aligned", run_date=date(2026, 1, 1))
+    gallery.aligned = gallery.run("tuesday", turned, **night | {"out": "aligned", "retrain": True}).metric("churn")
     return gallery.run("tuesday", turned, **night, settings={"nightly.max_changed": 1.0})
 
 
 CASES = (
     Case(
         "healthy", "Healthy",
-        "The default tokenizer on the catalogue as it is. The line of use lies near 1 over its whole length: all codes "
-        "are used, and about evenly.",
+        "The default tokenizer on the catalogue as it is. The line of use lies near 1 over its whole length: all "
+        "codes are used, and about evenly.",
         "", "Level 1: codes sorted by use", tuple(FIGURES)[:10], healthy,
     ),
     Case(
         "dead", "Dead codes",
-        "SIDs of another system, most of whose codewords of the first level never were where items are. The line drops "
-        "to the foot far before the right end, and what is left of it is uneven.",
-        "A code that nobody uses costs a row of a generator's vocabulary and tells nothing. Restart dead codes while "
-        "training, or take fewer. Here `tokenizer.balance` evens out the use; the default of `drq` is 0.55.",
+        "SIDs of another system, most of whose codewords of the first level never were where items are. The line "
+        "drops to the foot far before the right end, and what is left of it is uneven.",
+        "A code that nobody uses costs a row of a generator's vocabulary and tells nothing. Restart dead codes "
+        "while training, or take fewer. Here `tokenizer.balance` evens out the use; the default of `drq` is 0.55.",
         "Level 1: codes sorted by use",
         ("dead codes, level 1", "perplexity, level 1", "effective capacity, level 1", "relative error"), dead,
     ),
     Case(
         "collapsed", "A collapsed level",
-        "Another system again: one code of the second level takes all items. A level that adds no entropy to the codes "
-        "before it is a token that a generator writes for nothing.",
-        "In `drq inspect` and in the report of training the level shows the same. Look for a learning rate or a commitment "
-        "loss that lets one code win, begin at k-means, or leave the level out.",
+        "Another system again: one code of the second level takes all items. A level that adds no entropy to the "
+        "codes before it is a token that a generator writes for nothing.",
+        "Begin at k-means, restart the codes that nobody uses, or leave the level out.",
         "Conditional entropy per level",
-        ("entropy that level 2 adds, nats", "effective capacity, level 3", "relative error", "duplicate rate"), collapsed,
+        ("entropy that level 2 adds, nats", "effective capacity, level 3", "relative error", "duplicate rate"),
+        collapsed,
     ),
     Case(
         "crowded", "Codes too close to each other",
-        "Ten kinds of items, each of them tight, and 32 codes on each level. All codes are used, and still they do not "
-        "count: those inside one kind lie so close that a little noise turns one into the other.",
-        "The orange part of the bars is the longer one: take fewer codes on that level, or one level less. More balance "
-        "would not help.",
+        "Ten kinds of items, each of them tight, and 32 codes on each level. All codes are used, and still they do "
+        "not count: those inside one kind lie so close that a little noise turns one into the other.",
+        "The orange part of the bars is the longer one: take fewer codes on that level, or one level less. More "
+        "balance would not help.",
         "Effective share of the codes by items",
-        ("perplexity, level 1", "effective capacity, level 1", "effective capacity, level 3", "relative error"), crowded,
+        ("perplexity, level 1", "effective capacity, level 1", "effective capacity, level 3", "relative error"),
+        crowded,
     ),
     Case(
         "style", "Behaviour given away for error",
-        "Four coordinates have most of the variance, and no user cares for them. A tokenizer that looks at the error alone "
-        "spends its codes there. The error is better than that of the healthy run, and behaviour is gone.",
+        "Four coordinates have most of the variance, and no user cares for them. A tokenizer that looks at the "
+        "error alone spends its codes there. The error is better than that of the healthy run, and behaviour is "
+        "gone.",
         "Judge by the AUC beside the error. `drq` with `--events` learns which directions matter; "
         "`train.drq.fidelity_slack` says how much error that may cost.",
         "AUC:",
@@ -219,28 +224,31 @@ CASES = (
     ),
     Case(
         "copies", "Many exact copies",
-        "A fourth of the items has the same embedding as another one. The surplus of items without a SID of their own is "
-        "nearly all grey: no tokenizer can tell equal embeddings apart.",
-        "More codes would not help. Merge the copies upstream, or let the suffix tell them apart; a column of another kind "
-        "of data in the embedding would be the cure. `collisions.duplicates` says what `spread` does with them.",
+        "A fourth of the items has the same embedding as another one. The surplus of items without a SID of their "
+        "own is nearly all grey: no tokenizer can tell equal embeddings apart.",
+        "More codes would not help. Merge the copies upstream, or let the suffix tell them apart; a column of "
+        "another kind of data in the embedding would be the cure. `collisions.duplicates` says what `spread` does "
+        "with them.",
         "Collisions:",
         ("duplicate rate", "of which exact copies"), copies,
     ),
     Case(
         "new_model", "A new embedding model",
-        "The night after the embedding model was trained anew: the same items, turned in space. The tokenizer of yesterday "
-        "gives nearly every item another SID, and all that readers have learned of SIDs is void.",
-        "Such a night is refused unless the guard is taken off, as it was for this picture. `drq nightly --retrain` aligns the "
-        "new embeddings with the old ones first, so that most items keep their SIDs ([how](retraining.md)).",
+        "The night after the embedding model was trained anew: the same items, turned in space. The tokenizer of "
+        "yesterday gives nearly every item another SID, and all that readers have learned of SIDs is void.",
+        "`drq nightly --retrain` aligns the new embeddings with the old ones first ([how](retraining.md)).",
         "Churn per level",
         ("churn", "relative error", "code drift, level 1, bits"), new_model,
     ),
 )  # fmt: skip
 
+
 HEAD = """# What a sick one looks like
 
-Charts of reports of made catalogues, each of which has one fault: {items:,} items in {groups} groups, SIDs of three codes of {codes}. Figures are beside those of the healthy run. What each figure
-is stands in [figures.md](figures.md); how to go through a report is told by [a notebook](../notebooks/03_reading_the_report.ipynb). `python bench/gallery.py docs` makes this page.
+Charts of reports of made catalogues, each with one fault: {items:,} items in {groups} groups, SIDs of three codes of
+{codes}. Figures are beside those of the healthy run. What each one is stands in [figures.md](figures.md); how to go
+through a report is told by [a notebook](../notebooks/03_reading_the_report.ipynb). `python bench/gallery.py docs` makes
+this page.
 """
 
 
@@ -279,6 +287,7 @@ def section(case: Case, done: RunResult, sound: RunResult, gallery: Gallery) -> 
     ]
     lines += ["", case.after] if case.after else []
     if case.name == "new_model":
+        lines += ["", f"With it the churn is {gallery.aligned:.3g}. Without it such a night is refused:"]
         lines += ["", f"```text\n{gallery.refusal}\n```"]
     return "\n".join([*lines, ""])
 
