@@ -1,6 +1,6 @@
 """Write docs/gallery.md: what sick semantic IDs look like, beside healthy ones. Takes some five minutes.
 
-    python bench/gallery.py docs
+    python bench/gallery.py docs [--only dead copies ..]
 
 Each illness is put into a catalogue of 1,500 made items, or into the codebooks of another system, and goes through a
 run with its own report. A chart is cut out of that report as it is; the figures and what the report advises stand
@@ -9,9 +9,9 @@ beside it.
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -25,6 +25,8 @@ import pandas as pd
 
 from drq_spark import measure_sids, run_all
 from drq_spark.errors import InputRefused
+from drq_spark.metrics import Metric, Metrics
+from drq_spark.page.numbers import three_digits
 from drq_spark.progress import SILENT
 from drq_spark.report.advice.advise import advice
 from drq_spark.run_result import RunResult
@@ -34,6 +36,7 @@ ITEMS, GROUPS, DIM, USERS, WALK = 1500, 40, 24, 500, 8
 SHAPE = {"levels": 3, "codes": 32}
 QUICK = {"train.behaviour.steps": 200}
 ETA = 0.5
+ROOM = 12  # px around a chart, whose numbers stand over its edge
 FIGURES = {
     "dead codes, level 1": ("dead_codes", 1, None),
     "perplexity, level 1": ("perplexity", 1, None),
@@ -76,7 +79,7 @@ class Gallery:
 
     def __init__(self, folder: Path) -> None:
         self.spark, self.folder = session_for_run(small_data=True), folder
-        self.refusal, self.aligned = "", float("nan")
+        self.last = ""
         self.rng = np.random.default_rng(0)
         self.group = self.rng.integers(0, GROUPS, ITEMS)
         self.x = self.rng.normal(size=(GROUPS, DIM))[self.group] + 0.6 * self.rng.normal(size=(ITEMS, DIM))
@@ -168,12 +171,13 @@ def new_model(gallery: Gallery) -> RunResult:
     turned = gallery.x @ np.linalg.qr(np.random.default_rng(5).normal(size=(DIM, DIM)))[0]
     night = {"out": "nights", "night": True, "run_date": date(2026, 1, 2)}
     gallery.run("monday", gallery.x, out="nights", run_date=date(2026, 1, 1))
+    gallery.run("monday", gallery.x, out="aligned", run_date=date(2026, 1, 1))
+    aligned = gallery.run("tuesday", turned, **night | {"out": "aligned", "retrain": True}).metric("churn")
+    gallery.last = f"With it the churn is {three_digits(aligned)}. A plain night is refused:"
     try:
         gallery.run("tuesday", turned, **night)
     except InputRefused as error:
-        gallery.refusal = str(error)
-    gallery.run("monday", gallery.x, out="aligned", run_date=date(2026, 1, 1))
-    gallery.aligned = gallery.run("tuesday", turned, **night | {"out": "aligned", "retrain": True}).metric("churn")
+        gallery.last += f"\n\n```text\n{error}\n```"
     return gallery.run("tuesday", turned, **night, settings={"nightly.max_changed": 1.0})
 
 
@@ -181,7 +185,7 @@ CASES = (
     Case(
         "healthy", "Healthy",
         "The default tokenizer on the catalogue as it is. The line of use lies near 1 over its whole length: all "
-        "codes are used, and about evenly.",
+        "codes are used, and none much more than the others. Blue is by items, red by exposure.",
         "", "Level 1: codes sorted by use", tuple(FIGURES)[:10], healthy,
     ),
     Case(
@@ -206,8 +210,8 @@ CASES = (
         "crowded", "Codes too close to each other",
         "Ten kinds of items, each of them tight, and 32 codes on each level. All codes are used, and still they do "
         "not count: those inside one kind lie so close that a little noise turns one into the other.",
-        "The orange part of the bars is the longer one: take fewer codes on that level, or one level less. More "
-        "balance would not help.",
+        "Grey is what uneven use takes, orange what closeness takes, blue what is left. Where orange is the longer "
+        "one, take fewer codes on that level, or one level less. More balance would not help.",
         "Effective share of the codes by items",
         ("perplexity, level 1", "effective capacity, level 1", "effective capacity, level 3", "relative error"),
         crowded,
@@ -252,52 +256,62 @@ this page.
 """
 
 
-def main(folder: Path) -> None:
-    """Make all runs, and write the page and its pictures."""
-    pictures = folder / "gallery"
+def main() -> None:
+    """Make the runs that are asked for, and write the page of these and of earlier ones."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="docs")
+    parser.add_argument("--only", nargs="*", help="cases to make anew; none writes the page alone")
+    arguments = parser.parse_args()
+    names = [case.name for case in CASES] if arguments.only is None else arguments.only
+    pictures = arguments.folder / "gallery"
     pictures.mkdir(exist_ok=True)
-    parts, sound = [HEAD.format(items=ITEMS, groups=GROUPS, codes=SHAPE["codes"])], None
+    known = pictures / "measured.json"
+    measured = json.loads(known.read_text(encoding="utf-8")) if known.exists() else {}
     with TemporaryDirectory() as scratch:
-        gallery = Gallery(Path(scratch))
+        gallery = Gallery(Path(scratch)) if names else None
         for case in CASES:
-            done = case.made(gallery)
-            sound = sound or done
-            html = done.report().html
-            (pictures / f"{case.name}.svg").write_text(picture(html, case.chart), encoding="utf-8")
-            parts.append(section(case, done, sound, gallery))
-            print(case.name, flush=True)
-    (folder / "gallery.md").write_text("\n".join(parts), encoding="utf-8")
+            if gallery is not None and case.name in names:
+                done = case.made(gallery)
+                (pictures / f"{case.name}.svg").write_text(picture(done.report().html, case.chart), encoding="utf-8")
+                measured[case.name] = told(case, done, gallery)
+                known.write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                print(case.name, flush=True)
+    parts = [HEAD.format(items=ITEMS, groups=GROUPS, codes=SHAPE["codes"])]
+    parts += [section(case, measured[case.name], measured["healthy"]["figures"]) for case in CASES]
+    (arguments.folder / "gallery.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def section(case: Case, done: RunResult, sound: RunResult, gallery: Gallery) -> str:
-    """One illness: words, picture, figures, advice."""
-    label = unescape(label_of(done.report().html, case.chart))
-    lines = [f"## {case.title}", "", case.before, "", f"![{label}](gallery/{case.name}.svg)", ""]
-    both = done is not sound
-    lines += [f"| figure |{' healthy |' * both} {'here' if both else 'value'} |", f"|---|---|{'---|' * both}"]
-    for name in case.figures:
-        healthy_value = f" {value(sound, name)} |" if both else ""
-        lines.append(f"| {name} |{healthy_value} {value(done, name)} |")
+def told(case: Case, done: RunResult, gallery: Gallery) -> dict[str, Any]:
+    """What the page says of a run: its figures in three digits, the label of its chart, its first advice."""
     said = advice(done.outcome.figures, done.outcome.codebook_sizes, ETA)
-    lines += [
-        "",
-        "The report advises nothing."
-        if not said
-        else f"The report leads with “{said[0].rule.value}”: {said[0].remedy}",
-    ]
+    return {
+        "figures": {name: value(done, name) for name in FIGURES},
+        "label": unescape(label_of(done.report().html, case.chart)),
+        "advice": f"“{said[0].rule.value}”. {said[0].remedy}" if said else None,
+        "last": gallery.last,
+    }
+
+
+def section(case: Case, found: dict[str, Any], sound: dict[str, str]) -> str:
+    """One illness: words, picture, figures, advice."""
+    lines = [f"## {case.title}", "", case.before, "", f"![{found['label']}](gallery/{case.name}.svg)", ""]
+    if case.name == "healthy":
+        lines += ["| figure | value |", "|---|---|"]
+        lines += [f"| {name} | {sound[name]} |" for name in case.figures]
+    else:
+        lines += ["| figure | healthy | here |", "|---|---|---|"]
+        lines += [f"| {name} | {sound[name]} | {found['figures'][name]} |" for name in case.figures]
+    lines += ["", f"The report leads with {found['advice']}" if found["advice"] else "The report advises nothing."]
     lines += ["", case.after] if case.after else []
-    if case.name == "new_model":
-        lines += ["", f"With it the churn is {gallery.aligned:.3g}. Without it such a night is refused:"]
-        lines += ["", f"```text\n{gallery.refusal}\n```"]
+    lines += ["", found["last"]] if found["last"] else []
     return "\n".join([*lines, ""])
 
 
 def value(done: RunResult, name: str) -> str:
     """A figure in three digits; a dash where the run has none."""
     metric, level, eta = FIGURES[name]
-    rows = [row for row in done.outcome.figures if (row.metric, row.level, row.weighting) == (metric, level, "items")]
-    found = [row.value for row in rows if row.eta == eta and row.ruler in (None, "latent")]
-    return f"{found[0]:.3g}" if found else "–"
+    found = Metrics(done.outcome.figures).value(Metric(metric), level, eta=eta)
+    return "–" if found is None else three_digits(found)
 
 
 def label_of(html: str, begins: str) -> str:
@@ -314,7 +328,8 @@ def picture(html: str, begins: str) -> str:
     svg = html[html.rindex("<svg", 0, html.index(f'aria-label="{label}"')) :]
     svg = svg[: svg.index("</svg>") + len("</svg>")]
     opening = svg[: svg.index(">") + 1]
-    width, height = re.search(r'viewBox="0 0 (\S+) ([^"]+)"', opening).groups()
+    width, height = (float(side) for side in re.search(r'viewBox="0 0 (\S+) ([^"]+)"', opening).groups())
+    wide, high = width + 2 * ROOM, height + 2 * ROOM
     day = re.search(r":root \{(.*?)\}", html, re.DOTALL)[1]
     night = re.search(r"prefers-color-scheme: dark\) \{\s*:root \{(.*?)\}", html, re.DOTALL)[1]
     used = set(re.findall(r"var\((--[\w-]+)\)", svg)) | {"--paper", "--ink"}
@@ -326,10 +341,13 @@ def picture(html: str, begins: str) -> str:
         f"svg{{{colours(day)}font-family:system-ui,sans-serif}}text{{fill:var(--ink)}}"
         f"@media(prefers-color-scheme:dark){{svg{{{colours(night)}}}}}"
     )
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{float(width) * 1.5:g}" height="{float(height) * 1.5:g}"'
-    ground = '<rect width="100%" height="100%" fill="var(--paper)"/>'
-    return opening.replace("<svg", head, 1) + f"<style>{style}</style>{ground}" + svg[len(opening) :] + "\n"
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{1.5 * wide:g}" height="{1.5 * high:g}" '
+        f'viewBox="{-ROOM} {-ROOM} {wide:g} {high:g}" role="img" aria-label="{label}">'
+    )
+    ground = f'<rect x="{-ROOM}" y="{-ROOM}" width="100%" height="100%" fill="var(--paper)"/>'
+    return f"{head}<style>{style}</style>{ground}{svg[len(opening) :]}\n"
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()
