@@ -44,7 +44,7 @@ def figures(tokenizer: Tokenizer, x: ArrayLike, *, seed: int = 0, settings: Mapp
 
     There is everything by items that counts, codebooks and reconstructions tell: use of codes, capacity of each level,
     collisions, entropies of prefixes, errors and margins, neighbours kept. Names and formulas are those of
-    docs/figures.md.
+    docs/figures.md. It takes scipy, which the extras `train` and `report` bring.
 
     Args:
         tokenizer: What encodes.
