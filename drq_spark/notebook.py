@@ -164,8 +164,10 @@ def _config(named: Mapping[str, Any], settings: Mapping[str, Any] | None, files:
                 f"{what}; a run reads a path or a table, so that it can be repeated: write the rows first, or use "
                 "drq_spark.ml"
             )
-    lists = {key: list(value) for key, value in named.items() if isinstance(value, Sequence) and type(value) is not str}
-    given = {key: value for key, value in {**named, **lists}.items() if value is not None}
+    given = {key: value for key, value in named.items() if value is not None}
+    for key in ("items.attributes", "tokenizer.codes", "sids.codes"):
+        if key in given and not isinstance(given[key], int | str):
+            given[key] = list(given[key])
     if "store.out" in given:
         given["store.out"] = absolute(given["store.out"])
     return load_config([Path(file) for file in files], {**given, **(settings or {})})

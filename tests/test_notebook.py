@@ -8,6 +8,7 @@ from datetime import date, datetime
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import image
@@ -61,7 +62,7 @@ def test_keywords_are_settings(asked, tmp_path):
     run_all(
         "spark", items="shop.items", events="shop.events", out="results", item_id="sku", embedding="vector",
         exposure="views", name="title", attributes=("brand",), event_user="who", event_item="what",
-        event_order="when", tokenizer="rq_kmeans", codes=[64, 32], seed=5, settings={"tokenizer.levels": 2},
+        event_order="when", tokenizer="rq_kmeans", codes=np.array([64, 32]), seed=5, settings={"tokenizer.levels": 2},
         files=[tmp_path / "more.yaml"], run_date=date(2024, 2, 3), night=True, watcher=SILENT,
     )  # fmt: skip
     ((spark, config, day, now, watcher), more) = asked[0]
