@@ -239,7 +239,7 @@ CASES = (
         "Judge by the AUC beside the error. `drq` with `--events` learns which directions matter; "
         "`train.drq.fidelity_slack` says how much error that may cost.",
         "AUC:",
-        ("relative error", "AUC of behaviour, embeddings", "AUC of behaviour, SIDs"), style,
+        ("relative error", "AUC of behaviour, embeddings", "AUC of behaviour, SIDs"), style, False,
     ),
     Case(
         "copies", "Many exact copies",
