@@ -1,7 +1,7 @@
 """Which figures of SIDs go with what downstream models make of them, over tokenizers, dials and seeds, without Spark.
 
     python bench/what_predicts.py FOLDER [FOLDER ..] [--models tiger din_sid] [--seeds 3] [--first-seed 0] [--epochs 6]
-                                  [--threads 1] [--only NAME ..] [--to FILE] [--read FILE]
+                                  [--threads 1] [--only NAME ..] [--spread 8] [--to FILE] [--read FILE]
 
 FOLDER as for `tokenizers.py`. Baskets are users; of those that no tokenizer learns from, a fifth, the last item tests
 and the one before it validates; everything else trains. Tokenizers are fitted to all items, with the pairs of the other
@@ -42,6 +42,7 @@ from drq_spark.probe.what_predicts import without_seed_means
 from drq_spark.progress import SILENT
 from drq_spark.sample.values import Sample
 from drq_spark.tokenizer import Tokenizer
+from drq_spark.train.apart import apart_codes
 from drq_spark.train.driver import fit_tokenizer, split
 from drq_spark.train.runtime import torch_threads
 
@@ -126,12 +127,17 @@ def points_of(folder: Path, arguments: argparse.Namespace) -> Iterator[dict[str,
                 with torch_threads(arguments.threads):
                     tokenizer = fit_tokenizer(split(replace(sample), config), config)
                 fitted = time.perf_counter() - began
-                codes = np.asarray(tokenizer.encode(sample.x).codes, np.int32)
-                data = BehaviourData(candidates_of(sample, tokenizer, codes, events), events.training,
-                                     events.validation, events.test)  # fmt: skip
                 label = name if dial is None else f"{name} {dial:g}"
-                told = {"catalogue": folder.name, "label": label, "name": name, "seed": seed, "seconds": fitted}
-                yield {**told, "figures": judge(tokenizer), "downstream": downstream(data, seed, arguments)}
+                told = {"catalogue": folder.name, "name": name, "seed": seed, "seconds": fitted}
+                z, encoding = tokenizer.encode_prepared(tokenizer.prepare_input(sample.x))
+                codes = {label: encoding.codes}
+                if arguments.spread:
+                    codes[f"{label}, spread"] = apart_codes(tokenizer, z, encoding.codes, arguments.spread)
+                for called, sids in codes.items():
+                    data = BehaviourData(candidates_of(sample, tokenizer, sids, events), events.training,
+                                         events.validation, events.test)  # fmt: skip
+                    figures, tried = judge.of_codes(tokenizer, sids), downstream(data, seed, arguments)
+                    yield {"label": called, **told, "figures": figures, "downstream": tried}
 
 
 def downstream(data: BehaviourData, seed: int, arguments: argparse.Namespace) -> dict[str, list[float]]:
@@ -194,6 +200,7 @@ def main() -> None:
     for name, default in (("seeds", 3), ("first-seed", 0), ("epochs", 6), ("threads", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--only", nargs="*", choices=list(KINDS))
+    parser.add_argument("--spread", type=int, default=0)
     parser.add_argument("--to", type=Path)
     parser.add_argument("--read", type=Path)
     arguments = parser.parse_args()

@@ -14,7 +14,7 @@ from drq_spark.errors import InputRefused
 from drq_spark.inputs.event_log import EventLog, EventProfile, read_event_log
 from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.inputs.second_version import check_after
-from drq_spark.pipeline import prospect
+from drq_spark.prospect import prospect
 from drq_spark.schemas import Status
 from drq_spark.sids_of_run import readers_of
 from drq_spark.store import Store

@@ -54,11 +54,13 @@ OF_SHARED_RUNS = {"tests/pipeline/test_nights.py", "tests/pipeline/test_nightly.
 
 
 def pytest_configure() -> None:
-    """All Java processes of the tests, those of scripts included, start quickly."""
+    """All Java processes of the tests, those of scripts included, start quickly, and threads sleep as in a run."""
     from drq_spark.errors import SetupError
+    from drq_spark.idle_threads import let_idle_threads_sleep
     from drq_spark.local.class_archive import class_archive, with_archive
     from drq_spark.local.java import find_java
 
+    let_idle_threads_sleep()  # many files of tests load torch before the package does
     options = QUICK_JAVA
     with suppress(SetupError):  # the fast tests need no Java
         options = " ".join([QUICK_JAVA, *with_archive(class_archive(find_java()))])

@@ -109,7 +109,8 @@ class Behaviour(Contrast):
 
     dim: Positive = Field(64, description="Length of the behaviour part of the latent")
     hidden: Positive = Field(256, description="Width of the hidden layer")
-    learning_rate: Annotated[float, Field(gt=0.0)] = Field(1e-3, description="AdamW's peak learning rate")
+    steps: Positive = Field(600, description="Optimizer steps, at most 8 passes over the pairs")
+    learning_rate: Annotated[float, Field(gt=0.0)] = Field(3e-3, description="AdamW's peak learning rate")
     weight_decay: Annotated[float, Field(ge=0.0)] = Field(1e-3, description="AdamW's weight decay")
 
 

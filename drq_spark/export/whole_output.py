@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from drq_spark.errors import ConfigError
-from drq_spark.files import ensure_folder, exists, is_folder, move, moves_folders, remove_folder
+from drq_spark.files import ensure_folder, exists, is_folder, move, moves_folders, remove_empty_folder, remove_folder
 
 MARK = "_export.json"
 """The file in the folder of an export that says what it is; it is written last."""
@@ -46,6 +46,7 @@ def whole_output(target: str, *, overwrite: bool) -> Iterator[Output]:
     folder, _, name = target.rpartition("/")
     work = f"{folder}/.{name}.{uuid4().hex}"
     renames = moves_folders(target)
+    missing = _missing_folders(folder) if renames else []
     try:
         if not renames:
             remove_folder(target)
@@ -57,6 +58,17 @@ def whole_output(target: str, *, overwrite: bool) -> Iterator[Output]:
             move(f"{work}/whole", target)
     finally:
         remove_folder(work)
+        for above in missing:  # made here, and empty where the work has failed
+            remove_empty_folder(above)
+
+
+def _missing_folders(folder: str) -> list[str]:
+    """A folder and those above it that are not there yet, the innermost first."""
+    missing = []
+    while folder and not folder.endswith("/") and not exists(folder):  # file:// is a scheme and no folder
+        missing.append(folder)
+        folder = folder.rpartition("/")[0]
+    return missing
 
 
 def _refuse_what_is_there(target: str, *, overwrite: bool) -> None:

@@ -11,9 +11,10 @@ from drq_spark.export.whole_output import MARK, whole_output
 
 
 def fill(output, content: str) -> None:
-    Path(output.result).mkdir()
-    Path(output.result, MARK).write_text(content)
-    Path(output.scratch).mkdir()
+    result, scratch = (Path(path.removeprefix("file://")) for path in (output.result, output.scratch))
+    result.mkdir()
+    (result / MARK).write_text(content)
+    scratch.mkdir()
 
 
 def fail(target: str) -> None:
@@ -49,6 +50,15 @@ def test_what_fails_leaves_what_was_there_and_nothing_beside_it(tmp_path):
         fail(str(target))
     assert target.read_text() == "as it was"
     assert names(tmp_path) == ["index.json"]
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_what_fails_leaves_no_folders_above_it_that_were_not_there(tmp_path, scheme):
+    (tmp_path / "shop").mkdir()
+    with pytest.raises(RuntimeError):
+        fail(f"{scheme}{tmp_path}/shop/a/b/codes")
+    assert names(tmp_path) == ["shop"]
+    assert names(tmp_path / "shop") == []
 
 
 def test_a_folder_of_something_else_is_never_replaced(tmp_path):

@@ -19,6 +19,7 @@ SETTINGS = {
     "train.device": "cpu",
     "train.kmeans.beam_rounds": 2,
     "train.behaviour.steps": 20,
+    "train.behaviour.learning_rate": 1e-3,
     "train.behaviour.dim": 4,
     "train.behaviour.hidden": 8,
     "measure.overlap_items": 100,

@@ -27,6 +27,7 @@ SMALL: dict[str, Any] = {
     "train.device": "cpu",
     "train.kmeans.beam_rounds": 8,
     "train.behaviour.steps": 20,
+    "train.behaviour.learning_rate": 1e-3,
     "train.behaviour.batch_size": 64,
     "train.behaviour.dim": 4,
     "train.behaviour.hidden": 8,
