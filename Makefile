@@ -31,7 +31,7 @@ help:
 	@echo "make lint    style, types and import rules"
 	@echo "make config  write conf/base.yaml anew from drq_spark/config/"
 	@echo "make docs    write docs/tables.md and docs/cli.md anew from drq_spark/schemas.py and drq_spark/cli/"
-	@echo "make site    write the documentation as a site into build/site/html; a link that leads nowhere is an error"
+	@echo "make site    write the documentation as a site into build/site/html, notebooks with their outputs; a link that leads nowhere is an error"
 	@echo "make zip     write build/drq_spark.zip, which spark-submit --py-files takes to the executors"
 	@echo "make bench-tokenizers  compare all tokenizers on the catalogues of DATA (hours); writes docs/tokenizers"
 	@echo "make lock    resolve the dependencies of pyproject.toml anew into requirements.lock"
@@ -104,12 +104,18 @@ docs: $(VENV)/.ready
 
 # Its packages are none of the package's: they have a lock and an environment of their own.
 SITE := build/site
-site: $(SITE)/venv/.ready
+NOTEBOOK_PAGES := $(patsubst notebooks/%.ipynb,$(SITE)/notebooks/%.md,$(wildcard notebooks/*.ipynb))
+site: $(SITE)/venv/.ready $(NOTEBOOK_PAGES)
 	@rm -rf $(SITE)/pages
 	@mkdir -p $(SITE)/pages
-	@cp -R README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs conf notebooks $(SITE)/pages
-	@NO_MKDOCS_2_WARNING=1 $(SITE)/venv/bin/mkdocs build --strict --quiet
+	@cp -R README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs conf notebooks $(SITE)/notebooks $(SITE)/pages
+	@NO_MKDOCS_2_WARNING=1 $(SITE)/venv/bin/mkdocs build --strict >$(SITE)/log 2>&1 || { grep -v ^INFO $(SITE)/log; exit 1; }
 	@echo "$(SITE)/html/index.html"
+
+# With their outputs: run anew when they or the package have changed (five minutes for all).
+$(SITE)/notebooks/%.md: notebooks/%.ipynb tools/notebook_pages.py $(shell find drq_spark -name '*.py') | java $(VENV)/.ready
+	@echo "running $<"
+	@$(BIN)/python tools/notebook_pages.py $< $(SITE)/notebooks
 
 $(SITE)/venv/.ready: setup/site.lock
 	@$(PYTHON) -m venv --clear $(SITE)/venv
@@ -121,7 +127,7 @@ zip:
 
 lock:
 	@$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.10 --no-emit-index-url --no-header -q -o requirements.lock
-	@echo mkdocs-material | $(UV) pip compile - --universal --python-version 3.10 --no-emit-index-url --no-header -q -o setup/site.lock
+	@printf 'mkdocs-material\nmkdocstrings-python\nruff\n' | $(UV) pip compile - --universal --python-version 3.10 --no-emit-index-url --no-header -q -o setup/site.lock
 
 java:
 	@sh setup/java.sh

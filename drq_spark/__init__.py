@@ -9,14 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from drq_spark.array_figures import figures as figures
     from drq_spark.assign.sid_udf import sid_udf as sid_udf
     from drq_spark.config import Config as Config
     from drq_spark.config import load_config as load_config
-    from drq_spark.external.measure_sids import measure_sids as measure_sids
+    from drq_spark.notebook import measure_sids as measure_sids
     from drq_spark.notebook import run_all as run_all
     from drq_spark.tokenizer.artifact import load_tokenizer as load_tokenizer
     from drq_spark.tokenizer.artifact import save_tokenizer as save_tokenizer
     from drq_spark.tokenizer.model import Tokenizer as Tokenizer
+    from drq_spark.tokenizer.sid_index import SidIndex as SidIndex
     from drq_spark.tokens import SidTokens as SidTokens
     from drq_spark.train.array_fit import fit as fit
     from drq_spark.train.driver import train_tokenizer as train_tokenizer
@@ -25,12 +27,14 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Config": "drq_spark.config",
+    "SidIndex": "drq_spark.tokenizer.sid_index",
     "SidTokens": "drq_spark.tokens",
     "Tokenizer": "drq_spark.tokenizer.model",
+    "figures": "drq_spark.array_figures",
     "fit": "drq_spark.train.array_fit",
     "load_config": "drq_spark.config",
     "load_tokenizer": "drq_spark.tokenizer.artifact",
-    "measure_sids": "drq_spark.external.measure_sids",
+    "measure_sids": "drq_spark.notebook",
     "run_all": "drq_spark.notebook",
     "save_tokenizer": "drq_spark.tokenizer.artifact",
     "sid_udf": "drq_spark.assign.sid_udf",

@@ -6,9 +6,11 @@ Names, rulers and weightings are the values of the columns of the metrics table,
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from math import isfinite
+
+from drq_spark.errors import ConfigError, did_you_mean
 
 ITEMS, EXPOSURE = "items", "exposure"
 """Values of metrics.weighting: what a code is weighted by."""
@@ -109,6 +111,9 @@ class MetricRow:
     ruler: str | None = None
 
 
+_TOLD = 3  # figures that a message lists
+
+
 class Metrics:
     """The figures of a run, looked up by name; one that is not finite counts as missing.
 
@@ -119,6 +124,9 @@ class Metrics:
         self._rows = {
             (row.metric, row.level, row.weighting, row.eta, row.ruler): row for row in rows if isfinite(row.value)
         }
+
+    def __repr__(self) -> str:
+        return f"<Metrics: {len(self._rows)} figures>"
 
     def row(
         self,
@@ -144,6 +152,39 @@ class Metrics:
         """The figure, or None where the run has none."""
         found = self.row(metric, level, weighting, eta, ruler)
         return None if found is None else found.value
+
+    def metric(
+        self,
+        name: str,
+        level: int = 0,
+        weighting: str = ITEMS,
+        eta: float | None = None,
+        ruler: str | None = None,
+    ) -> float:
+        """One figure by the words of docs/figures.md, for people.
+
+        Raises:
+            ConfigError: no figure has this name, or the run has none of this level, weighting, eta and ruler.
+        """
+        _refuse_unknown(name, [metric.value for metric in Metric], "figure")
+        if ruler is not None:
+            _refuse_unknown(ruler, [known.value for known in Ruler], "ruler")
+        found = self.value(Metric(name), level, weighting, eta, None if ruler is None else Ruler(ruler))
+        if found is None:
+            asked = MetricRow(name, level, weighting, eta, 0.0, ruler=ruler)
+            raise ConfigError(f"there is no {_place(asked)}: {self._what_there_is(name, level)}")
+        return found
+
+    def _what_there_is(self, name: str, level: int) -> str:
+        named = [row for row in self._rows.values() if row.metric == name]
+        there = [_place(row) for row in sorted(named, key=lambda row: row.level != level)]
+        more = f" and {len(there) - _TOLD} more" if len(there) > _TOLD else ""
+        return f"there are {'; '.join(there[:_TOLD])}{more}" if there else f"these figures have no {name}"
+
+    @property
+    def rows(self) -> list[MetricRow]:
+        """All figures; `pandas.DataFrame(found.rows)` makes a table of them."""
+        return list(self._rows.values())
 
     def per_level(
         self,
@@ -175,3 +216,17 @@ class Metrics:
             if (row.metric, row.weighting) == (metric.value, weighting) and row.ruler in order
         ]
         return sorted(found, key=lambda row: (order.index(str(row.ruler)), row.eta or 0.0, row.level))
+
+
+def _place(row: MetricRow) -> str:
+    """A figure and all that tells it from others of its name: `gini (level=2, weighting='items')`."""
+    said = {field.name: getattr(row, field.name) for field in fields(row)}
+    words = [f"{name}={said[name]!r}" for name in ("level", "weighting", "eta", "ruler") if said[name] is not None]
+    return f"{row.metric} ({', '.join(words)})"
+
+
+def _refuse_unknown(name: str, known: Iterable[str], what: str) -> None:
+    """Raises: ConfigError: it is not among the known ones."""
+    names = list(known)
+    if name not in names:
+        raise ConfigError(f"no {what} is called {name!r}: {did_you_mean(name, names)}docs/figures.md has all of them")

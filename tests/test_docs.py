@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+import drq_spark
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -72,7 +75,19 @@ def test_every_page_is_in_the_navigation_of_the_site():
     site = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), _Named)
     named = re.findall(r"[\w/.-]+\.md", str(site["nav"]))
     pages = {str(page.relative_to(ROOT)) for page in PAGES if not page.match("docs/decisions/[0-9]*.md")}
-    assert sorted(named) == sorted(pages)
+    of_notebooks = {f"notebooks/{path.stem}.md" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert sorted(named) == sorted(pages | of_notebooks)
+
+
+def test_the_python_page_names_what_is_public_and_there():
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    places = re.findall(r"^::: ([\w.]+)\.(\w+)((?:\n    .*)*)", page, re.MULTILINE)
+    assert set(drq_spark.__all__) - {"__version__"} <= {name for _, name, _ in places}
+    for module, name, options in places:
+        found = getattr(importlib.import_module(module), name)
+        members = re.findall(r"members: \[(.*)\]", options)
+        missing = [member for line in members for member in line.split(", ") if not hasattr(found, member)]
+        assert not missing, f"{name} has no {missing}"
 
 
 GUIDES = [

@@ -43,6 +43,7 @@ def test_the_report_sees_a_package_that_is_imported():
         ("drq_spark.session", HEAVY),
         ("drq_spark.cli", HEAVY | {"numpy", "pyarrow", "pydantic", "yaml"}),
         ("drq_spark.config", HEAVY | {"numpy", "pyarrow"}),
+        ("drq_spark.array_figures", HEAVY - {"scipy"}),
     ],
 )
 def test_import_loads_no_more_than_it_may(module, absent):

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from drq_spark.errors import ConfigError
 from drq_spark.metrics import EXPOSURE, ITEMS, Metric, MetricRow, Metrics, Ruler
 
 K_EFF, GINI = Metric.EFFECTIVE_CAPACITY, Metric.GINI
@@ -61,3 +62,29 @@ def test_rulers_stand_in_the_order_asked_then_by_noise_then_by_level():
     assert METRICS.by_ruler(K_EFF, Ruler.AFTER, Ruler.INPUT) == [ROWS[3], ROWS[7]]
     assert METRICS.by_ruler(K_EFF, Ruler.LATENT, weighting=EXPOSURE) == [ROWS[8]]
     assert METRICS.by_ruler(GINI, Ruler.LATENT) == []
+
+
+def test_people_ask_by_name():
+    assert METRICS.metric("gini", level=2) == 0.2
+    assert METRICS.metric("effective_capacity", 1, eta=0.5) == 10.0
+    assert METRICS.metric("effective_capacity", 1, eta=0.5, ruler="input") == 5.0
+    assert METRICS.metric("gini", 1, weighting=EXPOSURE) == 0.9
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"name": "ginni"}, "no figure is called 'ginni': did you mean 'gini'?"),
+        ({"name": "gini", "ruler": "inputs"}, "no ruler is called 'inputs': did you mean 'input'?"),
+        ({"name": "gini"}, r"no gini \(level=0, weighting='items'\): there are gini \(level=2, weighting='items'\)"),
+        ({"name": "effective_capacity", "level": 1}, r"(effective_capacity \(level=1[^;]*\)(; )?){3} and 3 more$"),
+        ({"name": "churn"}, "these figures have no churn"),
+    ],
+)
+def test_a_figure_that_is_not_there_is_told_with_those_that_are(asked, says):
+    with pytest.raises(ConfigError, match=says):
+        METRICS.metric(**asked)
+
+
+def test_all_rows_are_there_but_those_that_are_not_finite():
+    assert METRICS.rows == [row for row in ROWS if math.isfinite(row.value)]

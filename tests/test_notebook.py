@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import date, datetime
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import image
@@ -14,15 +16,15 @@ from matplotlib.colors import to_hex
 from report.builder import build
 from runs_in_hand import state_of
 
-from drq_spark import notebook, run_all
+from drq_spark import measure_sids, notebook, run_all
 from drq_spark.config import load_config
 from drq_spark.errors import ConfigError
 from drq_spark.gate import GateResult
 from drq_spark.metrics import MetricRow
-from drq_spark.notebook import RunResult
 from drq_spark.outcome import Outcome
 from drq_spark.page import svg
 from drq_spark.progress import SILENT
+from drq_spark.run_result import RunResult
 from drq_spark.store import Store
 
 FIGURES = (
@@ -51,6 +53,7 @@ def asked(monkeypatch):
         return Outcome(state_of("run-7"), (256,), (), (), False, None)
 
     monkeypatch.setattr(notebook, "run_by_config", record)
+    monkeypatch.setattr(notebook, "measure_by_config", record)
     return calls
 
 
@@ -59,7 +62,7 @@ def test_keywords_are_settings(asked, tmp_path):
     run_all(
         "spark", items="shop.items", events="shop.events", out="results", item_id="sku", embedding="vector",
         exposure="views", name="title", attributes=("brand",), event_user="who", event_item="what",
-        event_order="when", tokenizer="rq_kmeans", codes=[64, 32], seed=5, settings={"tokenizer.levels": 2},
+        event_order="when", tokenizer="rq_kmeans", codes=np.array([64, 32]), seed=5, settings={"tokenizer.levels": 2},
         files=[tmp_path / "more.yaml"], run_date=date(2024, 2, 3), night=True, watcher=SILENT,
     )  # fmt: skip
     ((spark, config, day, now, watcher), more) = asked[0]
@@ -74,6 +77,34 @@ def test_keywords_are_settings(asked, tmp_path):
     assert config.measure.headline_eta == 0.2
     assert (config.seed, config.store.out) == (5, str(Path("results").absolute()))
     assert abs((datetime.now(now.tzinfo) - now).total_seconds()) < 600
+
+
+def test_keywords_of_a_map_from_elsewhere_are_settings(asked):
+    found = measure_sids(
+        "spark", sids="index.json", items="shop.items", events="shop.events", out="results", codebooks="books.npz",
+        levels=2, codes=(16, 8), item_id="sku", embedding="vector", exposure="views", name="title",
+        attributes=["brand"], event_user="who", event_item="what", event_order="when",
+        settings={"sids.id_shift": -1}, run_date=date(2024, 2, 3), watcher=SILENT,
+    )  # fmt: skip
+    ((spark, config, day, now, watcher), more) = asked[0]
+    assert (spark, day, watcher, more) == ("spark", date(2024, 2, 3), SILENT, {})
+    assert (config.sids.path, config.sids.codebooks, config.sids.id_shift) == ("index.json", "books.npz", -1)
+    assert (config.sids.levels, config.sids.codes) == (2, (16, 8))
+    assert config.items.columns() == ("sku", "vector", "views", "title", "brand")
+    assert (config.items.path, config.events.path, config.events.user, config.events.item, config.events.order) == (
+        "shop.items", "shop.events", "who", "what", "when"
+    )  # fmt: skip
+    assert config.store.out == str(Path("results").absolute())
+    assert abs((datetime.now(now.tzinfo) - now).total_seconds()) < 600
+    assert found.run_id == "run-7"
+
+
+def test_a_map_must_be_named(asked):
+    with pytest.raises(ConfigError, match=r"no SIDs to measure: name the map of another system with sids="):
+        measure_sids("spark", items="shop.items", out="results")
+    with pytest.raises(ConfigError, match=r"^sids is a DataFrame; a run reads a path or a table"):
+        measure_sids("spark", sids=pd.DataFrame(), out="results")
+    assert asked == []
 
 
 def test_what_is_not_given_stays_as_it_is_by_default(asked):
@@ -93,6 +124,45 @@ def test_figures_are_a_table(result):
         "metric", "level", "weighting", "eta", "ruler", "value", "standard_error"
     ]  # fmt: skip
     assert result.metrics.set_index("metric")["value"].to_dict() == {"unique_sids": 1234.0, "effective_capacity": 200.0}
+
+
+def test_a_figure_is_found_by_name(result):
+    assert result.metric("unique_sids") == 1234.0
+    assert result.metric("effective_capacity", level=1, eta=0.5) == 200.0
+    with pytest.raises(ConfigError, match="did you mean 'unique_sids'"):
+        result.metric("unique_sid")
+
+
+class Tables:
+    """A store that tells what is read of it; its tables are there."""
+
+    tables = True
+
+    def read(self, table, run_id=None):
+        return table.name, run_id
+
+    def exists(self, table):
+        return self.tables
+
+
+def test_tables_are_those_of_the_run(result):
+    ours = replace(result, store=Tables())
+    assert ours.sids == ("current_sids", None)
+    assert ours.quarantine == ("sid_quarantine", "run-7")
+    assert ours.changes == ("sid_changes", "run-7")
+
+
+def test_sids_from_elsewhere_are_the_map_that_was_measured(result):
+    elsewhere = replace(result, store=Tables(), config=load_config(options={"sids.path": "index.json"}))
+    assert elsewhere.sids == ("sids", "run-7")
+    with pytest.raises(ConfigError, match="run run-7 has no tokenizer: its SIDs come from elsewhere"):
+        _ = elsewhere.tokenizer
+
+
+def test_a_run_that_was_never_published_changed_nothing(result, monkeypatch):
+    monkeypatch.setattr(Tables, "tables", False)
+    with pytest.raises(ConfigError, match="run run-7 changed nothing for readers: no run was published yet"):
+        _ = replace(result, store=Tables()).changes
 
 
 def test_it_says_what_it_is(result):

@@ -135,7 +135,8 @@ def store_of(out: str, schema: str | None, channel: str = LIVE) -> Store:
     from drq_spark.store import named_store
 
     named = {"store.out": absolute(out), "store.schema_name": schema, "store.channel": channel}
-    return named_store(session(), load_config(options=named))
+    config = load_config(options=named)  # before Spark starts: a wrong address is told at once
+    return named_store(session(), config)
 
 
 def watcher() -> ConsoleWatcher:

@@ -30,6 +30,15 @@ def without_self(better: F64, ties: F64, target: F64, own: F64) -> tuple[F64, F6
     return better - above, ties - tied
 
 
+def ties_without_self(weight: F64) -> F64:
+    """Numbers of items of the ties of one query [n], the best first, without the query: nothing has a higher score.
+
+    >>> ties_without_self(np.array([3.0, 2.0])).tolist()
+    [2.0, 2.0]
+    """
+    return np.asarray(weight - (np.arange(len(weight)) == 0))
+
+
 def hits(better: F64, ties: F64, k: int) -> F64:
     """Chance [P] that the target is among the k best: min(1, max(0, (k - r) / t)).
 

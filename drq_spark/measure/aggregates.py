@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from drq_spark.config import Measure
 from drq_spark.formulas.usage import LevelUsage
 from drq_spark.metrics import Ruler
+from drq_spark.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,11 @@ class Scale:
     eta: float | None
     sigma: tuple[float, ...]
     standard_error: tuple[float, ...] | None = None
+
+
+def latent_scales(tokenizer: Tokenizer, settings: Measure) -> list[Scale]:
+    """sigma = eta * latent_rms for each eta: noise on the latents, in their RMS per effective coordinate."""
+    return [Scale(Ruler.LATENT, eta, tuple(eta * rms for rms in tokenizer.latent_rms)) for eta in settings.etas]
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,16 @@ import pytest
 
 from drq_spark.config import Measure
 from drq_spark.formulas.usage import LevelUsage
-from drq_spark.measure.aggregates import BucketSums, Mass, PrefixSums, Scale, Segments, SegmentSums, Thresholds
-from drq_spark.measure.capacity.sigma import latent_scales
+from drq_spark.measure.aggregates import (
+    BucketSums,
+    Mass,
+    PrefixSums,
+    Scale,
+    Segments,
+    SegmentSums,
+    Thresholds,
+    latent_scales,
+)
 from drq_spark.measure.figures import Aggregates, AssignmentTotals, Churn, all_figures
 from drq_spark.metrics import Metric, MetricRow, Ruler
 from drq_spark.tokenizer import Tokenizer

@@ -13,8 +13,9 @@ from tokenizer.samples import behaving, full, network, plain
 from drq_spark.config import Measure
 from drq_spark.errors import InputRefused
 from drq_spark.formulas.noise import isotropic
+from drq_spark.measure.aggregates import latent_scales
 from drq_spark.measure.capacity import sigma as rulers
-from drq_spark.measure.capacity.sigma import latent_scales, perturbed, scales
+from drq_spark.measure.capacity.sigma import perturbed, scales
 from drq_spark.metrics import Ruler
 from drq_spark.tokenizer.latent_unit import effective_rms
 from drq_spark.tokenizer.network import ResidualMLP

@@ -26,6 +26,7 @@ from drq_spark.cli import main
 PASSING = "gate.rules=[{metric: quarantine_rate, maximum: 0.1}, {metric: utilization, minimum: 0.3}]"
 FAILING = "gate.rules=[{metric: utilization, minimum: 0.3}, {metric: unique_sids, minimum: 1000000}]"
 SHAPE = ("--levels", "4", "--codes", "6")
+QUERIES = "measure.neighbour_queries=700"  # all items
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def first_night(base: Path) -> tuple[Messy, tuple[str, ...]]:
     items = base / "first"
     if not items.exists():
         write(rows.rows, items, 3)
-    return rows, ("--items", str(items), *SHAPE, *settings("items.normalize=l2", "items.name=title", PASSING))
+    return rows, ("--items", str(items), *SHAPE, *settings("items.normalize=l2", "items.name=title", QUERIES, PASSING))
 
 
 def lowest_hash(spark: SparkSession, embeddings: Sequence[Sequence[float]]) -> int:
@@ -139,7 +140,14 @@ def _second(base: Path, rows: Rows) -> tuple[tuple[str, ...], dict[str, Any]]:
     table = pa.table({"who": users, "what": pa.array(item, pa.string()), "when": order})
     pq.write_table(table, base / "events.parquet")
     names = ("events.user=who", "events.item=what", "events.order=when")
-    arguments = ("--items", items, "--events", str(base / "events.parquet"), *SHAPE, *settings(*names, PASSING))
+    arguments = (
+        "--items",
+        items,
+        "--events",
+        str(base / "events.parquet"),
+        *SHAPE,
+        *settings(*names, QUERIES, PASSING),
+    )
     counted = Counter(seen)
     exposure = {item: float(counted.get(item, 0)) for item in rows.ids}
     return arguments, {"vectors": _vectors(rows), "exposure": exposure, "quarantined": 0}
@@ -151,6 +159,7 @@ def _third(base: Path, rows: Rows) -> tuple[tuple[str, ...], dict[str, Any]]:
     shown[7], shown[8] = None, 0.25
     table = Rows(rows.ids, rows.embeddings, tuple(shown)).table()
     items = write(table.rename_columns(["item_id", "embedding", "shown"]), base / "third")
-    arguments = ("--items", items, *SHAPE, *settings("items.exposure=shown", "sample.exposure_power=0.5", FAILING))
+    shown_by = ("items.exposure=shown", "sample.exposure_power=0.5")
+    arguments = ("--items", items, *SHAPE, *settings(*shown_by, QUERIES, FAILING))
     exposure = {item: value or 0.0 for item, value in zip(rows.ids, shown, strict=True)}
     return arguments, {"vectors": _vectors(rows), "exposure": exposure, "quarantined": 0}

@@ -15,8 +15,7 @@ from drq_spark.assign.assignment import assign_items
 from drq_spark.assign.suffix import with_suffix
 from drq_spark.inputs.identity import content_fingerprint
 from drq_spark.inputs.items import read_catalogue
-from drq_spark.measure.aggregates import Segments
-from drq_spark.measure.capacity.sigma import latent_scales
+from drq_spark.measure.aggregates import Segments, latent_scales
 from drq_spark.measure.collisions.sid_counts import bucket_sums, sid_counts
 from drq_spark.measure.figures import Aggregates, AssignmentTotals, all_figures
 from drq_spark.measure.information.prefix_usage import prefix_sums, shorter_prefixes

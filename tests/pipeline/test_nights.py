@@ -16,6 +16,7 @@ from pipeline.killing import content, published_codes, run_killed
 from pipeline.nights import command
 from pipeline.reference import codes_of, expected_figures, rows_of, stored_figures
 
+from drq_spark import Tokenizer, figures
 from drq_spark.metrics import Metric
 from drq_spark.reference import Artifact
 from drq_spark.runs import Run
@@ -46,6 +47,13 @@ def _has_its_own_tests(metric, level, weighting, eta):
     of_events = ("events", "event_", "judging_users")
     own = ("uncertain_share", "residual_share_unseen", "flip_rate", "sid_survival", "priced_overlap")
     return metric in own or metric.startswith((*drawn, *of_events))
+
+
+def _needs_a_run(metric, level, weighting, eta):
+    """Figures of events and of nights, and those that are drawn from whole SIDs."""
+    kept = ("neighbour_recall", "uncertain_share", "residual_share_unseen", "priced_overlap")
+    of_runs = ("quarantine_rate", "churn", "churn_matched")
+    return metric in of_runs or (_has_its_own_tests(metric, level, weighting, eta) and not metric.startswith(kept))
 
 
 def run_row(nights, name):
@@ -165,6 +173,24 @@ class TestFigures:
         found = {key: value for key, value in stored.items() if not _has_its_own_tests(*key)}
         assert set(found) == set(expected)
         wrong = {key: (found[key], expected[key]) for key in found if not _agree(key[0], found[key], expected[key])}
+        assert wrong == {}
+
+    @pytest.mark.parametrize("name", WHICH)
+    def test_an_array_has_the_figures_of_the_run(self, nights, name):
+        """Those by items that need no events; all items are queries, so that nothing is drawn."""
+        tokenizer = Tokenizer.load(nights.out / "tokenizers" / run_row(nights, name)["tokenizer_id"])
+        x = np.stack(list(getattr(nights, name).vectors.values()))
+        found = {
+            (row.metric, row.level, row.weighting, row.eta): row.value
+            for row in figures(tokenizer, x, settings={"measure.neighbour_queries": 700}).rows
+        }
+        stored = {
+            key: value
+            for key, value in stored_figures(nights.out, getattr(nights, name).run_id).items()
+            if key[2] == "items" and not _needs_a_run(*key)
+        }
+        assert set(found) - {("quarantine_rate", 0, "items", None)} == set(stored)
+        wrong = {key: (found[key], value) for key, value in stored.items() if not _agree(key[0], found[key], value)}
         assert wrong == {}
 
     @pytest.mark.parametrize("name", WHICH)

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from drq_spark.config import Measure
 from drq_spark.formulas.usage import LevelUsage
-from drq_spark.measure.aggregates import BucketSums, Mass, PrefixSums
-from drq_spark.measure.capacity.sigma import latent_scales
+from drq_spark.measure.aggregates import BucketSums, Mass, PrefixSums, latent_scales
 from drq_spark.measure.figures import Aggregates, AssignmentTotals, all_figures
 from drq_spark.metrics import MetricRow
 from drq_spark.tokenizer import Tokenizer

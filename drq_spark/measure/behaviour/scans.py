@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from drq_spark.arrays import F64
-from drq_spark.formulas.ranking import without_self
+from drq_spark.formulas.ranking import ties_without_self, without_self
 from drq_spark.hashing import item_key
 from drq_spark.measure.behaviour.judged import normalization
 from drq_spark.measure.behaviour.scans_worker import (
@@ -105,7 +105,7 @@ def scan_sids(subject: Subject, tokenizer: Tokenizer, questions: Questions) -> S
     better, ties, usage = _sums(found, questions, sum(sizes))
     scores, weights = (found[name].combine_chunks() for name in ("score", "weight"))
     tied = [
-        (scores[row].values.to_numpy(), _without_own(weights[row].values.to_numpy()))
+        (scores[row].values.to_numpy(), ties_without_self(weights[row].values.to_numpy()))
         for row in _places(found, len(questions.query))
     ]
     return SidAnswers(np.split(usage, list(accumulate(sizes))[:-1]), better, ties, tied)
@@ -132,8 +132,3 @@ def _places(found: pa.Table, queries: int) -> list[int]:
     """Row of each query."""
     order = np.argsort(found["query"].to_numpy(), kind="stable")
     return [int(row) for row in order[len(order) - queries :]]
-
-
-def _without_own(weight: F64) -> F64:
-    """Numbers of items of ties, the best first, without the query itself: nothing has a higher score."""
-    return np.asarray(weight - (np.arange(len(weight)) == 0))

@@ -19,13 +19,12 @@ from pyspark.sql import functions as F
 
 from drq_spark.arrays import F32, U64
 from drq_spark.chunks import embedding_matrix
-from drq_spark.config import Measure
 from drq_spark.errors import InputRefused
 from drq_spark.formulas.movement import Movement, movement
 from drq_spark.formulas.noise import isotropic, noisy
 from drq_spark.hashing import item_key
 from drq_spark.inputs.embeddings import checked_rows
-from drq_spark.measure.aggregates import Scale
+from drq_spark.measure.aggregates import Scale, latent_scales
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import Ruler
 from drq_spark.tokenizer import Tokenizer
@@ -74,11 +73,6 @@ def _of_input(subject: Subject) -> DataFrame:
 def _of_after(subject: Subject, after: DataFrame) -> DataFrame:
     both = subject.sids.select("item_id").join(after.select("item_id"), "item_id", "left_semi")
     return _lowest_keys(subject, both, Ruler.AFTER)
-
-
-def latent_scales(tokenizer: Tokenizer, settings: Measure) -> list[Scale]:
-    """sigma = eta * latent_rms for each eta: noise on the latents, in their RMS per effective coordinate."""
-    return [Scale(Ruler.LATENT, eta, tuple(eta * rms for rms in tokenizer.latent_rms)) for eta in settings.etas]
 
 
 def perturbed(x: F32, keys: U64, rho: float) -> F32:
