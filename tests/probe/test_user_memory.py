@@ -21,7 +21,8 @@ BOTH = pytest.mark.parametrize("cell", [MemoryInductionCell, PeriodicMemoryCell]
 
 def memory(cell):
     with seeded(3, STREAM):
-        return FittedMemory(MemoryNetwork(SidVectors(candidates(np.arange(ITEMS)), WIDTH), cell(WIDTH), 8))
+        network = MemoryNetwork(SidVectors(candidates(np.arange(ITEMS)), WIDTH), cell(WIDTH), 8)
+    return FittedMemory(network, network.vectors)
 
 
 def events(users=5, length=23):
