@@ -439,7 +439,10 @@ PROBE_FIGURES = Table(
         Column("drawing", "string", "Hash of what was drawn and how long models were trained", True),
         Column("model", "string", "Name of the downstream model", True),
         Column(
-            "figure", "string", "recall_10, ndcg_10, bits_1, .. of recommenders, auc, gauc, log_loss of rankers", True
+            "figure",
+            "string",
+            "recall_10, ndcg_10, bits_1, .. of recommenders, auc, gauc, log_loss of rankers, clicks of explorers",
+            True,
         ),
         Column("segment", "string", "all, or items: head, tail, cold", True),
         Column("value", "double", "The figure", True),

@@ -36,6 +36,7 @@ def render(points: Sequence[Point], source: str) -> str:
             best=best_predictors(found),
             points=len(points),
             models={name: _sentence(MODELS[name].words) for name in _models(points)},
+            explored=any(key[1] == "clicks" for point in points for key in point.downstream),
             level_colours=[],
         )
     )

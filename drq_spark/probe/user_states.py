@@ -29,6 +29,7 @@ from drq_spark.staging import Staging
 from drq_spark.store import Store
 
 _KEPT_AS = "user_states"
+_NOTHING = "{out} has no published SIDs, by which events move states: run drq run there first"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,16 @@ class NightOfStates:
     repeated: int
     late: int
     unknown: int
+
+    def lines(self) -> list[str]:
+        """What people are told."""
+        told = [f"{self.events:,} new events moved the states of {self.users:,} users"]
+        left_out = {
+            "were given the night before, too": self.repeated,
+            "came late, after a later event of their user, and moved none": self.late,
+            "of items without a SID moved none": self.unknown,
+        }
+        return told + [f"{count:,} {words}" for words, count in left_out.items() if count]
 
 
 def advance(store: Store, ranker: FrozenRanker, events: DataFrame, lease: Lease) -> NightOfStates:
@@ -109,6 +120,17 @@ def states_of_ranker(store: Store, ranker: FrozenRanker) -> DataFrame:
     return store.read(USER_STATES).where(F.col("ranker_id") == ranker.ranker_id)
 
 
+def id_type_of(store: Store) -> str:
+    """Spark SQL type of the ids of the items that have SIDs.
+
+    Raises:
+        ConfigError: readers follow none.
+    """
+    if not store.exists(CURRENT_SIDS):
+        raise ConfigError(_NOTHING.format(out=store.out))
+    return store.read(CURRENT_SIDS).schema["item_id"].dataType.simpleString()
+
+
 def published_sids(store: Store, ranker: FrozenRanker) -> DataFrame:
     """Columns item_id, codes of the items that have SIDs of the ranker's tokenizer.
 
@@ -117,7 +139,7 @@ def published_sids(store: Store, ranker: FrozenRanker) -> DataFrame:
     """
     pointer = store.read(PUBLISHED).first() if store.exists(PUBLISHED) else None
     if pointer is None:
-        raise ConfigError(f"{store.out} has no published SIDs, by which events move states: run drq run there first")
+        raise ConfigError(_NOTHING.format(out=store.out))
     if pointer.tokenizer_id != ranker.tokenizer_id:
         raise ConfigError(
             f"ranker {ranker.ranker_id} knows items by SIDs of tokenizer {ranker.tokenizer_id}, and readers follow "

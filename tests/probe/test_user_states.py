@@ -8,11 +8,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from probe.planted_rankings import ITEMS, candidates
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from drq_spark.cli import main
 from drq_spark.errors import ArtifactRefused, ConfigError, InputRefused
 from drq_spark.inputs.event_log import position_number
 from drq_spark.lease import Lease
@@ -127,15 +130,31 @@ def assert_states_of_the_driver(found: dict[str, tuple], rows: list) -> None:
 
 def test_scores_come_from_states_alone(store: Store, tmp_path: Path) -> None:
     fitted, ranker = memory(), frozen(tmp_path)
-    rows = [("u1", "i3", START), ("u1", "i9", START + timedelta(hours=1)), ("u2", "i20", START)]
+    rows = [("s1", "i3", START), ("s1", "i9", START + timedelta(hours=1)), ("s2", "i20", START)]
     night(store, ranker, rows)
-    shown = [(user, f"i{item}") for user in ("u1", "u2", "new") for item in (1, 30, ITEMS - 1)]
+    shown = [(user, f"i{item}") for user in ("s1", "s2", "new") for item in (1, 30, ITEMS - 1)]
     df = store.spark.createDataFrame(shown, "user string, item_id string")
     found = {(row.user, row.item_id): row.score for row in score(store, ranker, df).collect()}
     assert set(found) == {pair for pair in shown if pair[1] != f"i{ITEMS - 1}"}
     histories = np.array([[3, 9], [NO_ITEM, 20], [NO_ITEM, NO_ITEM]], np.int32)
     expected = fitted.scores(histories, np.array([[1, 30]] * 3, np.int32))
     np.testing.assert_allclose([found[pair] for pair in shown if pair in found], expected.ravel(), atol=1e-5)
+
+
+def test_the_command_moves_states_and_says_what_it_left_out(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ranker = load_ranker(save_ranker(memory("hpmn"), "tok", store.rankers))
+    events = {"user_id": ["c1", "c1", "c2"], "item_id": ["i1", "i2", f"i{KNOWN}"], "timestamp": [5, 7, 9]}
+    pq.write_table(pa.table(events), tmp_path / "night.parquet")
+    asked = ["states", "--ranker", ranker.ranker_id, "--events", str(tmp_path / "night.parquet"), "--out", store.out]
+    assert main(asked) == main(asked) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "2 new events moved the states of 1 users" in shown
+    assert "1 of items without a SID moved none" in shown
+    assert "0 new events moved the states of 0 users; 2 were given the night before, too" in shown
+    assert main([*asked[:3], *asked[5:]]) == 2
+    assert "give --events" in capsys.readouterr().err
 
 
 def test_what_would_move_states_wrongly_is_refused(store: Store, tmp_path: Path) -> None:
