@@ -1,0 +1,178 @@
+"""Quality and cost of rankers against the length of the history that they are given, on made-up users.
+
+    python bench/long_histories.py [--lengths 50 200 500 1000 2000] [--seed 0]
+
+Each user has four tastes among 64 groups of items, which come back now and then all their life, and a passing interest
+that changes every 20 events or so; the rest is chance. What is next is of the passing interest, which the last events
+tell, or of a taste, which long histories tell best. Items have two codes, of which the first is the group.
+
+DIN is trained anew for each length, on questions with a history of that length, and reads all of it to answer. MIMN and
+HPMN are trained once, on windows of 200 events; states are moved through the last so many events before the question.
+Cost is CPU time of one thread: of an answer about 20 items, and of moving a state by one event.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from drq_spark.arrays import F32, I32
+from drq_spark.formulas.estimates import user_auc
+from drq_spark.probe.behaviour_data import BehaviourData, Candidates, Questions, Sequences
+from drq_spark.probe.din import din
+from drq_spark.probe.hpmn import hpmn
+from drq_spark.probe.item_vectors import SidVectors
+from drq_spark.probe.mimn import mimn
+from drq_spark.probe.model_contract import Effort, FittedRanker
+from drq_spark.probe.ranker import NEGATIVES, FittedNetwork, balanced_loss
+from drq_spark.probe.ranker_training import STREAM, train_until_worse
+from drq_spark.probe.ranking_examples import others_than
+from drq_spark.probe.user_memory import FittedMemory
+from drq_spark.progress import SILENT
+from drq_spark.train.runtime import seeded, torch_threads
+
+GROUPS, EACH, TASTES = 64, 16, 4
+ITEMS = GROUPS * EACH
+TASTE, PASSING, CHANGE = 0.3, 0.4, 1 / 20
+TRAINED, ASKED, LIFE = 240, 2_000, 2_001  # users that train, users that are asked, events of each
+WINDOW, EXAMPLES, OTHERS = 200, 6_000, 20
+_TIMED = 50  # answers
+
+
+def lives(users: int, seed: int) -> I32:
+    """Events int32 [users, LIFE]."""
+    rng = np.random.default_rng((seed, users))
+    tastes = np.argsort(rng.random((users, GROUPS)), axis=1)[:, :TASTES]
+    passing = rng.integers(0, GROUPS, users)
+    groups = np.empty((users, LIFE), np.int64)
+    for step in range(LIFE):
+        passing = np.where(rng.random(users) < CHANGE, rng.integers(0, GROUPS, users), passing)
+        kind = rng.random(users)
+        taste = tastes[np.arange(users), rng.integers(0, TASTES, users)]
+        anything = rng.integers(0, GROUPS, users)
+        groups[:, step] = np.where(kind < TASTE, taste, np.where(kind < TASTE + PASSING, passing, anything))
+    return (groups * EACH + rng.integers(0, EACH, groups.shape)).astype(np.int32)
+
+
+def asked(events: I32, length: int, seed: int) -> Questions:
+    """What comes last, after the `length` events before it."""
+    rng = np.random.default_rng((seed, 7))
+    target = events[:, -1]
+    others = (target[:, None] + rng.integers(1, ITEMS, (len(target), OTHERS))) % ITEMS
+    return Questions(events[:, -1 - length : -1], target, others.astype(np.int32), np.arange(len(target)))
+
+
+def data_of(length: int, seed: int) -> BehaviourData:
+    """Users that train, and questions to others with a history of a length."""
+    trained = lives(TRAINED, seed)
+    codes = np.stack([np.arange(ITEMS) // EACH, np.arange(ITEMS) % EACH], axis=1).astype(np.int32)
+    candidates = Candidates(
+        x=np.zeros((ITEMS, 1), np.float32),
+        codes=codes,
+        codebook_sizes=(GROUPS, EACH),
+        suffix=np.zeros(ITEMS, np.int64),
+        attributes=np.zeros((ITEMS, 0), np.int32),
+        attribute_sizes=(),
+        trained_events=np.bincount(trained.ravel(), minlength=ITEMS).astype(np.int64),
+    )
+    starts = np.arange(TRAINED + 1, dtype=np.int64) * LIFE
+    others = lives(ASKED, seed + 1)
+    validation, test = (asked(half, length, seed) for half in (others[: ASKED // 4], others[ASKED // 4 :]))
+    return BehaviourData(candidates, Sequences(starts, trained.ravel()), validation, test)
+
+
+def fitted_din(data: BehaviourData, length: int, effort: Effort) -> FittedNetwork:
+    """DIN on `EXAMPLES` questions with whole histories: that of every event would take hours at 2,000."""
+    lived = data.training.items.reshape(TRAINED, LIFE)
+    rng = np.random.default_rng((effort.seed, length))
+    user, place = rng.integers(0, TRAINED, EXAMPLES), rng.integers(length, LIFE, EXAMPLES)
+    steps = -(-EXAMPLES // effort.batch_size)
+
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for rows in np.array_split(rng.permutation(EXAMPLES), steps):
+            history = lived[user[rows, None], place[rows, None] - np.arange(length, 0, -1)]
+            target = lived[user[rows], place[rows]]
+            shown = np.column_stack([target, others_than(target, NEGATIVES, data.training.items, rng)])
+            yield torch.from_numpy(history.astype(np.int64)), torch.from_numpy(shown.astype(np.int64))
+
+    with seeded(effort.seed, STREAM):
+        network = din(SidVectors).build(data.candidates, effort)
+        train_until_worse(
+            network,
+            batches,
+            lambda batch: balanced_loss(network(*batch).logits).mean(),
+            FittedNetwork(network),
+            data.validation,
+            steps,
+            effort,
+            SILENT.progress,
+        )
+    return FittedNetwork(network)
+
+
+def shown_of(questions: Questions) -> I32:
+    """Items [q, 1 + OTHERS], the one that came first."""
+    return np.column_stack([questions.target, questions.others]).astype(np.int32)
+
+
+def told(name: str, length: int, scores: F32, questions: Questions, costs: str) -> None:
+    """A row of the table."""
+    users = questions.users
+    came, others = scores[:, 0].astype(np.float64), scores[:, 1:].astype(np.float64)
+    found = user_auc(came, others.ravel(), users, np.repeat(users, OTHERS))
+    print(f"| {name} | {length:,} | {found.value:.3f} ± {found.error:.3f} | {costs} |", flush=True)
+
+
+def microseconds(work: Callable[[], object], times: int) -> float:
+    """CPU time of one go."""
+    work()
+    start = time.process_time()
+    for _ in range(times):
+        work()
+    return 1e6 * (time.process_time() - start) / times
+
+
+def answer_cost(ranker: FittedRanker, questions: Questions) -> float:
+    """CPU microseconds of an answer to one user."""
+    return microseconds(lambda: ranker.scores(questions.history[:1], shown_of(questions)[:1, 1:]), _TIMED)
+
+
+def memory_rows(name: str, fitted: FittedMemory, length: int, questions: Questions) -> None:
+    """The row of a memory, which is asked by its states alone."""
+    state = fitted.update(fitted.start(len(questions)), questions.history)
+    shown = shown_of(questions)
+    answer = microseconds(lambda: fitted.state_scores(state[:1], shown[:1, 1:]), _TIMED)
+    some = state[:64]
+    event = microseconds(lambda: fitted.update(some, shown[:64, :10]), 5) / 640
+    told(name, length, fitted.state_scores(state, shown), questions, f"{answer:,.0f} | {event:.1f} | {state.nbytes // len(state):,}")
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[50, 200, 500, 1000, 2000])
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    start = time.process_time()
+    with torch_threads(1):
+        print("| model | events of the history | AUC | answer, µs | a new event, µs | bytes read |\n|---|---|---|---|---|---|")
+        effort = Effort(seed=arguments.seed, epochs=6, batch_size=128, learning_rate=4e-3, history=WINDOW)
+        for name, make in (("MIMN", mimn), ("HPMN", hpmn)):
+            fitted = make(SidVectors).fit(data_of(WINDOW, arguments.seed), effort, SILENT.progress)
+            for length in arguments.lengths:
+                memory_rows(name, fitted, length, data_of(length, arguments.seed).test)
+        for length in arguments.lengths:
+            data = data_of(length, arguments.seed)
+            ranker = fitted_din(data, length, effort)
+            cost = answer_cost(ranker, data.test)
+            scores = ranker.scores(data.test.history, shown_of(data.test))
+            told("DIN", length, scores, data.test, f"{cost:,.0f} | 0 | {4 * length:,}")
+    print(f"\n{time.process_time() - start:,.0f} s of one thread")
+
+
+if __name__ == "__main__":
+    main()
