@@ -38,8 +38,8 @@ from drq_spark.train.runtime import seeded, torch_threads
 GROUPS, EACH, TASTES = 64, 16, 4
 ITEMS = GROUPS * EACH
 TASTE, PASSING, CHANGE = 0.3, 0.4, 1 / 20
-TRAINED, ASKED, LIFE = 240, 2_000, 2_001  # users that train, users that are asked, events of each
-WINDOW, EXAMPLES, OTHERS = 200, 6_000, 20
+TRAINED, ASKED, LIFE = 120, 1_200, 2_001  # users that train, users that are asked, events of each
+WINDOW, EXAMPLES, OTHERS = 200, 2_000, 20
 _TIMED = 50  # answers
 
 
@@ -148,7 +148,13 @@ def memory_rows(name: str, fitted: FittedMemory, length: int, questions: Questio
     answer = microseconds(lambda: fitted.state_scores(state[:1], shown[:1, 1:]), _TIMED)
     some = state[:64]
     event = microseconds(lambda: fitted.update(some, shown[:64, :10]), 5) / 640
-    told(name, length, fitted.state_scores(state, shown), questions, f"{answer:,.0f} | {event:.1f} | {state.nbytes // len(state):,}")
+    told(
+        name,
+        length,
+        fitted.state_scores(state, shown),
+        questions,
+        f"{answer:,.0f} | {event:.1f} | {state.nbytes // len(state):,}",
+    )
 
 
 def main() -> None:
@@ -159,8 +165,9 @@ def main() -> None:
     arguments = parser.parse_args()
     start = time.process_time()
     with torch_threads(1):
-        print("| model | events of the history | AUC | answer, µs | a new event, µs | bytes read |\n|---|---|---|---|---|---|")
-        effort = Effort(seed=arguments.seed, epochs=6, batch_size=128, learning_rate=4e-3, history=WINDOW)
+        print("| model | events of the history | AUC | answer, µs | a new event, µs | bytes read |")
+        print("|---|---|---|---|---|---|")
+        effort = Effort(seed=arguments.seed, epochs=5, batch_size=64, learning_rate=4e-3, history=WINDOW)
         for name, make in (("MIMN", mimn), ("HPMN", hpmn)):
             fitted = make(SidVectors).fit(data_of(WINDOW, arguments.seed), effort, SILENT.progress)
             for length in arguments.lengths:
