@@ -104,7 +104,7 @@ def test_clicks_are_counted_by_what_was_shown(fitted):
 class Sums(torch.nn.Module):
     """A network whose logit is the sum of an item's vector, whoever is asked."""
 
-    table = torch.tensor([[5.0] * 4, [0.5, 0.5, -0.5, 0.0], [-5.0] * 4, [-6.0] * 4])
+    table = torch.tensor([[8.0] * 4, [0.5, 0.5, -0.5, 0.0], [-5.0] * 4, [-6.0] * 4])
 
     def vectors(self, rows):
         return self.table[rows]
@@ -114,7 +114,7 @@ class Sums(torch.nn.Module):
 
 
 def test_only_what_is_worth_a_try_and_unsure_is_explored():
-    """Items of logits 20, .5, -20, -24: the first is sure, the last two are below the middle; the gradient is ones."""
+    """Items of logits 32, .5, -20, -24: the first is sure, the last two are below the middle; the gradient is ones."""
     history, shown = torch.tensor([[0, 1]]), torch.tensor([[0, 1, 2, 3]])
     before = Sums().at(None, None, Sums().vectors(shown))
     gained = adversarial(1.0)(Sums(), history, shown, torch.Generator().manual_seed(0)) - before

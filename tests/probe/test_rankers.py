@@ -13,7 +13,7 @@ from probe.planted_rankings import EFFORT, QUICK, auc, behaviour, chains, meanin
 from drq_spark.errors import TrainingFailed
 from drq_spark.probe.behaviour_data import NO_ITEM, Sequences
 from drq_spark.probe.can import CoAction, can
-from drq_spark.probe.dien import AttentionalGru, dien
+from drq_spark.probe.dien import AttentionalGru, InterestEvolution, dien
 from drq_spark.probe.din import din
 from drq_spark.probe.hpmn import hpmn
 from drq_spark.probe.item_vectors import EmbeddingVectors, IdVectors, ResVectors, SidVectors
@@ -136,3 +136,29 @@ def test_co_action_is_the_loop_over_pairs_of_codes(planted):
                 total += torch.cat([y1, torch.tanh(second @ y1)])
             expected.append(total / 2**0.5)
         assert torch.allclose(found[0, place], torch.cat(expected), atol=1e-6)
+
+
+def test_the_auxiliary_loss_tells_the_next_item_from_that_of_the_next_user():
+    """Against a loop; histories of two and of three items, so one pair of steps is compared, in both directions."""
+    torch.manual_seed(0)
+    part = InterestEvolution(4)
+    seen, known = torch.randn(2, 3, 4), torch.tensor([[False, True, True], [True, True, True]])
+    seen = seen * known[..., None]
+    short, long = seen[0, 1:], seen[1]
+    states = [part.next(part.extraction(row[None])[0][0, 0]) for row in (short, long)]
+    losses = [
+        (torch.sigmoid(state @ came).log() + torch.sigmoid(-(state @ other)).log()) / -2
+        for state, came, other in zip(states, (short[1], long[1]), (long[1], short[1]), strict=True)
+    ]
+    found = part(seen, known, torch.randn(2, 5, 4)).penalty
+    assert found.item() == pytest.approx(0.5 * torch.stack(losses).mean().item(), abs=1e-6)
+    assert part.eval()(seen, known, torch.randn(2, 5, 4)).penalty.item() == 0
+
+
+def test_crosses_reach_the_score(planted):
+    network = can(SidVectors).build(planted.candidates, QUICK)
+    history, shown = planted.test.history[:3], planted.test.others[:3]
+    before = FittedNetwork(network).scores(history, shown)
+    with torch.no_grad():
+        network.crosses.inputs.weight *= -1
+    assert np.abs(FittedNetwork(network).scores(history, shown) - before).min() > 1e-6
