@@ -117,6 +117,6 @@ def test_only_what_is_worth_a_try_and_unsure_is_explored():
     """Items of logits 32, .5, -20, -24: the first is sure, the last two are below the middle; the gradient is ones."""
     history, shown = torch.tensor([[0, 1]]), torch.tensor([[0, 1, 2, 3]])
     before = Sums().at(None, None, Sums().vectors(shown))
-    gained = adversarial(1.0)(Sums(), history, shown, torch.Generator().manual_seed(0)) - before
+    gained = adversarial(1.0)(Sums(), history, shown, torch.Generator().manual_seed(1)) - before
     assert gained[0].tolist() == pytest.approx([0, float(gained[0, 1]), 0, 0], abs=1e-3)
     assert 0.02 < gained[0, 1] < 1  # twice the standard deviation of a probability near one half

@@ -14,7 +14,7 @@ from drq_spark.errors import TrainingFailed
 from drq_spark.probe.behaviour_data import NO_ITEM, Sequences
 from drq_spark.probe.can import CoAction, can
 from drq_spark.probe.dien import AttentionalGru, InterestEvolution, dien
-from drq_spark.probe.din import din
+from drq_spark.probe.din import TargetAttention, din
 from drq_spark.probe.hpmn import hpmn
 from drq_spark.probe.item_vectors import EmbeddingVectors, IdVectors, ResVectors, SidVectors
 from drq_spark.probe.mimn import mimn
@@ -136,6 +136,26 @@ def test_co_action_is_the_loop_over_pairs_of_codes(planted):
                 total += torch.cat([y1, torch.tanh(second @ y1)])
             expected.append(total / 2**0.5)
         assert torch.allclose(found[0, place], torch.cat(expected), atol=1e-6)
+
+
+def test_target_attention_is_the_loop_of_its_formula():
+    """The second history has one item, and what stands before it is none."""
+    torch.manual_seed(0)
+    part = TargetAttention(4)
+    torch.nn.init.normal_(part.unit.age.weight)
+    seen, known = torch.randn(2, 3, 4), torch.tensor([[True] * 3, [False, False, True]])
+    shown, unit = torch.randn(2, 5, 4), part.unit
+    found = part(seen, known, shown).logits
+    for row in range(2):
+        for item in range(5):
+            t, total, weights = shown[row, item], torch.zeros(4), 1.0
+            for place in range(3):
+                if known[row, place]:
+                    h, age = seen[row, place], unit.age.weight[2 - place]
+                    hidden = unit.seen(h) + unit.shown(t) + unit.seen_factor(h) * unit.shown_factor(t) + age
+                    weight = torch.exp(unit.out(torch.nn.functional.silu(hidden)))[0]
+                    total, weights = total + weight * h, weights + weight
+            assert torch.allclose(found[row, item], total / weights, atol=1e-6)
 
 
 def test_the_auxiliary_loss_tells_the_next_item_from_that_of_the_next_user():
