@@ -2,13 +2,13 @@
 
     python bench/long_histories.py [--lengths 50 200 500 1000 2000] [--seed 0]
 
-Each user has four tastes among 64 groups of items, which come back now and then all their life, and a passing interest
-that changes every 20 events or so; the rest is chance. What is next is of the passing interest, which the last events
-tell, or of a taste, which long histories tell best. Items have two codes, of which the first is the group.
+Each user has 48 tastes among 512 groups of items; six events in ten are of a taste, all others of any group. One event
+says little, and which tastes a user has is told by long histories. Items have two codes, the first is the group.
 
-DIN is trained anew for each length, on questions with a history of that length, and reads all of it to answer. MIMN and
-HPMN are trained once, on windows of 200 events; states are moved through the last so many events before the question.
-Cost is CPU time of one thread: of an answer about 20 items, and of moving a state by one event.
+`counts` knows that and says what there is to find: the share of a group in the history. DIN is trained anew for each
+length, on questions with a history of that length, and reads all of it to answer. MIMN and HPMN are trained once, on
+windows of 200 events; states are moved through the last so many events before the question. Cost is CPU time of one
+thread: of an answer about 20 items, and of moving a state by one event.
 """
 
 from __future__ import annotations
@@ -35,9 +35,8 @@ from drq_spark.probe.user_memory import FittedMemory
 from drq_spark.progress import SILENT
 from drq_spark.train.runtime import seeded, torch_threads
 
-GROUPS, EACH, TASTES = 64, 16, 4
+GROUPS, EACH, TASTES, SHARE = 512, 4, 48, 0.6
 ITEMS = GROUPS * EACH
-TASTE, PASSING, CHANGE = 0.3, 0.4, 1 / 20
 TRAINED, ASKED, LIFE = 120, 1_200, 2_001  # users that train, users that are asked, events of each
 WINDOW, EXAMPLES, OTHERS = 200, 2_000, 20
 _TIMED = 50  # answers
@@ -47,14 +46,8 @@ def lives(users: int, seed: int) -> I32:
     """Events int32 [users, LIFE]."""
     rng = np.random.default_rng((seed, users))
     tastes = np.argsort(rng.random((users, GROUPS)), axis=1)[:, :TASTES]
-    passing = rng.integers(0, GROUPS, users)
-    groups = np.empty((users, LIFE), np.int64)
-    for step in range(LIFE):
-        passing = np.where(rng.random(users) < CHANGE, rng.integers(0, GROUPS, users), passing)
-        kind = rng.random(users)
-        taste = tastes[np.arange(users), rng.integers(0, TASTES, users)]
-        anything = rng.integers(0, GROUPS, users)
-        groups[:, step] = np.where(kind < TASTE, taste, np.where(kind < TASTE + PASSING, passing, anything))
+    taste = np.take_along_axis(tastes, rng.integers(0, TASTES, (users, LIFE)), axis=1)
+    groups = np.where(rng.random((users, LIFE)) < SHARE, taste, rng.integers(0, GROUPS, (users, LIFE)))
     return (groups * EACH + rng.integers(0, EACH, groups.shape)).astype(np.int32)
 
 
@@ -157,6 +150,15 @@ def memory_rows(name: str, fitted: FittedMemory, length: int, questions: Questio
     )
 
 
+def counts_row(length: int, seed: int) -> None:
+    """The row of what there is to find."""
+    questions = data_of(length, seed).test
+    groups, users = questions.history // EACH, np.repeat(np.arange(len(questions)), length)
+    seen = np.bincount(users * GROUPS + groups.ravel(), minlength=len(questions) * GROUPS).reshape(-1, GROUPS)
+    scores = np.take_along_axis(seen, shown_of(questions) // EACH, axis=1).astype(np.float32)
+    told("counts", length, scores, questions, "| | ")
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -167,6 +169,8 @@ def main() -> None:
     with torch_threads(1):
         print("| model | events of the history | AUC | answer, µs | a new event, µs | bytes read |")
         print("|---|---|---|---|---|---|")
+        for length in arguments.lengths:
+            counts_row(length, arguments.seed)
         effort = Effort(seed=arguments.seed, epochs=5, batch_size=64, learning_rate=4e-3, history=WINDOW)
         for name, make in (("MIMN", mimn), ("HPMN", hpmn)):
             fitted = make(SidVectors).fit(data_of(WINDOW, arguments.seed), effort, SILENT.progress)

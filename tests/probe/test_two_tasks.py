@@ -8,7 +8,15 @@ import torch
 from probe.planted_rankings import EFFORT, auc, behaviour, candidates, chains
 
 from drq_spark.formulas.estimates import pair_auc
-from drq_spark.probe.dtn import MixtureBottom, SharedBottom, TaskCrosses, TwoTasksNetwork, TwoTasksRanker, kinds_of
+from drq_spark.probe.dtn import (
+    CLICK,
+    MixtureBottom,
+    SharedBottom,
+    TaskCrosses,
+    TwoTasksNetwork,
+    TwoTasksRanker,
+    kinds_of,
+)
 from drq_spark.probe.item_vectors import SidVectors
 from drq_spark.progress import SILENT
 
@@ -39,6 +47,10 @@ def test_the_second_task_is_a_penalty_of_training_alone_and_sees_no_target(plant
     assert even.penalty.item() == pytest.approx(-torch.sigmoid(-logit).log().item(), abs=1e-5)
     network.eval()
     assert network(history, torch.tensor([[10, 3]])).penalty.item() == 0
+    with torch.no_grad():
+        network.towers[CLICK].bias += 1.0  # a task has a tower of its own
+    assert network.stay(history)[0] == logit
+    assert torch.allclose(network(history, torch.tensor([[10, 3]])).logits, odd.logits + 1.0)
 
 
 def test_crosses_of_a_task_are_those_of_the_formula():
