@@ -70,3 +70,13 @@ def test_without_attributes_the_first_code_is_the_kind():
     assert set(kinds_of(items)) == {1, 2}
     bare = type(items)(**{**items.__dict__, "attributes": items.attributes[:, :0], "attribute_sizes": ()})
     assert kinds_of(bare).tolist() == items.codes[:, 0].tolist()
+
+
+def test_experts_are_mixed_by_the_gate_of_the_task():
+    torch.manual_seed(0)
+    bottom, fields = MixtureBottom(2, 5), torch.randn(1, 3, 2)
+    experts = torch.nn.functional.silu(bottom.experts(fields.flatten(1)))[0].split(5)
+    for task, gate in enumerate(bottom.gates):
+        shares = torch.softmax(gate(fields.flatten(1))[0], dim=0)
+        mixed = sum(share * expert for share, expert in zip(shares, experts, strict=True))
+        assert torch.allclose(bottom(fields, task)[0], mixed, atol=1e-6)
