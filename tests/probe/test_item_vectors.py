@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -61,3 +63,11 @@ def test_residuals_start_at_zero_and_are_pulled_there():
     with torch.no_grad():
         vectors.residual.weight[1] = 1.0
     assert vectors.pull(rows).item() > vectors.pull(torch.tensor([[2]])).item() == 0
+
+
+def test_where_embeddings_lie_and_how_long_they_are_is_no_matter():
+    items, found = candidates(WARM), []
+    for x in (items.x, 3 * items.x + 40):
+        torch.manual_seed(0)
+        found.append(EmbeddingVectors(replace(items, x=x.astype(np.float32)), 8)(torch.arange(ITEMS)))
+    assert torch.allclose(found[0], found[1], atol=1e-4)
