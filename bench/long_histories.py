@@ -2,7 +2,7 @@
 
     python bench/long_histories.py [--lengths 50 200 500 1000 2000] [--seed 0]
 
-Each user has 20 tastes among 128 groups of items, which half of the events are of; two in ten are of a passing
+Each user has 20 tastes among 128 groups of items, which 35 events in 100 are of; 40 in 100 are of a passing
 interest that changes every 20 events or so, which the last events tell; the rest is chance. So tastes and what was a
 passing interest are told apart by long histories alone. Items have two codes, the first is the group.
 
@@ -39,7 +39,7 @@ from drq_spark.train.runtime import seeded, torch_threads
 
 GROUPS, EACH, TASTES = 128, 8, 20
 ITEMS = GROUPS * EACH
-TASTE, PASSING, CHANGE = 0.5, 0.2, 1 / 20
+TASTE, PASSING, CHANGE = 0.35, 0.4, 1 / 20
 TRAINED, ASKED, LIFE = 160, 1_200, 2_001  # users that train, users that are asked, events of each
 WINDOW, EXAMPLES, OTHERS = 200, 3_000, 20
 _TIMED = 50  # answers
@@ -195,7 +195,7 @@ def main() -> None:
         for length in arguments.lengths:
             counts_row(length, arguments.seed)
         effort = Effort(seed=arguments.seed, epochs=5, batch_size=64, learning_rate=4e-3, history=WINDOW)
-        for name, make in (("MIMN", mimn), ("HPMN", hpmn)):
+        for name, make in (("HPMN", hpmn), ("MIMN", mimn)):
             fitted = make(SidVectors).fit(data_of(WINDOW, arguments.seed), effort, SILENT.progress)
             for length in arguments.lengths:
                 memory_rows(name, fitted, length, data_of(length, arguments.seed).test)

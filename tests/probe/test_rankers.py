@@ -182,3 +182,12 @@ def test_crosses_reach_the_score(planted):
     with torch.no_grad():
         network.crosses.inputs.weight *= -1
     assert np.abs(FittedNetwork(network).scores(history, shown) - before).min() > 1e-6
+
+
+def test_the_pull_of_residuals_is_a_part_of_the_loss(planted):
+    network = din(ResVectors).build(planted.candidates, QUICK)
+    history, shown = torch.tensor([[1, 9]]), torch.tensor([[17, 3]])
+    before = network(history, shown).penalty
+    with torch.no_grad():
+        network.vectors.residual.weight[17] = 1.0
+    assert (network(history, shown).penalty - before).item() == pytest.approx(network.vectors.pull(shown).item()) != 0
