@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from drq_spark.probe.hpmn import hpmn
 from drq_spark.probe.item_vectors import EmbeddingVectors, IdVectors, ResVectors, SidVectors
 from drq_spark.probe.mimn import mimn
 from drq_spark.probe.ranker import FittedNetwork, mean_pooling
-from drq_spark.probe.ranker_training import balanced_loss
+from drq_spark.probe.ranker_training import balanced_loss, train_until_worse
 from drq_spark.probe.ranking_examples import RankingExamples
 from drq_spark.progress import SILENT
 
@@ -191,3 +192,29 @@ def test_the_pull_of_residuals_is_a_part_of_the_loss(planted):
     with torch.no_grad():
         network.vectors.residual.weight[17] = 1.0
     assert (network(history, shown).penalty - before).item() == pytest.approx(network.vectors.pull(shown).item()) != 0
+
+
+class Scripted(torch.nn.Module):
+    """Counts its passes, and tells items apart as well as a script says after each."""
+
+    def __init__(self, script):
+        super().__init__()
+        self.script, self.asked = script, 0
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def scores(self, history, shown):
+        self.asked += 1
+        return np.where(np.arange(shown.shape[1]) == 0, 1, -1) * np.full(shown.shape, self.script[self.asked - 1])
+
+
+@pytest.mark.parametrize(
+    ("script", "weight", "asked"), [([1, 2, 1.5, 3, 2.5, 9], -2.2, 5), ([1, 2, 3], -3, 3), ([3, 2, 1, 9], -1, 3)]
+)
+def test_worse_passes_are_undone_and_the_second_one_ends_training(planted, script, weight, asked):
+    """Adam takes a step of the learning rate each pass, a fifth of it after a worse one."""
+    network, effort = Scripted(script), replace(QUICK, epochs=len(script), learning_rate=1.0)
+    train_until_worse(
+        network, lambda: [0], lambda _: network.weight.sum(), network, planted.validation, 1, effort, SILENT.progress
+    )
+    assert network.asked == asked
+    assert float(network.weight) == pytest.approx(weight, abs=0.02)
