@@ -439,7 +439,10 @@ PROBE_FIGURES = Table(
         Column("drawing", "string", "Hash of what was drawn and how long models were trained", True),
         Column("model", "string", "Name of the downstream model", True),
         Column(
-            "figure", "string", "recall_10, ndcg_10, bits_1, .. of recommenders, auc, gauc, log_loss of rankers", True
+            "figure",
+            "string",
+            "recall_10, ndcg_10, bits_1, .. of recommenders, auc, gauc, log_loss of rankers, clicks of explorers",
+            True,
         ),
         Column("segment", "string", "all, or items: head, tail, cold", True),
         Column("value", "double", "The figure", True),
@@ -448,6 +451,26 @@ PROBE_FIGURES = Table(
         Column("seconds", "double", "That training the model took", True),
     ),
     key=("run_id", "model", "figure", "segment"),
+)
+USER_STATES = Table(
+    "user_states",
+    "What a ranker remembers of each user, moved on by new events alone: written by drq states",
+    (
+        Column("ranker_id", "string", "Content hash of the ranker that moves the states", True),
+        Column("user", "string", "The user, as text", True),
+        Column("state", "array<float>", "The state; it means something to this ranker only", True),
+        Column("events", "bigint", "Events that have moved it", True),
+        Column(
+            "last_position",
+            "decimal(38,9)",
+            "Position of the last of them; times in microseconds since 1970, dates in days",
+            True,
+        ),
+        Column("night_events", "bigint", "Events of the last night that moved it", True),
+        Column("night_hash", "bigint", "Hash of these events: the same night once more is told by it", True),
+    ),
+    key=("ranker_id", "user"),
+    by_run=False,
 )
 RUNS = Table(
     "runs",
@@ -539,6 +562,7 @@ TABLES = (
     METRICS,
     PROBE_EVENTS,
     PROBE_FIGURES,
+    USER_STATES,
     RUNS,
     PUBLISHED,
     LEASE,

@@ -55,6 +55,11 @@ class Store:
         return f"{self.out}/tokenizers"
 
     @property
+    def rankers(self) -> str:
+        """Folder of the rankers that move the states of users."""
+        return f"{self.out}/rankers"
+
+    @property
     def report(self) -> str:
         """The report of the latest run of the channel."""
         return f"{self.out}/{self._of_channel('report')}.html"

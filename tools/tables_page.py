@@ -38,9 +38,10 @@ HEAD = """\
 
 Every run writes its rows into these Delta tables, under `DIR/tables/<name>` or, with
 `--set store.schema_name=catalog.schema`, in the catalog. A table is partitioned by `run_id`, and a run replaces its own
-slice only; `published` and `lease` have one row for all runs, `current_sids` one row an item, and `sid_changes` is by
-version of `current_sids`: a reader of version 7 takes the rows above 7, up to the version that it finds. *id* is the
-type of your item ids, string or an integer type. The same comments stand in the tables themselves.
+slice only; `published` and `lease` have one row for all runs, `current_sids` one row an item, `user_states` one row a
+user and ranker, and `sid_changes` is by version of `current_sids`: a reader of version 7 takes the rows above 7, up to
+the version that it finds. *id* is the type of your item ids, string or an integer type. The same comments stand in the
+tables themselves.
 """
 
 

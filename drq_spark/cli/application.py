@@ -13,7 +13,7 @@ from drq_spark.cli.config_command import config
 from drq_spark.cli.export_command import export
 from drq_spark.cli.measure_command import measure
 from drq_spark.cli.step_commands import assign, demo, nightly, publish, report, run, sample, train
-from drq_spark.cli.study_commands import compare, inspect, plan, probe, synth
+from drq_spark.cli.study_commands import compare, inspect, plan, probe, states, synth
 from drq_spark.cli.surroundings import own_session_stopped, show_error
 from drq_spark.cli.upkeep_commands import history, status, vacuum
 from drq_spark.errors import DrqError
@@ -61,6 +61,7 @@ COMMANDS = (
     (vacuum, "Clear away what old runs have left."),
     (compare, "Measure several tokenizers on the same samples."),
     (probe, "Train downstream models on the SIDs of tokenizers."),
+    (states, "Move states of users by the new events of a night."),
     (plan, "Propose how many codes and levels a catalogue needs."),
     (synth, "Write a synthetic catalogue of any size, like a real one."),
     (inspect, "Verify a tokenizer artifact and show what it is."),
@@ -72,6 +73,7 @@ _EXAMPLES = {
     "measure": "drq measure --sids index.json --items items.parquet --out measured",
     "compare": "drq compare --tokenizers rq_kmeans,drq --seeds 3 --items items.parquet --out compared",
     "probe": "drq probe --tokenizers rq_kmeans,drq --items items.parquet --events events.parquet --out probed",
+    "states": "drq states --ranker 3f2c91d07ab4e655 --events events_of_the_night.parquet --out sids",
     "plan": "drq plan --items items.parquet --target-duplicate-rate 0.02 --out planned",
     "export": "drq export index-json --out sids --to sids.index.json",
 }

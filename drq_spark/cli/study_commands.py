@@ -1,4 +1,4 @@
-"""Commands beside a run: which tokenizer is best, how many codes it needs, and what an artifact is."""
+"""Commands beside a run: which tokenizer is best, what SIDs are worth, how many codes it needs, what an artifact is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from drq_spark.addresses import short_path
 from drq_spark.cli.options import (
+    Channel,
     Codes,
     ConfigFiles,
     DriverMemory,
@@ -19,6 +20,7 @@ from drq_spark.cli.options import (
     Seed,
     Settings,
     as_settings,
+    named,
 )
 from drq_spark.cli.surroundings import config_of, day, demo_data, now, out_console, session, watcher
 from drq_spark.errors import ConfigError
@@ -217,3 +219,37 @@ def probe(
     page = f"{store.out}/probe.html"
     write_bytes(page, render(points, short_path(str(resolved.items.path))).encode())
     show_probe(out_console, points, page)
+
+
+def states(
+    ranker: Annotated[
+        str, typer.Option("--ranker", metavar="ID", help="Of a ranker that drq probe has left in DIR/rankers.")
+    ],
+    events: Events = None,
+    out: Out = None,
+    config: ConfigFiles = None,
+    settings: Settings = None,
+    channel: Channel = None,
+    driver_memory: DriverMemory = None,
+) -> None:
+    """Move the states that a ranker keeps of users by new events alone, in one commit; the same night twice is once."""
+    from drq_spark.inputs.event_log import read_event_log
+    from drq_spark.lease import Lease
+    from drq_spark.probe.frozen_ranker import load_ranker
+    from drq_spark.probe.user_states import advance, id_type_of
+    from drq_spark.store import open_store
+
+    options = as_settings(events=events, out=out) | named({"store.channel": channel})
+    resolved = config_of(config, options, settings)
+    spark = session()
+    store = open_store(spark, resolved)
+    frozen, shown = load_ranker(f"{store.rankers}/{ranker}"), watcher()
+    lease = Lease(store, resolved.store.wait_minutes)
+    lease.wait(shown.heading)
+    with shown.step("states"):
+        log = read_event_log(spark, resolved, id_type_of(store))
+        if log is None:
+            raise ConfigError("states move by what users do: give --events PATH_OR_TABLE, those of the night")
+        night = advance(store, frozen, log.rows, lease)
+        for line in night.lines():
+            shown.note(line)

@@ -11,7 +11,7 @@ import numpy as np
 from drq_spark.compare.standing import Cell, Column, Comparison, leads
 from drq_spark.page.drawing import even_steps, right_labels, set_ticks
 from drq_spark.page.elements import Chart
-from drq_spark.page.environment import environment
+from drq_spark.page.environment import page
 from drq_spark.page.numbers import number, three_decimals
 from drq_spark.page.svg import TEXT, axes, colour, drawing, inline
 
@@ -23,18 +23,15 @@ def render(comparison: Comparison, source: str) -> str:
     """The page; `source` names the catalogue. The same comparison gives the same text."""
     with drawing():
         charts = front_charts(comparison)
-    return (
-        environment("drq_spark.compare")
-        .get_template("compare.html.j2")
-        .render(
-            comparison=comparison,
-            source=source,
-            charts=charts,
-            rows=rows(comparison),
-            pick=pick(comparison),
-            winners=winners(comparison),
-            level_colours=[],
-        )
+    return page(
+        "compare",
+        "compare",
+        comparison=comparison,
+        source=source,
+        charts=charts,
+        rows=rows(comparison),
+        pick=pick(comparison),
+        winners=winners(comparison),
     )
 
 

@@ -99,6 +99,16 @@ def read_events(spark: SparkSession, config: Config, id_type: str) -> DataFrame 
     )
 
 
+def position_number(rows: DataFrame) -> Column:
+    """Positions of rows of `EventLog.rows`, no text, as decimal(38,9): microseconds since 1970 for times, days."""
+    kind, position = rows.schema["position"].dataType, F.col("position")
+    if isinstance(kind, T.DateType):
+        return F.unix_date(position).cast(_NUMBER)
+    if isinstance(kind, T.TimestampType | T.TimestampNTZType):
+        return F.unix_micros(position.cast("timestamp_ltz")).cast(_NUMBER)
+    return position.cast(_NUMBER)
+
+
 def events_id_type(spark: SparkSession, config: Config) -> str | None:
     """Spark SQL type of the item ids of the events; None without events, or where they are of no type that ids have.
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from drq_spark.page.palette import level_colours
 
 
 @cache  # with its templates, which take a third of a second to compile
@@ -17,3 +20,9 @@ def environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def page(room: str, template: str, levels: int = 0, **shown: Any) -> str:
+    """The page that a template of a room makes of what is shown, with colours for so many levels."""
+    drawn = environment(f"drq_spark.{room}").get_template(f"{template}.html.j2")
+    return drawn.render(level_colours=level_colours(levels), **shown)

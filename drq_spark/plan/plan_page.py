@@ -11,9 +11,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from drq_spark.page.drawing import MARKS
 from drq_spark.page.elements import Chart
-from drq_spark.page.environment import environment
+from drq_spark.page.environment import page
 from drq_spark.page.numbers import number, percent, two_digit_percent
-from drq_spark.page.palette import level_colours
 from drq_spark.page.svg import TEXT, axes, colour, drawing, inline
 from drq_spark.plan.extrapolation import CONFIDENCE, Estimate
 from drq_spark.plan.proposal import Candidate, Plan
@@ -32,21 +31,19 @@ def render(plan: Plan, source: str) -> str:
     with drawing():
         charts = [_duplicates_chart(plan), _capacity_chart(plan)]
     key = [(f"level-{place}", f"{depth} levels") for place, depth in enumerate(levels, 1)]
-    return (
-        environment("drq_spark.plan")
-        .get_template("plan.html.j2")
-        .render(
-            plan=plan,
-            source=source,
-            options=options_of(plan),
-            headings=HEADINGS,
-            rows=[(one is plan.nearest, tuple(cells(one, plan))) for one in plan.candidates],
-            exact=two_digit_percent(plan.catalogue.exact_duplicate_rate),
-            confidence=f"{CONFIDENCE:.0%}",
-            charts=charts,
-            key=key,
-            level_colours=level_colours(len(levels)),
-        )
+    return page(
+        "plan",
+        "plan",
+        levels=len(levels),
+        plan=plan,
+        source=source,
+        options=options_of(plan),
+        headings=HEADINGS,
+        rows=[(one is plan.nearest, tuple(cells(one, plan))) for one in plan.candidates],
+        exact=two_digit_percent(plan.catalogue.exact_duplicate_rate),
+        confidence=f"{CONFIDENCE:.0%}",
+        charts=charts,
+        key=key,
     )
 
 

@@ -24,9 +24,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from drq_spark.arrays import F64, I32
+from drq_spark.arrays import I32, I64
 from drq_spark.errors import TrainingFailed
+from drq_spark.formulas.estimates import user_mean
 from drq_spark.probe.behaviour_data import Questions
+from drq_spark.probe.downstream_figures import COLD, SEGMENTS, DownstreamFigure
 from drq_spark.probe.ranker import FittedNetwork, InterestNetwork
 
 _DROPPED, _DRAWS = 0.2, 4  # share of the numbers of a vector, and how often
@@ -141,10 +143,16 @@ def pools(stream: Questions, seed: int) -> I32:
     return rng.permuted(np.concatenate([stream.target[:, None], others], axis=1), axis=1)
 
 
-def click_rate(outcome: Replay) -> tuple[float, float]:
-    """Clicks a question, and clicks a question that showed a cold item; nan where none did."""
-    clicked: F64 = outcome.clicked.astype(np.float64)
-    return float(clicked.mean()), float(clicked[outcome.cold].mean()) if outcome.cold.any() else float("nan")
+def earned(outcome: Replay, users: I64) -> list[DownstreamFigure]:
+    """Clicks a question, and clicks a question that showed a cold item where any did; users int64 [q] of the stream."""
+    segments = {SEGMENTS[0]: np.ones(len(users), np.bool_), COLD: outcome.cold}
+    return [
+        DownstreamFigure(
+            "clicks", segment, *user_mean(outcome.clicked[rows].astype(np.float64), users[rows]), int(rows.sum())
+        )
+        for segment, rows in segments.items()
+        if rows.any()
+    ]
 
 
 def _gradient(network: InterestNetwork, seen: Tensor, history: Tensor, items: Tensor) -> Tensor:

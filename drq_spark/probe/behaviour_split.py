@@ -15,6 +15,7 @@ from pyspark.sql import types as T
 
 from drq_spark.errors import ConfigError, InputRefused
 from drq_spark.hashing import held_out_user, item_key, tie_key, uniform, user_key
+from drq_spark.inputs.event_log import position_number
 from drq_spark.probe.event_parts import Part, Split
 from drq_spark.rows import one_row
 from drq_spark.staging import Staging
@@ -102,21 +103,12 @@ def _by_place(sequence: WindowSpec) -> Column:
 
 def _by_time(drawn: DataFrame) -> Column:
     """The part of an event by its position among those of all users."""
-    number = _number(drawn)
+    number = position_number(drawn).cast("double")
     limits = one_row(
         drawn.select(F.percentile(number, F.array(F.lit(1 - 2 * _JUDGED), F.lit(1 - _JUDGED))).alias("at"))
     )
     validation, test = limits["at"]
     return _part(is_test=number > test, is_validation=number > validation)
-
-
-def _number(drawn: DataFrame) -> Column:
-    """Positions as numbers (double)."""
-    kind = drawn.schema["position"].dataType
-    position = F.col("position")
-    if isinstance(kind, T.DateType):
-        return F.unix_date(position).cast("double")
-    return position.cast("timestamp_ltz" if isinstance(kind, T.TimestampNTZType) else kind).cast("double")
 
 
 def _part(*, is_test: Column, is_validation: Column) -> Column:

@@ -16,7 +16,8 @@ from drq_spark.probe.behaviour_data import Candidates, Questions
 
 CUTS = (10, 50)
 """Lengths of the lists that recommenders are judged by."""
-SEGMENTS = ("all", "head", "tail", "cold")
+COLD = "cold"
+SEGMENTS = ("all", "head", "tail", COLD)
 """head: the most frequent items, which have half of the training events; tail: others that have any; cold: none."""
 
 
@@ -93,4 +94,4 @@ def segments_of(candidates: Candidates) -> NDArray[np.str_]:
     before = np.cumsum(events[order]) - events[order]
     head = np.zeros(len(events), np.bool_)
     head[order] = before < events.sum() / 2
-    return np.where(events == 0, "cold", np.where(head, "head", "tail"))
+    return np.where(events == 0, COLD, np.where(head, "head", "tail"))

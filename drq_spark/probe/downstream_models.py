@@ -20,6 +20,7 @@ class DownstreamModel:
         trainer_of: "module:name" in this room of what trains it, imported when it is trained, because it loads torch.
         vectors: Class of `item_vectors` that a ranker knows items by.
         needs_attributes: Whether it has nothing to add where items have no attributes.
+        keeps_states: Whether it is kept after training, because it keeps a state for each user, see `user_states`.
         words: What it is, for people.
     """
 
@@ -29,6 +30,7 @@ class DownstreamModel:
     words: str
     vectors: str | None = None
     needs_attributes: bool = False
+    keeps_states: bool = False
 
     def trainer(self) -> Any:
         """A new `model_contract.Recommender` or `Ranker`."""
@@ -60,8 +62,12 @@ MODELS: dict[str, DownstreamModel] = {
     "mean_sid": DownstreamModel("rank", True, "ranker:mean_pooling", "the mean of the history, by SID", "SidVectors"),
     "dien_sid": DownstreamModel("rank", True, "dien:dien", "interests that evolve, by SID", "SidVectors"),
     "can_sid": DownstreamModel("rank", True, "can:can", "codes that act on codes, by SID", "SidVectors"),
-    "mimn_sid": DownstreamModel("rank", True, "mimn:mimn", "a memory of fixed size, by SID", "SidVectors"),
-    "hpmn_sid": DownstreamModel("rank", True, "hpmn:hpmn", "a memory of several periods, by SID", "SidVectors"),
+    "mimn_sid": DownstreamModel(
+        "rank", True, "mimn:mimn", "a memory of fixed size, by SID", "SidVectors", keeps_states=True
+    ),
+    "hpmn_sid": DownstreamModel(
+        "rank", True, "hpmn:hpmn", "a memory of several periods, by SID", "SidVectors", keeps_states=True
+    ),
     "dtn_sid": DownstreamModel("rank", True, "dtn:TwoTasksRanker", "two tasks, each with its crosses", "SidVectors"),
     "part_sid": DownstreamModel("rank", True, "keep:PartRanker", "the mean, from a tenth of the users", "SidVectors"),
     "keep_sid": DownstreamModel(

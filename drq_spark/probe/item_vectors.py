@@ -11,6 +11,7 @@ et al. 2019 (Res-embedding, arXiv 1906.10304), the centre here from the SID in p
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -80,6 +81,46 @@ class EmbeddingVectors(ItemVectors):
         return _looked_up(mapped, place)
 
 
+@dataclass(frozen=True)
+class SidTable:
+    """Which rows of one table a SID is the sum of: those of its codes, then those that hashed prefixes share.
+
+    Attributes:
+        codebook_sizes: K of each level.
+        buckets: Rows that all prefixes of two codes and more share; 0 where SIDs have one code.
+    """
+
+    codebook_sizes: tuple[int, ...]
+    buckets: int
+
+    @classmethod
+    def for_items(cls, items: int, codebook_sizes: tuple[int, ...]) -> SidTable:
+        """A table for so many items."""
+        return cls(codebook_sizes, min(_PREFIX_BUCKETS, _BUCKETS_PER_ITEM * items) if len(codebook_sizes) > 1 else 0)
+
+    @property
+    def rows(self) -> int:
+        """How many rows the table has; the last one is no token."""
+        return sum(self.codebook_sizes) + self.buckets + 1
+
+    def tokens(self, codes: I32) -> I64:
+        """Codes int32 [n, L] -> rows int64 [n + 1, 2 L - 1], the codes of all levels, then the prefixes.
+
+        The last item is no item.
+        """
+        offsets = np.cumsum([0, *self.codebook_sizes])
+        wide = codes.astype(np.uint64)
+        hashed = wide[:, 0]
+        prefixes = []
+        for level in range(1, codes.shape[1]):
+            hashed = _mixed(hashed * np.uint64(self.codebook_sizes[level]) + wide[:, level])
+            prefixes.append(hashed % np.uint64(self.buckets) + np.uint64(offsets[-1]))
+        columns = [*(codes + offsets[:-1]).T, *prefixes]
+        tokens = np.full((len(codes) + 1, len(columns)), self.rows - 1, np.int64)
+        tokens[:-1] = np.stack(columns, axis=1).astype(np.int64)
+        return tokens
+
+
 class SidVectors(ItemVectors):
     """The sum of vectors of the codes and of each prefix of two codes and more, over the root of their number."""
 
@@ -87,11 +128,25 @@ class SidVectors(ItemVectors):
 
     def __init__(self, candidates: Candidates, width: int) -> None:
         super().__init__(len(candidates), width)
-        tokens, rows = sid_tokens(candidates.codes, candidates.codebook_sizes)
-        self.register_buffer("tokens", torch.from_numpy(tokens))
-        trained = np.zeros(rows, np.bool_)
+        self.spelled = SidTable.for_items(len(candidates), candidates.codebook_sizes)
+        tokens = self.spelled.tokens(candidates.codes)
+        self.register_buffer("tokens", torch.from_numpy(tokens), persistent=False)
+        trained = np.zeros(self.spelled.rows, np.bool_)
         trained[tokens[:-1][~candidates.cold]] = True
         self.table = _table(trained, width)
+
+    @classmethod
+    def of_codes(cls, codes: I32, spelled: SidTable, table: nn.Embedding) -> SidVectors:
+        """Vectors of any items int32 [n, L], which are called by their rows, from a table that is there."""
+        vectors = cls.__new__(cls)
+        ItemVectors.__init__(vectors, len(codes), table.embedding_dim)
+        vectors.spelled, vectors.table = spelled, table
+        vectors.register_buffer("tokens", torch.from_numpy(spelled.tokens(codes)), persistent=False)
+        return vectors
+
+    def knowing(self, codes: I32) -> SidVectors:
+        """The vectors of other items int32 [n, L] in place of these; what was learned is the same."""
+        return SidVectors.of_codes(codes, self.spelled, self.table)
 
     def forward(self, rows: Tensor) -> Tensor:
         """As `ItemVectors`."""
@@ -117,31 +172,6 @@ class ResVectors(ItemVectors):
         """The mean squared length of the residuals of the rows, times a weight."""
         lengths: Tensor = self.residual(self._place(rows)).square().sum(dim=-1)
         return _PULL * lengths.mean()
-
-
-def sid_tokens(codes: I32, codebook_sizes: tuple[int, ...]) -> tuple[I64, int]:
-    """Rows of one table for the codes and prefixes of SIDs, and how many rows it has; the last row is no token.
-
-    Args:
-        codes: int32 [n, L].
-        codebook_sizes: K of each level.
-
-    Returns:
-        int64 [n + 1, 2 L - 1], the codes of all levels, then the hashed prefixes; the last item is no item.
-    """
-    offsets = np.cumsum([0, *codebook_sizes])
-    buckets = min(_PREFIX_BUCKETS, _BUCKETS_PER_ITEM * len(codes))
-    wide = codes.astype(np.uint64)
-    hashed = wide[:, 0]
-    prefixes = []
-    for level in range(1, codes.shape[1]):
-        hashed = _mixed(hashed * np.uint64(codebook_sizes[level]) + wide[:, level])
-        prefixes.append(hashed % np.uint64(buckets) + np.uint64(offsets[-1]))
-    columns = [*(codes + offsets[:-1]).T, *prefixes]
-    rows = int(offsets[-1]) + (buckets if prefixes else 0) + 1
-    tokens = np.full((len(codes) + 1, len(columns)), rows - 1, np.int64)
-    tokens[:-1] = np.stack(columns, axis=1).astype(np.int64)
-    return tokens, rows
 
 
 def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -61,8 +61,7 @@ class PluggedNetwork(RankerNetwork):
         """As `RankerNetwork`."""
         items = self.vectors(shown)
         interest, _ = self.interest(self.vectors(history), history >= 0, items)
-        with torch.no_grad():
-            known, _ = self.knowledge.hidden(history, shown)
+        known, _ = self.knowledge.hidden(history, shown)
         hidden = functional.silu(self.own(torch.cat([interest, items, interest * items], dim=-1)) + self.plug(known))
         return Scored(self.out(hidden).squeeze(-1), self.vectors.pull(shown))
 

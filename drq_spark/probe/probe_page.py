@@ -8,7 +8,7 @@ import numpy as np
 
 from drq_spark.compare.comparison_page import rows, winners
 from drq_spark.compare.standing import Better, Column, Comparison, Result, compared
-from drq_spark.page.environment import environment
+from drq_spark.page.environment import page
 from drq_spark.page.numbers import three_decimals
 from drq_spark.probe.downstream_figures import SEGMENTS
 from drq_spark.probe.downstream_models import MODELS
@@ -22,22 +22,20 @@ def render(points: Sequence[Point], source: str) -> str:
     """The page; `source` names the catalogue. The same points give the same text."""
     comparison = downstream(points)
     found = predictions(points)
-    return (
-        environment("drq_spark.probe")
-        .get_template("probe.html.j2")
-        .render(
-            comparison=comparison,
-            source=source,
-            rows=rows(comparison),
-            winners=winners(comparison),
-            bases=bases(points),
-            predicted=predicted(found),
-            judged=list(dict.fromkeys(_title(one.key) for one in found)),
-            best=best_predictors(found),
-            points=len(points),
-            models={name: _sentence(MODELS[name].words) for name in _models(points)},
-            level_colours=[],
-        )
+    return page(
+        "probe",
+        "probe",
+        comparison=comparison,
+        source=source,
+        rows=rows(comparison),
+        winners=winners(comparison),
+        bases=bases(points),
+        predicted=predicted(found),
+        judged=list(dict.fromkeys(_title(one.key) for one in found)),
+        best=best_predictors(found),
+        points=len(points),
+        models={name: _sentence(MODELS[name].words) for name in _models(points)},
+        explored=any(key[1] == "clicks" for point in points for key in point.downstream),
     )
 
 

@@ -33,7 +33,7 @@ from drq_spark.runs import Run
 from drq_spark.schemas import PROBE_FIGURES
 from drq_spark.train.runtime import torch_threads
 
-_VERSION = 2  # changes whenever the same model comes to have other figures
+_VERSION = 3  # changes whenever the same model comes to have other figures
 _FIGURES_DDL = (
     "drawing string, model string, figure string, segment string, value double, standard_error double, "
     "questions bigint, seconds double"
@@ -136,9 +136,21 @@ def _judged(run: Run, plan: Plan, name: str, data: BehaviourData) -> list[dict[s
         figures = recommendation_figures(ranks, data.test, data.candidates) + _of_codes(fitted, data.test)
     else:
         figures = ranking_figures(scores_of_shown(run.spark, fitted, data.test), data.test, data.candidates)
+        figures += getattr(fitted, "earned", ())  # by a model that has explored
+    if MODELS[name].keeps_states:
+        _freeze(run, fitted)
     run.watcher.note(", ".join(f"{one.figure} {one.value:.3f}" for one in figures if one.segment == SEGMENTS[0]))
     told = {"model": name, "drawing": plan.digest(run.config.seed), "seconds": seconds}
     return [asdict(figure) | told | {"standard_error": _known(figure.standard_error)} for figure in figures]
+
+
+def _freeze(run: Run, fitted: Any) -> None:
+    """Write a ranker of user states down, by which `drq states` moves them."""
+    from drq_spark.probe.frozen_ranker import save_ranker  # loads torch
+
+    assert run.state.tokenizer_id is not None  # the run has SIDs
+    folder = save_ranker(fitted, run.state.tokenizer_id, run.store.rankers)
+    run.watcher.note(f"ranker {folder.rpartition('/')[2]}")
 
 
 def _known(error: float) -> float | None:

@@ -80,7 +80,6 @@ def train_until_worse(
         _restore(network, optimizer, kept, effort.learning_rate * _LOWERED**worse)
         if worse == _WORSE_PASSES:
             break
-    network.load_state_dict(kept[0])
     network.eval()
     progress("ranker", total, total, validation=best)
 

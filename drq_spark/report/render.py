@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from drq_spark.page.environment import environment
-from drq_spark.page.palette import level_colours
+from drq_spark.page.environment import page
 from drq_spark.page.svg import drawing
 from drq_spark.report.advice import on_page as advice
 from drq_spark.report.data import ReportData
@@ -57,7 +56,4 @@ def render(data: ReportData) -> str:
     """
     with drawing():
         shown = {name: value for parts in SECTIONS for name, value in parts(data).items()}
-    colours = level_colours(len(data.codebook_sizes))
-    return environment("drq_spark.report").get_template("report.html.j2").render(
-        data=data, level_colours=colours, **shown
-    )  # fmt: skip
+    return page("report", "report", len(data.codebook_sizes), data=data, **shown)

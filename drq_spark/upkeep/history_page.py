@@ -14,9 +14,8 @@ from drq_spark.addresses import short_path
 from drq_spark.metrics import Metric
 from drq_spark.page.drawing import even_steps, right_labels, set_ticks
 from drq_spark.page.elements import Chart
-from drq_spark.page.environment import environment
+from drq_spark.page.environment import page
 from drq_spark.page.numbers import number, percent
-from drq_spark.page.palette import level_colours
 from drq_spark.page.svg import axes, colour, drawing, inline
 from drq_spark.schemas import LIVE, PUBLISHED, Status, channel_of
 from drq_spark.upkeep.history import Past
@@ -46,10 +45,7 @@ def render(past: Sequence[Past], source: str) -> str:
     with drawing():
         parts = {name: _charts(name, [one for one in followed if name in _readers(one)]) for name in channels}
     levels = max((level for one in followed for level in one.drift), default=0)
-    page = environment("drq_spark.upkeep").get_template("history.html.j2")
-    return page.render(
-        parts=parts, nights=len(followed), source=short_path(source), level_colours=level_colours(levels)
-    )
+    return page("upkeep", "history", levels, parts=parts, nights=len(followed), source=short_path(source))
 
 
 def _readers(one: Past) -> set[str]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drq_spark.formulas.click_figures import balanced_log_loss, grouped_auc
+from drq_spark.formulas.estimates import user_mean
 
 
 @pytest.fixture
@@ -15,16 +18,24 @@ def scores():
     return rng.integers(0, 4, 10).astype(float), rng.integers(0, 4, (10, 3)).astype(float), rng.permutation(users)
 
 
-def test_auc_within_users_is_that_of_a_loop_over_their_pairs(scores):
-    came, others, users = scores
-    total = 0.0
+NUMBERS = st.sampled_from([-np.inf, -1.5, 0.0, 0.25, 3.0, np.inf])  # few, so that many are equal
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(-2, 3), st.lists(NUMBERS, min_size=4, max_size=4)), min_size=1, max_size=30),
+    others=st.integers(1, 3),
+)
+def test_auc_within_users_is_that_of_a_loop_over_their_pairs(rows, others):
+    users, scores = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    came, shown = scores[:, 0], scores[:, 1 : 1 + others]
+    own = np.empty(len(users))
     for user in set(users.tolist()):
         mine = users == user
-        pairs = [(c > o) + (c == o) / 2 for c in came[mine] for o in others[mine].ravel()]
-        total += mine.sum() * sum(pairs) / len(pairs)
-    found = grouped_auc(came, others, users)
-    assert found.value == pytest.approx(total / len(users))
-    assert found.error > 0
+        pairs = [(c > o) + (c == o) / 2 for c in came[mine] for o in shown[mine].ravel()]
+        own[mine] = sum(pairs) / len(pairs)
+    found, expected = grouped_auc(came, shown, users), user_mean(own, users)
+    assert found.value == pytest.approx(expected.value)
+    assert found.error == pytest.approx(expected.error, abs=1e-12, nan_ok=True)
 
 
 def test_log_loss_is_that_of_the_two_probabilities(scores):

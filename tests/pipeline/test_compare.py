@@ -13,6 +13,7 @@ import pytest
 from pipeline.catalogues import plain, settings, write
 
 from drq_spark.cli import main
+from drq_spark.probe.frozen_ranker import load_ranker
 from drq_spark.schemas import PROBE_EVENTS, PROBE_FIGURES, PUBLISHED, RUNS, SAMPLE, SIDS
 from drq_spark.store import Store
 
@@ -72,13 +73,16 @@ def test_downstream_models_are_trained_once_on_the_runs_that_are_there(spark, co
     store = Store(spark, compared[compared.index("--out") + 1])
     before = {run.run_id for run in store.read(RUNS).collect()}
     asked = [
-        "probe", *compared[1:], "--models", "popularity,tiger,din_sid", "--epochs", "1", "--history", "5",
+        "probe", *compared[1:], "--models", "popularity,tiger,hpmn_sid", "--epochs", "1", "--history", "5",
     ]  # fmt: skip
     assert main(asked) == 0
     assert "What SIDs are worth" in capsys.readouterr().out
     assert {run.run_id for run in store.read(RUNS).collect()} == before
     figures = store.read(PROBE_FIGURES).where("segment = 'all'").collect()
-    assert Counter(row.model for row in figures) == {"popularity": 2 * 4, "tiger": 4 * (4 + 3), "din_sid": 4 * 3}
+    assert Counter(row.model for row in figures) == {"popularity": 2 * 4, "tiger": 4 * (4 + 3), "hpmn_sid": 4 * 3}
+    kept = [load_ranker(str(folder)) for folder in Path(store.rankers).iterdir()]
+    assert {ranker.tokenizer_id for ranker in kept} == {row.tokenizer_id for row in figures}
+    assert len(kept) == 4
     parts = store.read(PROBE_EVENTS).groupBy("run_id").pivot("part").count().collect()
     assert len(parts) == 2  # drawn once for each seed
     judging = [row.test for row in parts]  # the last event of each user that is held out from the tokenizers

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from probe.planted_rankings import QUICK, auc, behaviour, chains, scored
 
-from drq_spark.probe.age import adversarial, click_rate, epsilon_greedy, greedy, pools, replay
+from drq_spark.probe.age import Replay, adversarial, earned, epsilon_greedy, greedy, pools, replay
 from drq_spark.probe.din import din
 from drq_spark.probe.exploring import adversarially
 from drq_spark.probe.item_vectors import SidVectors
@@ -34,6 +35,7 @@ def asked(stream):
 
 
 def test_pools_hold_the_target_and_items_that_come_as_often(stream):
+    stream = replace(stream, target=stream.target % 40, others=np.full_like(stream.others, 47))
     found = pools(stream, 0)
     assert found.shape == (240, 6)
     assert (found == stream.target[:, None]).any(axis=1).all()
@@ -46,7 +48,7 @@ def test_no_step_is_greedy_and_all_of_chance_is_chance(fitted, stream):
     same = replay(fitted, stream, COLD, adversarial(0.0), 3, 0, 0.01)
     anything = replay(fitted, stream, COLD, epsilon_greedy(1.0), 3, 0, 0.01)
     assert np.array_equal(best.clicked, same.clicked)
-    assert click_rate(anything)[0] == pytest.approx(1 / 6, abs=0.1)  # one of six, some of which are the target again
+    assert anything.clicked.mean() == pytest.approx(1 / 6, abs=0.1)  # one of six, some of which are the target again
     assert anything.cold.mean() == pytest.approx((stream.target < 8).mean(), abs=0.1)
 
 
@@ -74,10 +76,47 @@ def test_a_replay_learns_and_leaves_the_ranker_as_it_was(fitted, stream):
 def test_what_a_policy_has_shown_is_learned_and_earned():
     data, told = behaviour(chains()), []
     ranker = adversarially(SidVectors)
-    after = ranker.fit(data, QUICK, lambda stage, done, total, **figures: told.append((stage, figures)))
+    after = ranker.fit(data, QUICK, lambda stage, done, total, **figures: told.append(stage))
     before = din(SidVectors).fit(data, QUICK, SILENT.progress)
     assert not np.array_equal(scored(after, data.test), scored(before, data.test))
     assert auc(after, data.test) > auc(before, data.test) - 0.03  # answers do not undo what events have taught
-    stage, figures = told[-1]
-    assert stage == "replay"
-    assert 1 / 6 < figures["clicks"] <= 1
+    rate = 0.2 * QUICK.learning_rate
+    twelve = replay(before, data.validation, data.candidates.cold, adversarial(1.0), 12, QUICK.seed, rate)
+    assert np.array_equal(scored(twelve.fitted, data.test), scored(after, data.test))  # 240 questions, 20 a round
+    assert told[-1] == "replay"
+    clicks = after.earned[0]
+    assert (clicks.figure, clicks.segment, clicks.questions) == ("clicks", "all", len(data.validation))
+    assert 1 / 6 < clicks.value <= 1
+    assert 0 < clicks.standard_error < 0.05
+
+
+def test_clicks_are_counted_by_what_was_shown(fitted):
+    outcome = Replay(np.array([1, 0, 1, 1]) > 0, np.array([1, 1, 0, 0]) > 0, fitted)
+    every, cold = earned(outcome, np.array([7, 8, 8, 9]))
+    assert (every.value, every.questions) == (0.75, 4)
+    assert (cold.segment, cold.value, cold.questions) == ("cold", 0.5, 2)
+    deviations = np.array([0.25, -0.75 + 0.25, 0.25]) / 4
+    assert every.standard_error == pytest.approx(np.sqrt(3 / 2 * np.square(deviations).sum()))
+    warm = Replay(outcome.clicked, np.zeros(4, np.bool_), fitted)
+    assert [one.segment for one in earned(warm, np.arange(4))] == ["all"]
+
+
+class Sums(torch.nn.Module):
+    """A network whose logit is the sum of an item's vector, whoever is asked."""
+
+    table = torch.tensor([[8.0] * 4, [0.5, 0.5, -0.5, 0.0], [-5.0] * 4, [-6.0] * 4])
+
+    def vectors(self, rows):
+        return self.table[rows]
+
+    def at(self, seen, history, items):
+        return items.sum(dim=-1)
+
+
+def test_only_what_is_worth_a_try_and_unsure_is_explored():
+    """Items of logits 32, .5, -20, -24: the first is sure, the last two are below the middle; the gradient is ones."""
+    history, shown = torch.tensor([[0, 1]]), torch.tensor([[0, 1, 2, 3]])
+    before = Sums().at(None, None, Sums().vectors(shown))
+    gained = adversarial(1.0)(Sums(), history, shown, torch.Generator().manual_seed(1)) - before
+    assert gained[0].tolist() == pytest.approx([0, float(gained[0, 1]), 0, 0], abs=1e-3)
+    assert 0.02 < gained[0, 1] < 1  # twice the standard deviation of a probability near one half

@@ -18,6 +18,8 @@ def test_a_state_knows_what_came_up_to_it_and_in_which_order():
     torch.testing.assert_close(encoder(vectors[:, :4]), states[:, :4], rtol=1e-5, atol=1e-5)
     turned = encoder(vectors[:, [1, 0, 2, 3]])
     assert (turned[:, 3] - states[:, 3]).abs().max() > 1e-3
+    again = encoder(vectors[:, :1].expand(-1, 4, -1))
+    assert (again[:, 3] - again[:, 0]).abs().max() > 1e-4  # how often an item came is told by its places
 
 
 def test_items_come_first_and_the_last_state_is_theirs():

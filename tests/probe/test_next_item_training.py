@@ -35,11 +35,12 @@ class _Scripted(NextItemNetwork):
 
     def __init__(self, script: list[float]) -> None:
         super().__init__()
-        self.history, self.script = 6, script
+        self.history, self.script, self.widths = 6, script, []
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.register_buffer("passes", torch.zeros(1, dtype=torch.int64))
 
     def step_loss(self, items: Tensor, following: Tensor, draw: torch.Generator) -> Tensor:
+        self.widths.append(items.shape[1])
         return self.weight.square().sum()
 
     def surprise(self, items: Tensor, target: Tensor) -> Tensor:
@@ -56,8 +57,9 @@ def test_training_ends_where_questions_get_worse_and_keeps_what_was_best(script,
     def progress(stage: str, done: int, total: int, **figures: float) -> None:
         told.append((done, figures["surprise"]))
 
-    train_next_item(network, behaviour(True, users=20), Effort(epochs=len(script)), progress, "scripted")
+    train_next_item(network, behaviour(True, users=20), Effort(epochs=len(script), history=6), progress, "scripted")
     assert int(network.passes) == kept
+    assert set(network.widths) == {6}  # as many items as it is asked with, of the seven that have one behind them
     assert told == [(nth + 1, pytest.approx(script[nth])) for nth in range(asked)]
 
 
@@ -86,3 +88,12 @@ def test_drawn_negatives_are_right_in_the_mean():
         drawn = torch.stack([network.step_loss(items, following, draw) for _ in range(60)])
     assert abs(float(drawn.mean() - whole)) < 0.05
     assert float(drawn.std()) > 0
+
+
+def test_an_item_is_no_negative_of_itself():
+    """All draws are of the item that came: nothing else is left, and it is no surprise."""
+    with seeded(0, STREAM), torch.no_grad():
+        network = ItemNetwork(np.ones(3000, np.int64), Effort(width=8, history=4)).eval()
+        network.chance = torch.zeros(3000).index_fill(0, torch.tensor([7]), 1.0)
+        items, following = torch.randint(0, 3000, (2, 4)), torch.full((2, 4), 7)
+        assert float(network.step_loss(items, following, torch.Generator().manual_seed(1))) == 0

@@ -92,3 +92,14 @@ def test_shares_are_of_the_items_of_a_sid():
         alike = (some.codes == some.codes[item]).all(axis=1)
         assert share[item] == pytest.approx((some.trained_events[item] + 1) / (some.trained_events[alike] + 1).sum())
     assert (share < 1).any()
+
+
+@torch.no_grad()
+def test_what_comes_after_a_token_depends_on_it_and_on_the_context():
+    decoder, state, none = network(GeneratorParts()).decoder, torch.ones(1, 8), torch.zeros(1, 8)
+    after = [decoder.after(0, state, torch.tensor([token]), none) for token in (0, 1, 0)]
+    assert torch.equal(after[0], after[2])
+    parts = [table.weight[token] for table, token in zip(decoder.tokens, (4, 1, 0), strict=True)]
+    assert torch.allclose(decoder.vectors(torch.tensor([4, 1, 0])), sum(parts))
+    assert (after[0] - after[1]).abs().max() > 1e-4
+    assert (decoder.after(0, state, torch.tensor([0]), torch.randn(1, 8)) - after[0]).abs().max() > 1e-4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,13 +14,13 @@ from probe.planted_rankings import EFFORT, QUICK, auc, behaviour, chains, meanin
 from drq_spark.errors import TrainingFailed
 from drq_spark.probe.behaviour_data import NO_ITEM, Sequences
 from drq_spark.probe.can import CoAction, can
-from drq_spark.probe.dien import AttentionalGru, dien
-from drq_spark.probe.din import din
+from drq_spark.probe.dien import AttentionalGru, InterestEvolution, dien
+from drq_spark.probe.din import TargetAttention, din
 from drq_spark.probe.hpmn import hpmn
 from drq_spark.probe.item_vectors import EmbeddingVectors, IdVectors, ResVectors, SidVectors
 from drq_spark.probe.mimn import mimn
 from drq_spark.probe.ranker import FittedNetwork, mean_pooling
-from drq_spark.probe.ranker_training import balanced_loss
+from drq_spark.probe.ranker_training import balanced_loss, train_until_worse
 from drq_spark.probe.ranking_examples import RankingExamples
 from drq_spark.progress import SILENT
 
@@ -82,11 +83,12 @@ def test_a_loss_that_is_not_finite_is_told(planted):
         din(EmbeddingVectors).fit(broken, QUICK, SILENT.progress)
 
 
-def test_every_event_with_one_before_it_is_an_example_once():
+@pytest.mark.parametrize("seed", range(10))
+def test_every_event_with_one_before_it_is_an_example_once(seed):
     sequences = Sequences(np.array([0, 3, 4, 8]), np.array([5, 6, 7, 9, 1, 2, 3, 4], np.int32))
-    examples = RankingExamples(sequences, history=2, negatives=3, seed=0)
+    examples = RankingExamples(sequences, history=2, negatives=3, seed=seed)
     found = {}
-    for batch in examples.batches(2):
+    for batch in examples.batches(3):
         for history, shown in zip(batch.history.tolist(), batch.shown.tolist(), strict=True):
             assert shown[0] not in shown[1:]
             assert shown[0] not in found
@@ -136,3 +138,84 @@ def test_co_action_is_the_loop_over_pairs_of_codes(planted):
                 total += torch.cat([y1, torch.tanh(second @ y1)])
             expected.append(total / 2**0.5)
         assert torch.allclose(found[0, place], torch.cat(expected), atol=1e-6)
+
+
+def test_target_attention_is_the_loop_of_its_formula():
+    """The second history has one item, and what stands before it is none."""
+    torch.manual_seed(0)
+    part = TargetAttention(4)
+    torch.nn.init.normal_(part.unit.age.weight)
+    seen, known = torch.randn(2, 3, 4), torch.tensor([[True] * 3, [False, False, True]])
+    shown, unit = torch.randn(2, 5, 4), part.unit
+    found = part(seen, known, shown).logits
+    for row in range(2):
+        for item in range(5):
+            t, total, weights = shown[row, item], torch.zeros(4), 1.0
+            for place in range(3):
+                if known[row, place]:
+                    h, age = seen[row, place], unit.age.weight[2 - place]
+                    hidden = unit.seen(h) + unit.shown(t) + unit.seen_factor(h) * unit.shown_factor(t) + age
+                    weight = torch.exp(unit.out(torch.nn.functional.silu(hidden)))[0]
+                    total, weights = total + weight * h, weights + weight
+            assert torch.allclose(found[row, item], total / weights, atol=1e-6)
+
+
+def test_the_auxiliary_loss_tells_the_next_item_from_that_of_the_next_user():
+    """Against a loop; histories of two and of three items, so one pair of steps is compared, in both directions."""
+    torch.manual_seed(0)
+    part = InterestEvolution(4)
+    seen, known = torch.randn(2, 3, 4), torch.tensor([[False, True, True], [True, True, True]])
+    seen = seen * known[..., None]
+    short, long = seen[0, 1:], seen[1]
+    states = [part.next(part.extraction(row[None])[0][0, 0]) for row in (short, long)]
+    losses = [
+        (torch.sigmoid(state @ came).log() + torch.sigmoid(-(state @ other)).log()) / -2
+        for state, came, other in zip(states, (short[1], long[1]), (long[1], short[1]), strict=True)
+    ]
+    found = part(seen, known, torch.randn(2, 5, 4)).penalty
+    assert found.item() == pytest.approx(0.5 * torch.stack(losses).mean().item(), abs=1e-6)
+    assert part.eval()(seen, known, torch.randn(2, 5, 4)).penalty.item() == 0
+
+
+def test_crosses_reach_the_score(planted):
+    network = can(SidVectors).build(planted.candidates, QUICK)
+    history, shown = planted.test.history[:3], planted.test.others[:3]
+    before = FittedNetwork(network).scores(history, shown)
+    with torch.no_grad():
+        network.crosses.inputs.weight *= -1
+    assert np.abs(FittedNetwork(network).scores(history, shown) - before).min() > 1e-6
+
+
+def test_the_pull_of_residuals_is_a_part_of_the_loss(planted):
+    network = din(ResVectors).build(planted.candidates, QUICK)
+    history, shown = torch.tensor([[1, 9]]), torch.tensor([[17, 3]])
+    before = network(history, shown).penalty
+    with torch.no_grad():
+        network.vectors.residual.weight[17] = 1.0
+    assert (network(history, shown).penalty - before).item() == pytest.approx(network.vectors.pull(shown).item()) != 0
+
+
+class Scripted(torch.nn.Module):
+    """Counts its passes, and tells items apart as well as a script says after each."""
+
+    def __init__(self, script):
+        super().__init__()
+        self.script, self.asked = script, 0
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def scores(self, history, shown):
+        self.asked += 1
+        return np.where(np.arange(shown.shape[1]) == 0, 1, -1) * np.full(shown.shape, self.script[self.asked - 1])
+
+
+@pytest.mark.parametrize(
+    ("script", "weight", "asked"), [([1, 2, 1.5, 3, 2.5, 9], -2.2, 5), ([1, 2, 3], -3, 3), ([3, 2, 1, 9], -1, 3)]
+)
+def test_worse_passes_are_undone_and_the_second_one_ends_training(planted, script, weight, asked):
+    """Adam takes a step of the learning rate each pass, a fifth of it after a worse one."""
+    network, effort = Scripted(script), replace(QUICK, epochs=len(script), learning_rate=1.0)
+    train_until_worse(
+        network, lambda: [0], lambda _: network.weight.sum(), network, planted.validation, 1, effort, SILENT.progress
+    )
+    assert network.asked == asked
+    assert network.weight.item() == pytest.approx(weight, abs=0.02)

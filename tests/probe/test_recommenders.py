@@ -106,6 +106,14 @@ def test_neighbours_against_loops():
         assert listed.tolist() == [item for item in nearest if item not in row][:7]
 
 
+def test_neighbours_look_back_as_far_as_it_helps():
+    """What comes is the twin of the last item: what came before it only leads astray."""
+    items = np.random.default_rng(0).integers(0, ITEMS, (60, 5)).astype(np.int32)
+    asked = questions(items, items[:, -1] ^ 1)
+    data = replace(unreturning(), validation=asked, test=asked)
+    assert fitted(ItemKnn(), data).decay < 0.5
+
+
 @pytest.mark.parametrize("name", ["sasrec", "generator"])
 def test_surprise_is_that_of_a_chance(name, ruled):
     """Here every path of tokens is an item, so the chances of all items add up to 1 for the generator too."""

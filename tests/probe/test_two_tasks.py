@@ -8,7 +8,15 @@ import torch
 from probe.planted_rankings import EFFORT, auc, behaviour, candidates, chains
 
 from drq_spark.formulas.estimates import pair_auc
-from drq_spark.probe.dtn import MixtureBottom, SharedBottom, TaskCrosses, TwoTasksNetwork, TwoTasksRanker, kinds_of
+from drq_spark.probe.dtn import (
+    CLICK,
+    MixtureBottom,
+    SharedBottom,
+    TaskCrosses,
+    TwoTasksNetwork,
+    TwoTasksRanker,
+    kinds_of,
+)
 from drq_spark.probe.item_vectors import SidVectors
 from drq_spark.progress import SILENT
 
@@ -39,6 +47,10 @@ def test_the_second_task_is_a_penalty_of_training_alone_and_sees_no_target(plant
     assert even.penalty.item() == pytest.approx(-torch.sigmoid(-logit).log().item(), abs=1e-5)
     network.eval()
     assert network(history, torch.tensor([[10, 3]])).penalty.item() == 0
+    with torch.no_grad():
+        network.towers[CLICK].bias += 1.0  # a task has a tower of its own
+    assert network.stay(history)[0] == logit
+    assert torch.allclose(network(history, torch.tensor([[10, 3]])).logits, odd.logits + 1.0)
 
 
 def test_crosses_of_a_task_are_those_of_the_formula():
@@ -58,3 +70,13 @@ def test_without_attributes_the_first_code_is_the_kind():
     assert set(kinds_of(items)) == {1, 2}
     bare = type(items)(**{**items.__dict__, "attributes": items.attributes[:, :0], "attribute_sizes": ()})
     assert kinds_of(bare).tolist() == items.codes[:, 0].tolist()
+
+
+def test_experts_are_mixed_by_the_gate_of_the_task():
+    torch.manual_seed(0)
+    bottom, fields = MixtureBottom(2, 5), torch.randn(1, 3, 2)
+    experts = torch.nn.functional.silu(bottom.experts(fields.flatten(1)))[0].split(5)
+    for task, gate in enumerate(bottom.gates):
+        shares = torch.softmax(gate(fields.flatten(1))[0], dim=0)
+        mixed = sum(share * expert for share, expert in zip(shares, experts, strict=True))
+        assert torch.allclose(bottom(fields, task)[0], mixed, atol=1e-6)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from probe.planted_rankings import ITEMS, candidates
+from torch.nn.functional import silu
 
 from drq_spark.probe.behaviour_data import NO_ITEM
 from drq_spark.probe.hpmn import PeriodicMemoryCell
@@ -21,7 +22,8 @@ BOTH = pytest.mark.parametrize("cell", [MemoryInductionCell, PeriodicMemoryCell]
 
 def memory(cell):
     with seeded(3, STREAM):
-        return FittedMemory(MemoryNetwork(SidVectors(candidates(np.arange(ITEMS)), WIDTH), cell(WIDTH), 8))
+        network = MemoryNetwork(SidVectors(candidates(np.arange(ITEMS)), WIDTH), cell(WIDTH), 8)
+    return FittedMemory(network, network.vectors)
 
 
 def events(users=5, length=23):
@@ -103,8 +105,26 @@ def test_erase_and_add_are_those_of_the_address():
         cosines = torch.stack([key @ name / (key.norm() * name.norm()) for name in names])
         address = torch.softmax(5 * cosines, dim=0) * torch.softmax(cell.turn.weight.sum(dim=1) / 4, dim=0)
         address = address / address.sum()
+        plain, twice = torch.softmax(5 * cosines, dim=0), cell.step(after, event)
         added = torch.outer(address, torch.tanh(cell.add(hidden))[0])
     assert torch.allclose(controller, hidden)
     assert torch.allclose(use[0], address, atol=1e-6)
     assert torch.allclose(memory_after.view(4, WIDTH), added, atol=1e-6)
-    assert int(lines.view(4, WIDTH).any(dim=1).sum()) == 2
+    assert lines.view(4, WIDTH).any(dim=1).nonzero().flatten().tolist() == sorted(plain.topk(2).indices.tolist())
+    assert twice[0, -4:].sum().item() == pytest.approx(2, abs=1e-5)  # uses of all events add up
+
+
+def test_slots_of_all_periods_are_weighed_by_the_item_and_kept_apart():
+    """Against loops over the slots."""
+    torch.manual_seed(0)
+    cell, state, shown = PeriodicMemoryCell(WIDTH), torch.randn(2, 5 * WIDTH + 1), torch.randn(2, 3, WIDTH)
+    found, penalties = cell.read(state, shown), []
+    for row in range(2):
+        slots = state[row, :-1].view(5, WIDTH)
+        for place in range(3):
+            worth = [cell.weight(silu(cell.slot(slot) + cell.item(shown[row, place]))) for slot in slots]
+            expected = torch.softmax(torch.cat(worth), dim=0) @ slots
+            assert torch.allclose(found[row, place], expected, atol=1e-6)
+        covariances = [[((a - a.mean()) * (b - b.mean())).mean() for b in slots] for a in slots]
+        penalties.append(sum(float(covariances[a][b]) ** 2 for a in range(5) for b in range(a)))
+    assert cell.penalty(state).item() == pytest.approx(0.01 * np.mean(penalties), rel=1e-4)

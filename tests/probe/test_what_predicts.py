@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from drq_spark.probe.probe_page import best_predictors, downstream, render
@@ -55,3 +57,12 @@ def test_the_page_has_tokenizers_and_what_models_without_sids_reach() -> None:
         "tiger: ndcg@10",
         "tiger: ndcg@10, cold items",
     ]
+
+
+def test_clicks_are_shown_and_explained_where_a_model_has_explored() -> None:
+    clicks = {("age_sid", "clicks", "all"): Downstream(0.2, 0.01, 100)}
+    explored = [replace(point, downstream={**point.downstream, **clicks}) for point in points()]
+    page = render(explored, "shop")
+    assert "age_sid: clicks" in page
+    assert "<dt>clicks</dt>" in page
+    assert "<dt>clicks</dt>" not in render(points(), "shop")
