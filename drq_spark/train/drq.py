@@ -39,7 +39,7 @@ from drq_spark.train.residual import Fitted, noted, quantized
 
 _READOUT = 4.0  # variance of the behaviour part of the latent, in that of the content; free for the codes
 _SCALES = (0.0, 1.0)  # the ends say as much of a line's slope as five fits in between
-_SLACK_OF_CODES = 2 / 3  # who uses SIDs sees codes alone; the rest buys tables, for who uses reconstructions
+_SLACK_OF_CODES = 5 / 6  # who uses SIDs sees codes alone; the rest buys tables, for who uses reconstructions
 _BUDGET_ROWS = 20_000  # of the fits that find the scale, where K is small
 _BUDGET_ROWS_PER_CODE = 32
 _BUDGET_ROUNDS = 16  # of the beam: more lower every error alike
