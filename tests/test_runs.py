@@ -11,7 +11,7 @@ import pytest
 from pipeline.catalogues import listing
 from runs_in_hand import published, run_of, sids_of, state_of
 
-from drq_spark import pipeline, runs
+from drq_spark import pipeline, prospect, runs
 from drq_spark.cli.surroundings import finish
 from drq_spark.config import load_config
 from drq_spark.errors import ConfigError, ConsistencyError, GateFailed, InputRefused, Overtaken
@@ -190,8 +190,8 @@ def test_the_run_keeps_how_many_rows_have_a_sid(spark, counted):
     ids=["not asked for", "advised", "not advised", "the same night again", "the first night"],
 )
 def test_a_night_trains_anew_where_the_one_before_was_advised_to(monkeypatch, retrain, days, why, expected):
-    monkeypatch.setattr(pipeline, "why_retrain", lambda store, state: why)
+    monkeypatch.setattr(prospect, "why_retrain", lambda store, state: why)
     night = state_of("night")
     start = Start(load_config(), base=None if days is None else night)
     config = load_config(options={"nightly.retrain": retrain})
-    assert pipeline._advised(None, config, start, night.run_date + timedelta(days=days or 0)) == expected
+    assert prospect._advised(None, config, start, night.run_date + timedelta(days=days or 0)) == expected
