@@ -1,12 +1,15 @@
 """Which figures of SIDs go with what downstream models make of them, over tokenizers, dials and seeds, without Spark.
 
     python bench/what_predicts.py FOLDER [FOLDER ..] [--models tiger din_sid] [--seeds 3] [--first-seed 0] [--epochs 6]
-                                  [--threads 1] [--only NAME ..] [--spread 8] [--to FILE] [--read FILE]
+                                  [--threads 1] [--only NAME ..] [--spread 8] [--set KEY=VALUE ..] [--to FILE]
+                                  [--read FILE]
 
 FOLDER as for `tokenizers.py`. Baskets are users; of those that no tokenizer learns from, a fifth, the last item tests
 and the one before it validates; everything else trains. Tokenizers are fitted to all items, with the pairs of the other
 baskets where they learn from events, and judged by `judge.py`; then models of `drq probe` are trained on their SIDs.
---to appends a JSON line a point; --read takes the points from such a file and only prints what they tell.
+--spread adds a point a fit: its SIDs moved apart over so many candidates, as `collisions.policy: spread` does; --set
+are settings of all fits, and then no dial is tried. --to appends a JSON line a point; --read takes the points from such
+a file and only prints what they tell.
 """
 
 from __future__ import annotations
@@ -114,7 +117,7 @@ def points_of(folder: Path, arguments: argparse.Namespace) -> Iterator[dict[str,
     judge, base = Judge(sample), arguments.first_seed
     for seed in range(base, base + arguments.seeds):
         for name in arguments.only or KINDS:
-            dials = DIALS.get(name, (None,))
+            dials = (None,) if arguments.set else DIALS.get(name, (None,))
             for dial in dials:
                 options = {
                     "tokenizer.name": name,
@@ -122,7 +125,8 @@ def points_of(folder: Path, arguments: argparse.Namespace) -> Iterator[dict[str,
                     "train.threads": arguments.threads,
                     "sample.holdout": 0,
                 }
-                config = load_config(options=options if dial is None else {**options, "tokenizer.balance": dial})
+                balance = {} if dial is None else {"tokenizer.balance": dial}
+                config = load_config(options=options | balance, settings=arguments.set)
                 began = time.perf_counter()
                 with torch_threads(arguments.threads):
                     tokenizer = fit_tokenizer(split(replace(sample), config), config)
@@ -201,6 +205,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--only", nargs="*", choices=list(KINDS))
     parser.add_argument("--spread", type=int, default=0)
+    parser.add_argument("--set", nargs="*", default=[])
     parser.add_argument("--to", type=Path)
     parser.add_argument("--read", type=Path)
     arguments = parser.parse_args()
