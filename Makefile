@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(or $(shell command -v uv),build/tools/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-random test-faults test-cluster canary lint lint-style lint-types lint-imports config docs site zip lock java \
+.PHONY: help demo test test-fast test-random test-faults test-cluster test-spark40 canary lint lint-style lint-types lint-imports config docs site zip lock java \
     bench-tokenizers
 
 # Compiled modules are kept whatever the environment says: the tests start a hundred Python processes, and each would
@@ -27,6 +27,7 @@ help:
 	@echo "make test-random SEED=1  the same in a random order of files"
 	@echo "make test-faults  runs and nights that are killed at every commit, and a month of nights (an hour)"
 	@echo "make test-cluster  jobs on executors in processes of their own"
+	@echo "make test-spark40  small runs on the oldest Spark and Delta that pyproject.toml allows, in build/spark40"
 	@echo "make canary  tests with the newest packages that pyproject.toml allows, in build/canary"
 	@echo "make lint    style, types and import rules"
 	@echo "make config  write conf/base.yaml anew from drq_spark/config/"
@@ -67,6 +68,15 @@ canary: java $(VENV)/.ready
 	@$(CANARY)/venv/bin/python tools/prepare_java.py
 	@$(CANARY)/venv/bin/$(PYTEST) -m "not spark"
 	@$(CANARY)/venv/bin/$(PYTEST) $(SMALL_RUNS)
+
+# Newer Spark hides what an older one lacks.
+OLDEST := build/spark40
+test-spark40: java $(VENV)/.ready
+	@mkdir -p $(OLDEST)
+	@sed -e 's/^pyspark==.*/pyspark==4.0.1/' -e 's/^delta-spark==.*/delta-spark==4.0.0/' requirements.lock > $(OLDEST)/lock
+	@sh setup/environment.sh $(OLDEST)/venv "$(PYTHON)" $(OLDEST)/lock
+	@$(OLDEST)/venv/bin/python tools/prepare_java.py
+	@$(OLDEST)/venv/bin/$(PYTEST) $(SMALL_RUNS)
 
 lint: lint-style lint-types lint-imports
 

@@ -28,11 +28,12 @@ from drq_spark.schemas import (
     PROBE_EVENTS,
     PROBE_FIGURES,
     TABLES,
+    USER_STATES,
 )
 
 pytestmark = pytest.mark.timeout(1800)  # the first test here waits for three whole runs
 OF_BEHAVIOUR = (BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS)
-OF_PROBES = (PROBE_EVENTS, PROBE_FIGURES)
+OF_PROBES = (PROBE_EVENTS, PROBE_FIGURES, USER_STATES)
 WRITTEN = tuple(table for table in TABLES if table not in (*OF_BEHAVIOUR, *OF_PROBES, ATTRIBUTE_GAINS, NIGHT_SIDS))
 WHICH = ("first", "second", "third")
 ETAS = (0.1, 0.2, 0.5, 1.0)
