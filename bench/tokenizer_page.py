@@ -61,8 +61,8 @@ embeddings (sum of the decode table rows), pairs of users that no training saw a
 whatever else the machine did. Rows of FAISS have no table refit.
 The plots of training show what judged the networks as they learned; VAE: without codes. `make bench-tokenizers` makes
 this page and its lines, [measured.jsonl](measured.jsonl), one a fit, for three seeds (dials: one); what has more was
-appended by `bench/tokenizers.py --to`. Rows of `drq`, but not those of its dial, are of its settings of 2026-11-28 and of a
-machine three times as fast: their seconds are not those of the others.
+appended by `bench/tokenizers.py --to`. Rows of `drq`, but not those of its dial, are of its settings of 2026-11-28 and
+of a machine three times as fast: their seconds are not those of the others.
 """
 
 
