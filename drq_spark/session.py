@@ -93,7 +93,7 @@ def local_session(
         small_data: Spark interprets queries instead of compiling each to Java, with `quick_java`: half the time for the
             hundreds of queries of a run on thousands of rows, slower over millions.
         quick_java: Java compiles in haste: its second compiler is a third of the processor time of a night on a million
-            items, and does not pay there. A run that encodes all of them is a tenth dearer without it.
+            items, and does not pay there. A run that encodes all of them is a sixth dearer without it.
         scratch: Folder for the warehouse, the shuffle files and `spark.log`; without it a temporary folder that goes
             when the process ends.
         settings: Spark settings that are laid over the ones made here.

@@ -116,7 +116,7 @@ sys.meta_path.insert(0, NotInstalled())
 from drq_spark.cli import main
 sys.exit(main(sys.argv[2:]))
 """
-EXTRAS = "pyspark,py4j,delta,pandas,torch,scipy,matplotlib,jinja2,numba"
+EXTRAS = "pyspark,py4j,delta,pandas,torch,scipy,threadpoolctl,matplotlib,jinja2,numba"
 
 
 def command_without(packages: str, *arguments: str) -> tuple[int, str]:
@@ -154,7 +154,7 @@ def test_dependencies_and_extras_bring_what_they_say():
     assert set(extras) == {"all", "spark", "delta", "report", "train", "fast", "executors", "dev"}
     whole = {package for name in extras if name != "dev" for package in brought(extras, name)}
     assert brought(extras, "all") == whole == {"pyspark", "delta-spark", "pandas", "scipy", "jinja2", "matplotlib",
-                                               "torch", "numba"}  # fmt: skip
+                                               "torch", "threadpoolctl", "numba"}  # fmt: skip
 
 
 def brought(extras: dict[str, list[str]], name: str) -> set[str]:

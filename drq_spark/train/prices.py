@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from drq_spark.train.nearest import lowest, offset, scores, tiles
+from drq_spark.train.tile_threads import in_tiles
 
 SOFT_ROWS_PER_CODE = 64  # rows that measure soft use
 LAST_TEMPERATURE = 0.2  # of priced iterations, in units of price; the first is 1
@@ -100,10 +101,14 @@ def soft_use(
     """
     size, added = len(codewords), offset(codewords, price)
     use = torch.zeros(size, dtype=torch.float64, device=rows.device)
-    for tile in tiles(rows, size):
+
+    def used(tile: slice) -> Tensor:
         shared = torch.softmax(scores(rows[tile], codewords, added).div_(-temperature), dim=1)
         if row_use is not None:
             shared.mul_(row_use[tile, None].to(shared.device))
-        use += shared.sum(dim=0)  # a tile is short enough for float32
+        return shared.sum(dim=0)  # a tile is short enough for float32
+
+    for part in in_tiles(used, tiles(rows, size), rows.device):
+        use += part
     use = use.cpu()
     return use * (size / use.sum()) if use.sum() > 0 else torch.ones_like(use)

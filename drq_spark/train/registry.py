@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 
 from drq_spark.errors import ConfigError, SetupError
@@ -15,20 +14,17 @@ def trainer(name: str) -> Trainer:
 
     Raises:
         ConfigError: no such name.
-        SetupError: torch or scipy is not installed.
+        SetupError: torch, scipy or threadpoolctl is not installed.
     """
     try:
         module, _, attribute = kind_of(name).trainer.partition(":")
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    # OpenMP reads it when torch is loaded: threads that wait must sleep, for they share the cores with Spark. Spinning
-    # ones made training on two busy cores four times as slow.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         chosen: Trainer = getattr(import_module(module), attribute)()
     except ModuleNotFoundError as error:
         missing = (error.name or "").split(".")[0]
-        if missing not in ("torch", "scipy"):
+        if missing not in ("torch", "scipy", "threadpoolctl"):
             raise
         raise SetupError(f"training needs {missing}, which is not installed: pip install 'drq-spark[train]'") from error
     return chosen

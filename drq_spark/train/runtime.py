@@ -11,6 +11,7 @@ import torch
 import drq_spark
 from drq_spark.config import Config
 from drq_spark.errors import SetupError
+from drq_spark.train.tile_threads import tile_threads
 
 
 def choose_device(config: Config) -> torch.device:
@@ -36,6 +37,13 @@ def torch_threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def training_threads(count: int | None) -> Iterator[None]:
+    """`torch_threads`, and as many for tiles of rows (`drq_spark.train.tile_threads`)."""
+    with torch_threads(count), tile_threads(torch.get_num_threads()):
+        yield
 
 
 def random_stream(seed: int, *purpose: int) -> torch.Generator:

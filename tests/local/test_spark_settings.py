@@ -16,3 +16,13 @@ MIB, GIB = 2**20, 2**30
 def test_the_heap_is_a_quarter_within_bounds(monkeypatch, has, heap):
     monkeypatch.setattr(spark_settings, "memory_limit", lambda: has)
     assert spark_settings.default_heap() == heap
+
+
+def test_java_optimizes_rarely_where_it_optimizes_at_all(tmp_path):
+    java = tmp_path / "java"
+    java.touch()
+    quick, thorough = (spark_settings._java_options(tmp_path, java, quick=quick) for quick in (True, False))
+    assert "-XX:TieredStopAtLevel=1" in quick
+    assert "Tier4" not in quick
+    assert "-XX:Tier4CompileThreshold=150000" in thorough
+    assert "TieredStopAtLevel" not in thorough

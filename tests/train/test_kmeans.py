@@ -44,7 +44,7 @@ def test_well_separated_blobs_are_found() -> None:
     assert float(torch.cdist(means, codewords.double()).min(dim=1).values.max()) < 1e-5
 
 
-def _never(self: object, codewords: Tensor, *_: object) -> tuple[Tensor, Tensor]:
+def _never(self: object, rows: Tensor, codewords: Tensor, *_: object) -> tuple[Tensor, Tensor]:
     return codewords, torch.empty(0, dtype=torch.int64)
 
 
@@ -65,11 +65,31 @@ def test_restarted_code_lies_in_an_over_full_one() -> None:
     generator = torch.Generator().manual_seed(0)
     run = kmeans._Fit(rows, 3, KMeans(restart_share=0.0), generator, lambda done, total: None, Balance())
     start, codes = torch.tensor([[0.0], [-99.0], [50.0]]), torch.tensor([0, 0, 0, 0, 2])
-    moved, restarted = run._lloyd(start, codes, 0.0)
+    moved, restarted = run._lloyd(rows, start, codes, 0.0)
     assert restarted.tolist() == [1]
     assert moved[[0, 2]].tolist() == [[0.0], [50.0]]
     assert abs(float(moved[1])) == 0.5
-    assert run._lloyd(start, codes, None)[0][1] == -99.0
+    assert run._lloyd(rows, start, codes, None)[0][1] == -99.0
+
+
+@pytest.mark.parametrize("dial", [0.0, 0.5])
+def test_iterations_take_some_of_many_rows_and_the_last_takes_all(monkeypatch: pytest.MonkeyPatch, dial: float) -> None:
+    monkeypatch.setattr(kmeans, "_ROWS_PER_CODE", 10)
+    taken: list[Tensor] = []
+    lloyd = kmeans._Fit._lloyd
+
+    def told(self: kmeans._Fit, rows: Tensor, *more: object) -> tuple[Tensor, Tensor]:
+        taken.append(rows)
+        return lloyd(self, rows, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kmeans._Fit, "_lloyd", told)
+    rows = torch.randn(500, 3, generator=torch.Generator().manual_seed(1))
+    fitted(rows, 8, Balance(dial))
+    counts = [len(part) for part in taken]
+    assert counts == [80] * (len(counts) - 3) + [125, 250, 500]
+    assert len(counts) == (24 if dial else 28)
+    seen = torch.cat(taken[:7]).unique(dim=0)  # others every time: seven parts of 80 are all 500
+    assert len(seen) == 500
 
 
 def test_balance_spreads_the_items_at_little_cost() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from train.exact import whole_numbers
 
 from drq_spark.train import nearest
-from drq_spark.train.nearest import assign, sum_by_code
+from drq_spark.train.nearest import assign, product, sum_by_code
 
 
 def slow_codes(rows: Tensor, codewords: Tensor, price: Tensor) -> list[int]:
@@ -50,3 +50,13 @@ def test_means_are_taken_in_float64() -> None:
     rows = torch.tensor([[2.0**24], [1.0], [1.0]])
     sums, _ = sum_by_code(rows, torch.zeros(3, dtype=torch.int64), 2)
     assert sums[0, 0] == 2**24 + 2
+
+
+def test_products_are_those_of_numbers() -> None:
+    rows, columns = whole_numbers(7, 5), whole_numbers(5, 3, seed=1)
+    for right in (columns, whole_numbers(3, 5, seed=1).T):  # whatever lies in a row in memory
+        pairs = [[(row, column) for column in right.T.tolist()] for row in rows.tolist()]
+        slow = [[sum(a * b for a, b in zip(*pair, strict=True)) for pair in line] for line in pairs]
+        made = product(rows, right)
+        assert made.dtype == torch.float32
+        assert made.tolist() == slow
