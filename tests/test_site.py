@@ -42,7 +42,6 @@ Args:
 @pytest.fixture
 def tool(monkeypatch):
     """Imports a script of tools/; griffe is in the site's environment alone."""
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
     monkeypatch.setitem(sys.modules, "griffe", SimpleNamespace(Extension=object))
     return importlib.import_module
 

@@ -1,7 +1,8 @@
 """Write notebooks as pages of the site, with what their cells show: notebook_pages.py NOTEBOOK .. FOLDER
 
-Each one is run from top to bottom in a kernel of its own, as the tests do; nothing is taken from an earlier run. Beside
-the page NAME.md lies NAME_files with pictures and the reports that the notebook shows in place.
+Each one is run from top to bottom in a kernel of its own; nothing is taken from an earlier run. Beside the page NAME.md
+lies NAME_files with pictures and the reports that the notebook shows in place. `make test` leaves the same pages of the
+notebooks that it runs.
 """
 
 from __future__ import annotations
@@ -27,13 +28,7 @@ def main(arguments: list[str]) -> None:
     """Run the notebooks and write their pages."""
     *notebooks, to = map(Path, arguments)
     for path in notebooks:
-        notebook = executed(path)
-        page, files = as_page(notebook, path.stem)
-        folder = to / f"{path.stem}_files"
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        (to / f"{path.stem}.md").write_text(page, encoding="utf-8")
+        write_page(executed(path), path.stem, to)
 
 
 def executed(path: Path) -> Any:
@@ -42,6 +37,16 @@ def executed(path: Path) -> Any:
     with TemporaryDirectory() as folder:
         NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}).execute()
     return notebook
+
+
+def write_page(notebook: Any, name: str, to: Path) -> None:
+    """Write the page of an executed notebook as `to`/NAME.md; its files first, for the page tells that all is there."""
+    page, files = as_page(notebook, name)
+    folder = to / f"{name}_files"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, content in files.items():
+        (folder / file).write_bytes(content)
+    (to / f"{name}.md").write_text(page, encoding="utf-8")
 
 
 def as_page(notebook: Any, name: str) -> tuple[str, dict[str, bytes]]:
