@@ -118,7 +118,7 @@ NOTEBOOK_PAGES := $(patsubst notebooks/%.ipynb,$(SITE)/notebooks/%.md,$(wildcard
 site: $(SITE)/venv/.ready $(NOTEBOOK_PAGES)
 	@rm -rf $(SITE)/pages
 	@mkdir -p $(SITE)/pages
-	@cp -R README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs conf notebooks $(SITE)/notebooks $(SITE)/pages
+	@cp -R README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs conf notebooks $(SITE)/notebooks setup/site.css $(SITE)/pages
 	@NO_MKDOCS_2_WARNING=1 $(SITE)/venv/bin/mkdocs build --strict >$(SITE)/log 2>&1 || { grep -v ^INFO $(SITE)/log; exit 1; }
 	@echo "$(SITE)/html/index.html"
 

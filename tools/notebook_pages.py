@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from html import unescape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,7 +52,8 @@ def write_page(notebook: Any, name: str, to: Path) -> None:
 def as_page(notebook: Any, name: str) -> tuple[str, dict[str, bytes]]:
     """A page of Markdown, and the files in NAME_files that it shows.
 
-    What a cell prints stands before what it shows. Its standard error is left out: it is Spark's log.
+    What a cell prints stands before what it shows, and all text that follows each other in one block. Its standard
+    error is left out: it is Spark's log.
     """
     files: dict[str, bytes] = {}
     parts = []
@@ -61,18 +62,30 @@ def as_page(notebook: Any, name: str) -> tuple[str, dict[str, bytes]]:
             parts.append(cell.source)
         else:
             parts.append(_fenced(cell.source, "python"))
-            parts.append(_fenced("".join(map(_printed, cell.outputs)), "text"))
-            parts += [_shown(output, f"{name}_files", files) for output in cell.outputs if "data" in output]
+            parts += _shown_by_cell(cell.outputs, f"{name}_files", files)
     return "\n\n".join(part for part in parts if part) + "\n", files
+
+
+def _shown_by_cell(outputs: list[Any], folder: str, files: dict[str, bytes]) -> Iterator[str]:
+    """What a cell prints and shows as Markdown."""
+    text = "".join(map(_printed, outputs))
+    for output in outputs:
+        if "data" in output:
+            shown = _shown(output["data"], folder, files)
+            if shown is None:
+                text += output["data"].get("text/plain", "").rstrip("\n") + "\n"
+            else:
+                yield from (_fenced(text, "text"), shown)
+                text = ""
+    yield _fenced(text, "text")
 
 
 def _printed(output: Mapping[str, Any]) -> str:
     return str(output["text"]) if output.get("name") == "stdout" else ""
 
 
-def _shown(output: Mapping[str, Any], folder: str, files: dict[str, bytes]) -> str:
-    """What a cell shows as Markdown; pictures and pages become files."""
-    data = output["data"]
+def _shown(data: Mapping[str, Any], folder: str, files: dict[str, bytes]) -> str | None:
+    """What a cell shows as Markdown; pictures and pages become files. None where it is text."""
     if "image/png" in data:
         picture = f"{len(files) + 1}.png"
         files[picture] = b64decode(data["image/png"])
@@ -85,7 +98,7 @@ def _shown(output: Mapping[str, Any], folder: str, files: dict[str, bytes]) -> s
     if "<table" in html:
         plain = _LOOKS.sub("", html)  # tables look like those of all pages
         return "\n".join(line.strip() for line in plain.splitlines() if line.strip())
-    return _fenced(data.get("text/plain", ""), "text")
+    return None
 
 
 def _fenced(text: str, language: str) -> str:
