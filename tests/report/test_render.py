@@ -149,7 +149,7 @@ def test_ids_are_unique_and_references_lead_somewhere(text):
 
 def test_every_chart_speaks(text):
     drawings = [attrs for tag, attrs in Page(text).tags if tag == "svg"]
-    assert len(drawings) == (3 + 2 + 2 + 4) + (3 + 4 + 1 + 2 + 3)  # the latter: overlaps, noise, tree, gains, behaviour
+    assert len(drawings) == (3 + 2 + 2 + 4) + (2 + 4 + 1 + 2 + 3)  # the latter: overlaps, noise, tree, gains, behaviour
     for attrs in drawings:
         assert attrs["role"] == "img"
         assert len(attrs["aria-label"]) > 30

@@ -33,7 +33,7 @@ def parts(data: ReportData) -> dict[str, Any]:
         "overlaps": [
             overlap(level, data.codebook_sizes[level - 1], matrix, data.headline_eta)
             for level, matrix in enumerate(data.overlap, 1)
-            if _closest(matrix) >= _SHADES[0]
+            if _closest(matrix) >= _PARTNER
         ],
         "without_overlap": _without_overlap(data),
         "overlap_key": shades(),
@@ -136,13 +136,13 @@ def _closest(matrix: NDArray[np.float32]) -> float:
 
 
 def _without_overlap(data: ReportData) -> str:
-    """What is to be said of the levels whose map would be empty."""
+    """What is to be said of the levels whose map would be a diagonal, with faint dots at best."""
     apart = [
         (level, _chosen(len(matrix), data.codebook_sizes[level - 1]))
         for level, matrix in enumerate(data.overlap, 1)
-        if len(matrix) > 1 and _closest(matrix) < _SHADES[0]
+        if len(matrix) > 1 and _closest(matrix) < _PARTNER
     ]
-    least = percent(_SHADES[0])
+    least = percent(_PARTNER)
     return " ".join(f"Level {level}: no two of the {chosen} overlap by {least} or more." for level, chosen in apart)
 
 

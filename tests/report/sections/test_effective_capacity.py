@@ -33,13 +33,14 @@ def test_the_worst_picture_is_small():
 
 
 def test_a_map_that_would_be_empty_is_told_in_words():
-    """The first level has two codes that overlap a little, the second none, of the third one code alone is in use."""
+    """The first level has two codes that overlap a little, the second hardly, of the third one code alone is in use."""
     apart = np.eye(4, dtype=np.float32)
     near = apart.copy()
-    near[1, 2] = near[2, 1] = 0.03
+    near[1, 2] = near[2, 1] = 0.11
     data = build(codes=4, levels=3, items=500)
-    shown = parts(replace(data, overlap=(near, apart * 0.999, apart[:1, :1])))
+    faint = np.maximum(apart, np.float32(0.09))
+    shown = parts(replace(data, overlap=(near, faint, apart[:1, :1])))
     assert [chart.title.partition(":")[0] for chart in shown["overlaps"]] == ["Level 1"]
-    assert shown["without_overlap"] == "Level 2: no two of the 4 codes in use overlap by 2\xa0% or more."
+    assert shown["without_overlap"] == "Level 2: no two of the 4 codes in use overlap by 10\xa0% or more."
     few = parts(replace(data, overlap=(apart[:3, :3],)))
-    assert few["without_overlap"] == "Level 1: no two of the 3 most used codes overlap by 2\xa0% or more."
+    assert few["without_overlap"] == "Level 1: no two of the 3 most used codes overlap by 10\xa0% or more."
