@@ -127,9 +127,8 @@ $(SITE)/notebooks/%.md: notebooks/%.ipynb tools/notebook_pages.py $(shell find d
 	@echo "running $<"
 	@$(BIN)/python tools/notebook_pages.py $< $(SITE)/notebooks
 
-$(SITE)/venv/.ready: setup/site.lock
-	@$(PYTHON) -m venv --clear $(SITE)/venv
-	@$(SITE)/venv/bin/pip install --quiet --disable-pip-version-check -r setup/site.lock
+$(SITE)/venv/.ready: setup/site.lock setup/environment.sh
+	@sh setup/environment.sh $(SITE)/venv "$(PYTHON)" setup/site.lock
 	@touch $@
 
 zip:

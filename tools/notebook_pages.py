@@ -52,8 +52,8 @@ def write_page(notebook: Any, name: str, to: Path) -> None:
 def as_page(notebook: Any, name: str) -> tuple[str, dict[str, bytes]]:
     """A page of Markdown, and the files in NAME_files that it shows.
 
-    What a cell prints stands before what it shows, and all text that follows each other in one block. Its standard
-    error is left out: it is Spark's log.
+    What a cell prints stands before what it shows; texts that follow each other are one block. Its standard error is
+    left out: it is Spark's log.
     """
     files: dict[str, bytes] = {}
     parts = []
@@ -68,16 +68,20 @@ def as_page(notebook: Any, name: str) -> tuple[str, dict[str, bytes]]:
 
 def _shown_by_cell(outputs: list[Any], folder: str, files: dict[str, bytes]) -> Iterator[str]:
     """What a cell prints and shows as Markdown."""
-    text = "".join(map(_printed, outputs))
+    texts = ["".join(map(_printed, outputs))]
     for output in outputs:
         if "data" in output:
             shown = _shown(output["data"], folder, files)
             if shown is None:
-                text += output["data"].get("text/plain", "").rstrip("\n") + "\n"
+                texts.append(output["data"].get("text/plain", ""))
             else:
-                yield from (_fenced(text, "text"), shown)
-                text = ""
-    yield _fenced(text, "text")
+                yield from (_text(texts), shown)
+                texts = []
+    yield _text(texts)
+
+
+def _text(texts: list[str]) -> str:
+    return _fenced("\n".join(text.rstrip("\n") for text in texts if text.strip()), "text")
 
 
 def _printed(output: Mapping[str, Any]) -> str:

@@ -53,6 +53,11 @@ GLOSSARY = (
         ("usage", "use of the codes"), ("π",),
     ),
     Term(
+        "in-use", "Codes in use, dead codes", "#{k: n_k > 0} / K",
+        "Codes that some item has; all others are dead.",
+        ("codes in use", "in use", "dead code"),
+    ),
+    Term(
         "exposure", "Exposure", "",
         "How often an item is shown. Figures by exposure say what users meet, figures by items what the catalogue "
         "holds.",
@@ -68,6 +73,12 @@ GLOSSARY = (
         "overlap", "Overlap O_π", "O_π = Σ_ij π_i π_j · erfc(‖c_i − c_j‖ / (2√2 σ))",
         "Mean overlap of the codes of two items drawn at random: 1 where all codes blur into one.",
         ("overlap",), ("O_π",),
+    ),
+    Term(
+        "price", "Price b", "‖r − c_k‖² + b_k",
+        "What a code costs beside its distance: crowded codes cost more, so that use evens out. O_π with prices is the "
+        "overlap of the cells that prices make.",
+        ("price",),
     ),
     Term(
         "capacity", "Effective capacity K_eff", "K_eff = 1 / O_π",
@@ -110,6 +121,11 @@ GLOSSARY = (
         ("bucket",),
     ),
     Term(
+        "collision-mass", "Collision mass", "Σ n² / N²",
+        "Chance that two items drawn at random have the same SID.",
+        ("collision mass",),
+    ),
+    Term(
         "exact-duplicates", "Exact duplicates", "1 − different embeddings / items",
         "Items with an embedding that occurred before: no tokenizer can tell them apart, so this surplus is "
         "harmless.",
@@ -129,6 +145,11 @@ GLOSSARY = (
         "margin", "Margin", "(d₂² − d₁²) / d₂²",
         "How clearly the nearest codeword won over the second: 0 is a tie, 1 a perfect hit.",
         ("margin",),
+    ),
+    Term(
+        "float64", "Decided in float64", "",
+        "Items whose codeword float32 could not tell from another one. It costs work and says nothing of quality.",
+        ("decided in float64",),
     ),
     Term(
         "ruler", "Rulers η, ρ", "",
@@ -155,7 +176,7 @@ GLOSSARY = (
     Term(
         "retention", "Hit rate, retention", "hit rate by SIDs / hit rate by embeddings",
         "How often the next item of a user is among the nearest, and how much of that the SIDs keep.",
-        ("hit rate", "retention"),
+        ("hit rate", "retention", "behaviour kept"),
     ),
     Term(
         "auc", "AUC", "P(true pair > other pair) + P(equal) / 2",
@@ -174,6 +195,12 @@ GLOSSARY = (
         "Items whose code changed since the previous run; really moved = after renaming codes in the best one-to- "
         "one way.",
         ("churn", "really moved"),
+    ),
+    Term(
+        "drift", "Drift of use", "",
+        "Jensen-Shannon divergence, in bits, between the use of the codes now and in the run that trained the "
+        "tokenizer: 0 is the same shares, 1 none in common.",
+        ("drift of use", "drift"),
     ),
     Term(
         "quarantine", "Quarantine", "",
