@@ -199,7 +199,7 @@ GLOSSARY = (
     Term(
         "drift", "Drift of use", "",
         "Jensen-Shannon divergence, in bits, between the use of the codes now and in the run that trained the "
-        "tokenizer: 0 is the same shares, 1 none in common.",
+        "tokenizer: 0 where all shares are the same, 1 where no code is used by both.",
         ("drift of use", "drift"),
     ),
     Term(
