@@ -9,73 +9,74 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
-from scipy.special import xlogy
 
-from drq_spark.arrays import F32, F64, I32, I64
+from drq_spark.arrays import F32, F64, I32, I64, exposure_of_rows
 from drq_spark.assign.assignment_worker import Assigned, assign_rows
 from drq_spark.blocks import row_blocks
-from drq_spark.config import load_config
+from drq_spark.config import Measure, load_config
 from drq_spark.errors import InputRefused
-from drq_spark.formulas.duplicates import different_rows
 from drq_spark.formulas.estimates import sample_mean
 from drq_spark.formulas.ranking import chance_in_top, ties_without_self
 from drq_spark.formulas.reconstruction import centred_square_sum
-from drq_spark.formulas.usage import LevelUsage
-from drq_spark.measure.aggregates import BucketSums, Mass, PrefixSums, latent_scales
+from drq_spark.formulas.usage import Counts
+from drq_spark.measure.aggregates import BucketSums, latent_scales
+from drq_spark.measure.array_counts import bucket_sums_of, prefix_sums_of, segments_of, usage_of, usage_of_segments
 from drq_spark.measure.behaviour.scans_worker import Candidates, Questions, Scan, nearest_items, nearest_ties
+from drq_spark.measure.capacity.sid_positions import SidOverlap, SidPositions, capacity_of_sids, collision_masses
 from drq_spark.measure.figures import Aggregates, AssignmentTotals, all_figures
-from drq_spark.metrics import ITEMS, Metric, MetricRow, Metrics
+from drq_spark.metrics import EXPOSURE, ITEMS, Metric, MetricRow, Metrics
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.keys import keys_to_codes, place_values
 from drq_spark.tokenizer.one_or_many import one_or_many
 from drq_spark.vectors import unit_rows
 
 _QUERY_STREAM = 2_000  # purpose of the draw of items whose neighbours are looked for
+_DRAW_STREAM = 2_001  # purpose of the draws of SIDs
 _BLOCK_ROWS = 512  # few, so that soon only rows near a query are kept
 _RECALL = {20: Metric.NEIGHBOUR_RECALL_20, 200: Metric.NEIGHBOUR_RECALL_200}
 
 
-def figures(tokenizer: Tokenizer, x: ArrayLike, *, seed: int = 0, settings: Mapping[str, Any] | None = None) -> Metrics:
+def figures(
+    tokenizer: Tokenizer,
+    x: ArrayLike,
+    *,
+    exposure: ArrayLike | None = None,
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+) -> Metrics:
     """Give the rows of an array their SIDs, and measure them by the formulas of a run; nothing needs Spark.
 
     >>> found = drq_spark.figures(tokenizer, x)  # doctest: +SKIP
     >>> found.metric("relative_mse"), found.metric("perplexity", level=1)  # doctest: +SKIP
     >>> found.metric("effective_capacity", level=1, eta=0.5), pandas.DataFrame(found.rows)  # doctest: +SKIP
 
-    There is everything by items that counts, codebooks and reconstructions tell: use of codes, capacity of each level,
-    collisions, entropies of prefixes, errors and margins, neighbours kept. Names and formulas are those of
-    docs/figures.md. It takes scipy, which the extras `train` and `report` bring.
+    There is everything that counts, codebooks and reconstructions tell: use of codes, capacity of each level and of
+    whole SIDs, collisions, entropies of prefixes, errors and margins, neighbours kept; with exposure also by exposure
+    and for head, torso and tail. Names and formulas are those of docs/figures.md. It takes scipy, which the extras
+    `train` and `report` bring.
 
     Args:
         tokenizer: What encodes.
         x: Embeddings [n, D], all usable: an array, lists, a data frame of numbers.
-        seed: Of the items whose neighbours are looked for.
-        settings: `measure.etas` and `measure.neighbour_queries`, where they should differ from `conf/base.yaml`.
+        exposure: [n], how often each item is shown.
+        seed: Of the items whose neighbours are looked for, and of the SIDs that are drawn of too many.
+        settings: `measure.etas`, `measure.neighbour_queries` and `measure.overlap_items`, where they should differ from
+            `conf/base.yaml`.
 
     Raises:
-        InputRefused: x is no matrix with rows.
+        InputRefused: x is no matrix with rows, or exposure is not a number from 0 for each of them.
         ValueError: rows that the tokenizer does not take, see `Tokenizer.prepare_input`.
         ConfigError: a setting that is none.
     """
     measure = load_config(options=settings or {}).measure
     rows = _matrix(x)
-    found = assign_rows(rows, tokenizer)
-    counted = Aggregates(
-        rows_in=len(rows),
-        rows_quarantined=0,
-        usage=[
-            LevelUsage(np.bincount(column, minlength=size), None)
-            for column, size in zip(found.codes.T, tokenizer.codebook_sizes, strict=True)
-        ],
-        prefixes=[_prefixes(found.sid // value) for value in place_values(tokenizer.codebook_sizes)],
-        buckets=_buckets(found.sid, rows),
-        segments=None,
-        totals=_totals(found),
-        churn=None,
-    )
+    shown = exposure_of_rows(exposure, len(rows))
+    found, scales = assign_rows(rows, tokenizer), latent_scales(tokenizer, measure)
+    counted = _counted(tokenizer, rows, found, shown)
+    whole = _capacity_of_sids(SidPositions(tokenizer, scales), found.sid, shown, counted.buckets, measure, seed)
     queries = np.random.default_rng((seed, _QUERY_STREAM)).permutation(len(rows))[: measure.neighbour_queries]
     neighbours = _neighbour_recall(tokenizer, tokenizer.prepare_input(rows), found.sid, np.sort(queries))
-    return Metrics([*all_figures(counted, tokenizer, latent_scales(tokenizer, measure)), *neighbours])
+    return Metrics([*all_figures(counted, tokenizer, scales), *whole, *neighbours])
 
 
 def _matrix(x: ArrayLike) -> F32:
@@ -92,34 +93,51 @@ def _matrix(x: ArrayLike) -> F32:
         return np.ascontiguousarray(array, np.float32)
 
 
-def _prefixes(keys: I64) -> PrefixSums:
-    """Sums over the prefixes with these keys, one an item."""
-    items = np.unique(keys, return_counts=True)[1]
-    return PrefixSums(len(items), len(keys), float(xlogy(items, items).sum()), None, None)
-
-
-def _buckets(sid: I64, x: F32) -> BucketSums:
-    """Sums over the SIDs, keys [n], of raw rows [n, D]."""
-    _, bucket, items = np.unique(sid, return_inverse=True, return_counts=True)
-    first, _ = different_rows(x + np.float32(0))  # as for Spark, -0.0 is 0.0
-    embeddings = np.bincount(bucket.ravel()[first], minlength=len(items))  # equal embeddings have one SID
-    shared = items > 1
-
-    def within(group: Any) -> Mass:
-        return Mass(int(items[group].sum()), None)
-
-    return BucketSums(
-        sids=len(items),
-        all=within(...),
-        largest=int(items.max()),
-        sum_squares=int(np.square(items).sum()),
-        exposure_squares=None,
-        shared=within(shared),
-        harmful=within(shared & (embeddings > 1)),
-        duplicates=within(shared & (embeddings == 1)),
-        distinct_embeddings=len(first),
-        segments={},
+def _counted(tokenizer: Tokenizer, x: F32, found: Assigned, exposure: F64 | None) -> Aggregates:
+    """All that counts tell of rows x [n, D], their SIDs and exposure [n]."""
+    sizes = tokenizer.codebook_sizes
+    thresholds, segment = segments_of(exposure)
+    return Aggregates(
+        rows_in=len(x),
+        rows_quarantined=0,
+        usage=usage_of(found.codes, exposure, sizes),
+        prefixes=[prefix_sums_of(found.sid // value, exposure) for value in place_values(sizes)],
+        buckets=bucket_sums_of(found.sid, x, exposure, segment),
+        segments=usage_of_segments(found.codes, thresholds, segment, sizes),
+        totals=_totals(found),
+        churn=None,
     )
+
+
+def _capacity_of_sids(
+    positions: SidPositions, sid: I64, exposure: F64 | None, buckets: BucketSums, measure: Measure, seed: int
+) -> list[MetricRow]:
+    """The capacity of whole SIDs: exact, or from as many draws as `measure.overlap_items` where there are more SIDs."""
+    keys, bucket, items = np.unique(sid, return_inverse=True, return_counts=True)
+    counts: dict[str, Counts] = {ITEMS: items}
+    if exposure is not None:
+        counts[EXPOSURE] = np.bincount(bucket.ravel(), exposure)
+    masses = collision_masses(buckets)
+    if len(keys) <= measure.overlap_items:
+        overlaps = positions.exact(keys, {name: counts[name] for name in masses})
+    else:
+        streams = enumerate(masses.items())
+        overlaps = {
+            name: _overlap_of_many(positions, keys, counts[name], mass, measure.overlap_items, (seed, _DRAW_STREAM, n))
+            for n, (name, mass) in streams
+        }
+    return capacity_of_sids(overlaps, masses, positions)
+
+
+def _overlap_of_many(
+    positions: SidPositions, keys: I64, counts: Counts, mass: float, most: int, seed: tuple[int, ...]
+) -> SidOverlap:
+    """The overlap of SIDs with keys [M] and counts [M], drawn; exact where few of them have counts."""
+    used = counts > 0
+    if used.sum() <= most:
+        return positions.exact(keys[used], {"": counts[used]})[""]
+    times = np.random.default_rng(seed).poisson(most * counts / counts.sum())
+    return positions.estimated(keys[times > 0], times[times > 0], mass)
 
 
 def _totals(found: Assigned) -> AssignmentTotals:

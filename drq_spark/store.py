@@ -18,6 +18,7 @@ from drq_spark.rows import one_row
 from drq_spark.schemas import LIVE, Table
 from drq_spark.table_names import delta_schema, is_delta_table, is_pattern, quoted, quoted_name
 
+RANKER_HEADER = "ranker.json"
 _MESSAGE_LENGTH = 300
 _HISTORY = 100  # commits in which the latest one of a run is looked for; the others are those of OPTIMIZE and such
 
@@ -58,6 +59,10 @@ class Store:
     def rankers(self) -> str:
         """Folder of the rankers that move the states of users."""
         return f"{self.out}/rankers"
+
+    def ranker_header(self, ranker_id: str) -> str:
+        """The file that tells what a ranker is; where it is missing the ranker was not written to its end."""
+        return f"{self.rankers}/{ranker_id}/{RANKER_HEADER}"
 
     @property
     def report(self) -> str:
@@ -189,9 +194,9 @@ class Store:
         changed = ", ".join(f"`{name}` = '{value}'" for name, value in values.items())
         self.spark.sql(f"UPDATE {self._identifier(table)} SET {changed} WHERE run_id IN ({_listed(run_ids)})")
 
-    def remove(self, table: Table, run_ids: Sequence[str]) -> None:
-        """Delete the rows of some runs, in one commit."""
-        self.spark.sql(f"DELETE FROM {self._identifier(table)} WHERE run_id IN ({_listed(run_ids)})")
+    def remove(self, table: Table, ids: Sequence[str], column: str = "run_id") -> None:
+        """Delete the rows of some runs, or of what else a column has the ids of, in one commit."""
+        self.spark.sql(f"DELETE FROM {self._identifier(table)} WHERE {column} IN ({_listed(ids)})")
 
     def optimize(self, table: Table) -> None:
         """Put the rows of many small files of a table, or of each of its partitions, into few."""

@@ -53,7 +53,7 @@ install() {
 
 # Everything may be in uv's cache already: then no network is needed.
 if ! quietly install --offline; then
-    say "installing the packages of $lock; the first time they are fetched, 6.5 GB on disk (most of it PyTorch and CUDA), which takes minutes"
+    say "installing the packages of $lock; the first time they are fetched, which takes minutes where PyTorch and CUDA are among them (6.5 GB on disk)"
     echo hatchling | quietly "$uv" pip compile --no-cache --python "$venv/bin/python" - ||
         stop "the Python package index is out of reach: connect, or behind a proxy set HTTPS_PROXY"
     install || stop "the packages could not be installed; the reason is above"

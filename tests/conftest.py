@@ -53,6 +53,11 @@ OF_SHARED_RUNS = {"tests/pipeline/test_nights.py", "tests/pipeline/test_nightly.
 """Files that take the same runs from a fixture of the session, of which there is one a process."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the notebooks that the tests run leave their pages."""
+    parser.addoption("--notebook-pages", metavar="DIR", type=Path, help="leave the pages of notebooks for `make site`")
+
+
 def pytest_configure() -> None:
     """All Java processes of the tests, those of scripts included, start quickly, and threads sleep as in a run."""
     from drq_spark.errors import SetupError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,93 @@ def test_figures_by_hand():
     whole = np.square(rows - rows.mean(axis=0)).sum()
     assert found.metric("relative_mse") == pytest.approx(2 * 0.25 / whole)
     assert found.metric("effective_capacity", 1, eta=0.5) == pytest.approx(1 / (0.75**2 + 0.25**2))
+
+
+X = [[0.0, 1.5], [0.0, 1.5], [0.0, -1.0], [8.0, 1.0]]
+"""Rows with the SIDs 00 00 01 10."""
+
+
+def test_figures_by_exposure_by_hand():
+    """The SIDs are shown 4, 1 and 3 times; one third of 8 is passed by the first item, two thirds by the last."""
+    found = figures(TOKENIZER, X, exposure=[4, 0, 1, 3])
+
+    def by(weighting, metric, level=0):
+        return found.metric(metric, level, weighting=weighting)
+
+    assert by("exposure", "perplexity", 1) == pytest.approx((8 / 5) ** (5 / 8) * (8 / 3) ** (3 / 8))
+    assert by("exposure", "prefix_entropy", 2) == pytest.approx(np.log(8) - (4 * np.log(4) + 3 * np.log(3)) / 8)
+    assert by("exposure", "collision_mass") == pytest.approx((16 + 1 + 9) / 64)
+    assert by("exposure", "shared_rate") == by("exposure", "exact_duplicate_bucket_rate") == 4 / 8
+    assert by("exposure", "harmful_shared_rate") == 0
+    segments = ("head", "torso", "tail")
+    assert [by(segment, "items") for segment in segments] == [1, 1, 2]
+    assert [by(segment, "segment_threshold") for segment in segments[:2]] == [4, 3]
+    assert [by(segment, "utilization", 1) for segment in segments] == [0.5, 0.5, 0.5]
+    assert [by(segment, "utilization", 2) for segment in segments] == [0.5, 0.5, 1]
+    assert [by(segment, "shared_rate") for segment in segments] == [1, 0, 0.5]
+
+
+def test_items_that_are_never_shown_have_the_figures_of_no_exposure():
+    assert figures(TOKENIZER, X, exposure=np.zeros(4)).rows == figures(TOKENIZER, X).rows
+
+
+def slow_overlap(points: np.ndarray, share: np.ndarray, sigma: float) -> float:
+    """O of SIDs at these points, by a double loop."""
+    far = [[math.dist(a, b) for b in points.tolist()] for a in points.tolist()]
+    overlap = [[math.erfc(d / (2 * math.sqrt(2) * sigma)) for d in row] for row in far]
+    return sum(p * q * o for p, row in zip(share, overlap, strict=True) for q, o in zip(share, row, strict=True))
+
+
+@pytest.mark.parametrize(("weighting", "share"), [("items", [2, 1, 1]), ("exposure", [4, 1, 3])])
+def test_the_capacity_of_whole_sids_is_that_of_slow_loops(weighting, share):
+    found = figures(TOKENIZER, X, exposure=[4, 0, 1, 3], settings={"measure.etas": [0.5, 1.0]})
+    points, share = np.array([[0.0, 1.0], [0.0, -1.0], [8.0, 1.0]]), np.array(share) / sum(share)
+    assert found.metric("distribution", weighting=weighting) == pytest.approx(1 / (4 * np.square(share).sum()))
+    for sigma in (0.5, 1.0):
+        overlap = slow_overlap(points, share, sigma)
+        at = {"weighting": weighting, "eta": sigma}
+        assert found.metric("expected_overlap", **at) == pytest.approx(overlap)
+        assert found.metric("effective_capacity", **at) == pytest.approx(1 / overlap)
+        assert found.metric("geometry", **at) == pytest.approx(np.square(share).sum() / overlap)
+
+
+def test_of_too_many_sids_some_are_drawn_which_tell_how_well_they_estimate():
+    rng = np.random.default_rng(5)
+    x, exposure = rng.normal(size=(900, 4)).astype(np.float32), np.where(rng.random(900) < 0.2, 0, rng.pareto(2, 900))
+    books = (x[:12], x[12:24] / 2, x[24:36] / 4)
+    tokenizer = Tokenizer("ready", 4, "none", books, latent_rms=(0.5, 0.5, 0.5))
+
+    def capacities(**more):
+        found = figures(tokenizer, x, exposure=exposure, **more)
+        assert found.metric("unique_sids") > 400
+        return [row for row in found.rows if (row.metric, row.level, row.eta) == ("effective_capacity", 0, 1.0)]
+
+    draws = {"measure.overlap_items": 300}
+    exact = capacities()
+    assert [row.weighting for row in exact] == ["items", "exposure"]
+    assert [row.standard_error for row in exact] == [None, None]
+    drawn = [capacities(seed=seed, settings=draws) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    for rows in drawn:
+        for row, truth in zip(rows, exact, strict=True):
+            assert 0 < row.standard_error < 0.2 * truth.value
+            assert abs(row.value - truth.value) < 4 * row.standard_error
+    few = np.where(np.arange(900) < 100, 1.0, 0.0)
+    by_exposure = [
+        row
+        for row in figures(tokenizer, x, exposure=few, settings=draws).rows
+        if (row.metric, row.level, row.weighting) == ("effective_capacity", 0, "exposure")
+    ]
+    assert {row.standard_error for row in by_exposure} == {None}, "few SIDs are shown, and all of them are compared"
+
+
+@pytest.mark.parametrize(
+    ("exposure", "says"),
+    [([1, 2], "exposure must be 4 numbers, one a row of x"), ([1, 2, 3, -1], "exposure must be numbers from 0")],
+)
+def test_exposure_that_is_none_is_refused(exposure, says):
+    with pytest.raises(InputRefused, match=says):
+        figures(TOKENIZER, X, exposure=exposure)
 
 
 def test_zeros_of_both_signs_are_one_embedding():

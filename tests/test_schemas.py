@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import tables_page
 
 from drq_spark.schemas import CODE_USAGE, PUBLISHED, SIDS, TABLES
 
 ROOT = Path(__file__).parents[1]
 TOOL = ROOT / "tools" / "tables_page.py"
-
-spec = importlib.util.spec_from_file_location("tables_page", TOOL)
-assert spec is not None
-assert spec.loader is not None
-tables_page = importlib.util.module_from_spec(spec)
-sys.modules["tables_page"] = tables_page
-spec.loader.exec_module(tables_page)
 
 NULLABLE_KEYS = {("code_confusion", "eta"), ("metrics", "eta"), ("metrics", "ruler")}  # NULL is a value of its own
 

@@ -141,7 +141,44 @@ class TestEnvironment:
         assert "pip sync --python .venv/bin/python --offline newest.lock" in machine.calls()
 
 
+class TestContinuousIntegration:
+    """`.ci/run` on a machine whose `make` does what it is told."""
+
+    def ended(self, machine, failing):
+        for name in ("dirname", "mkdir", "touch", "tee", "tail"):
+            (machine.bin / name).symlink_to(shutil.which(name))
+        machine.fake(
+            "make",
+            f"""case "$*" in
+            {failing}*) echo "$1 is broken"; exit 2;; test\\ *) echo "7 passed";; *) echo "$1";; esac""",
+        )
+        (machine.folder / ".ci").mkdir()
+        script = shutil.copy(ROOT / ".ci" / "run", machine.folder / ".ci")
+        reply = subprocess.run(["sh", script], env={"PATH": str(machine.bin)}, stdout=subprocess.PIPE, text=True)
+        return reply.returncode, reply.stdout.splitlines()
+
+    @pytest.mark.parametrize("failing", ["--keep-going lint", "test-spark40", "test ", "site"])
+    def test_whatever_fails_all_are_tried_and_the_last_line_is_that_of_the_tests(self, machine, failing):
+        status, said = self.ended(machine, failing.replace(" ", "\\ "))
+        tests = "test is broken" if failing == "test " else "7 passed"
+        assert status == 1
+        assert [said[-1], len(said)] == [tests, 5]
+        assert [line.split()[0] for line in said[:2] + said[3:4]] == ["--keep-going", "test-spark40", "site"]
+
+    def test_all_is_well(self, machine):
+        assert self.ended(machine, "nothing") == (0, ["--keep-going", "test-spark40", "7 passed", "site", "7 passed"])
+
+
 class TestMakefile:
+    def test_the_tests_leave_pages_of_notebooks_where_the_site_takes_them_from(self):
+        def recipe(*arguments):
+            command = ["make", "--dry-run", "--always-make", *arguments]
+            return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+
+        environment = {**os.environ, "MAKEFLAGS": ""}
+        assert "--notebook-pages=build/site/notebooks" in recipe("test")
+        assert "tools/notebook_pages.py notebooks/06_nights.ipynb build/site/notebooks" in recipe("site")
+
     def test_help_names_every_target_for_users(self):
         environment = {**os.environ, "MAKEFLAGS": ""}
         command = ["make", "--silent", "help"]

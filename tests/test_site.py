@@ -42,7 +42,6 @@ Args:
 @pytest.fixture
 def tool(monkeypatch):
     """Imports a script of tools/; griffe is in the site's environment alone."""
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
     monkeypatch.setitem(sys.modules, "griffe", SimpleNamespace(Extension=object))
     return importlib.import_module
 
@@ -87,6 +86,7 @@ def outputs():
         nb.new_output("display_data", data={"image/png": b64encode(b"PNG").decode(), "text/plain": "<Figure>"}),
         nb.new_output("display_data", data={"text/html": report, "text/plain": "Page"}),
         nb.new_output("execute_result", data={"text/html": table, "text/plain": "1"}),
+        nb.new_output("display_data", data={"text/html": "<b>no table</b>", "text/plain": "done\n"}),
         nb.new_output("execute_result", data={"text/html": "<b>no table</b>", "text/plain": "(1, 2)"}),
     ]
 
@@ -101,7 +101,7 @@ def test_a_notebook_is_a_page_with_all_that_it_shows(tool):
         "![](01_it_files/1.png)",
         '<iframe src="01_it_files/2.html" width="100%" height="9" style="border: 0"></iframe>',
         "<div>\n<table>\n<tr><td>1</td></tr>\n</table>\n</div>",
-        "```text\n(1, 2)\n```\n",
+        "```text\ndone\n(1, 2)\n```\n",
     ]
     assert files == {"1.png": b"PNG", "2.html": b'<p>"a"</p>'}
 

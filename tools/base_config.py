@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from checked_in import write_or_check
 
 from drq_spark.config import Config, Section
 
@@ -25,14 +26,7 @@ HEAD = """\
 
 def main(arguments: list[str]) -> int:
     """Write the file, or with --check compare it; 1 where it is out of date."""
-    text = base_yaml()
-    if arguments != ["--check"]:
-        TARGET.write_text(text, encoding="utf-8")
-        return 0
-    if TARGET.read_text(encoding="utf-8") == text:
-        return 0
-    print(f"{TARGET} is not what drq_spark/config/ says: run `make config`", file=sys.stderr)
-    return 1
+    return write_or_check(arguments, TARGET, base_yaml(), "drq_spark/config/ says", "make config")
 
 
 def base_yaml() -> str:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import typer.main
+from checked_in import write_or_check
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
 from drq_spark import cli
@@ -28,14 +29,7 @@ HEAD = """\
 
 def main(arguments: list[str]) -> int:
     """Write the page, or with --check compare it; 1 where it is out of date."""
-    text = page()
-    if arguments != ["--check"]:
-        TARGET.write_text(text, encoding="utf-8")
-        return 0
-    if TARGET.is_file() and TARGET.read_text(encoding="utf-8") == text:
-        return 0
-    print(f"{TARGET} is not what the commands say: run `make docs`", file=sys.stderr)
-    return 1
+    return write_or_check(arguments, TARGET, page(), "the commands say", "make docs")
 
 
 def page() -> str:

@@ -1,7 +1,8 @@
 """Write notebooks as pages of the site, with what their cells show: notebook_pages.py NOTEBOOK .. FOLDER
 
-Each one is run from top to bottom in a kernel of its own, as the tests do; nothing is taken from an earlier run. Beside
-the page NAME.md lies NAME_files with pictures and the reports that the notebook shows in place.
+Each one is run from top to bottom in a kernel of its own; nothing is taken from an earlier run. Beside the page NAME.md
+lies NAME_files with pictures and the reports that the notebook shows in place. `make test` leaves the same pages of the
+notebooks that it runs.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from html import unescape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,13 +28,7 @@ def main(arguments: list[str]) -> None:
     """Run the notebooks and write their pages."""
     *notebooks, to = map(Path, arguments)
     for path in notebooks:
-        notebook = executed(path)
-        page, files = as_page(notebook, path.stem)
-        folder = to / f"{path.stem}_files"
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        (to / f"{path.stem}.md").write_text(page, encoding="utf-8")
+        write_page(executed(path), path.stem, to)
 
 
 def executed(path: Path) -> Any:
@@ -44,10 +39,21 @@ def executed(path: Path) -> Any:
     return notebook
 
 
+def write_page(notebook: Any, name: str, to: Path) -> None:
+    """Write the page of an executed notebook as `to`/NAME.md; its files first, for the page tells that all is there."""
+    page, files = as_page(notebook, name)
+    folder = to / f"{name}_files"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, content in files.items():
+        (folder / file).write_bytes(content)
+    (to / f"{name}.md").write_text(page, encoding="utf-8")
+
+
 def as_page(notebook: Any, name: str) -> tuple[str, dict[str, bytes]]:
     """A page of Markdown, and the files in NAME_files that it shows.
 
-    What a cell prints stands before what it shows. Its standard error is left out: it is Spark's log.
+    What a cell prints stands before what it shows; texts that follow each other are one block. Its standard error is
+    left out: it is Spark's log.
     """
     files: dict[str, bytes] = {}
     parts = []
@@ -56,18 +62,34 @@ def as_page(notebook: Any, name: str) -> tuple[str, dict[str, bytes]]:
             parts.append(cell.source)
         else:
             parts.append(_fenced(cell.source, "python"))
-            parts.append(_fenced("".join(map(_printed, cell.outputs)), "text"))
-            parts += [_shown(output, f"{name}_files", files) for output in cell.outputs if "data" in output]
+            parts += _shown_by_cell(cell.outputs, f"{name}_files", files)
     return "\n\n".join(part for part in parts if part) + "\n", files
+
+
+def _shown_by_cell(outputs: list[Any], folder: str, files: dict[str, bytes]) -> Iterator[str]:
+    """What a cell prints and shows as Markdown."""
+    texts = ["".join(map(_printed, outputs))]
+    for output in outputs:
+        if "data" in output:
+            shown = _shown(output["data"], folder, files)
+            if shown is None:
+                texts.append(output["data"].get("text/plain", ""))
+            else:
+                yield from (_text(texts), shown)
+                texts = []
+    yield _text(texts)
+
+
+def _text(texts: list[str]) -> str:
+    return _fenced("\n".join(text.rstrip("\n") for text in texts if text.strip()), "text")
 
 
 def _printed(output: Mapping[str, Any]) -> str:
     return str(output["text"]) if output.get("name") == "stdout" else ""
 
 
-def _shown(output: Mapping[str, Any], folder: str, files: dict[str, bytes]) -> str:
-    """What a cell shows as Markdown; pictures and pages become files."""
-    data = output["data"]
+def _shown(data: Mapping[str, Any], folder: str, files: dict[str, bytes]) -> str | None:
+    """What a cell shows as Markdown; pictures and pages become files. None where it is text."""
     if "image/png" in data:
         picture = f"{len(files) + 1}.png"
         files[picture] = b64decode(data["image/png"])
@@ -80,7 +102,7 @@ def _shown(output: Mapping[str, Any], folder: str, files: dict[str, bytes]) -> s
     if "<table" in html:
         plain = _LOOKS.sub("", html)  # tables look like those of all pages
         return "\n".join(line.strip() for line in plain.splitlines() if line.strip())
-    return _fenced(data.get("text/plain", ""), "text")
+    return None
 
 
 def _fenced(text: str, language: str) -> str:

@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from checked_in import write_or_check
+
 from drq_spark.schemas import (
     BEHAVIOUR_ITEMS,
     BEHAVIOUR_PAIRS,
@@ -80,14 +82,7 @@ JOINS = (
 
 def main(arguments: list[str]) -> int:
     """Write the page, or with --check compare it; 1 where it is out of date."""
-    text = page()
-    if arguments != ["--check"]:
-        TARGET.write_text(text, encoding="utf-8")
-        return 0
-    if TARGET.is_file() and TARGET.read_text(encoding="utf-8") == text:
-        return 0
-    print(f"{TARGET} is not what drq_spark/schemas.py says: run `make docs`", file=sys.stderr)
-    return 1
+    return write_or_check(arguments, TARGET, page(), "drq_spark/schemas.py says", "make docs")
 
 
 def page() -> str:

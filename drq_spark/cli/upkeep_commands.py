@@ -61,7 +61,7 @@ def vacuum(
     schema: SchemaOfRun = None,
     driver_memory: DriverMemory = None,
 ) -> None:
-    """Clear away what runs before the latest ones have left: rows, tokenizers, files of old versions."""
+    """Clear away what runs before the latest ones have left: rows, tokenizers, rankers, files of old versions."""
     from drq_spark.lease import Lease
     from drq_spark.runs import open_run
     from drq_spark.upkeep.upkeep_on_terminal import show_clearance
@@ -72,7 +72,7 @@ def vacuum(
     lease.wait(watcher().heading)
     run = open_run(store, None, watcher(), lease)
     found = clearance(run, keep)
-    rows = rows_of(store, [state.run_id for state in found.runs])
+    rows = rows_of(store, found)
     if yes:
         with run.tidied():
             clear(run, found, retain_hours, optimize=optimize)

@@ -20,6 +20,9 @@ from drq_spark.arrays import F64
 
 Counts = NDArray[np.integer] | NDArray[np.floating]
 
+GROUPS_PER_OCTAVE = 64
+"""Groups of nearly equal exposure that segments are made of, about 1 % wide: group floor(64 log2 e) of exposure e."""
+
 _SUMMED = 1e-9  # relative error of sums of floats in any order
 
 
@@ -109,6 +112,22 @@ def distribution(counts: Counts) -> float:
     0.6667
     """
     return inverse_simpson(counts) / len(counts)
+
+
+def exposure_groups(exposure: F64) -> tuple[F64, F64]:
+    """Lowest exposure and sum of exposure of each group of nearly equal exposure, float64 [G] each.
+
+    Args:
+        exposure: float64 [n], of the items; those that are never shown are in no group.
+
+    >>> [part.tolist() for part in exposure_groups(np.array([0.0, 8.0, 1.0, 1.001]))]
+    [[1.0, 8.0], [2.001, 8.0]]
+    """
+    shown = exposure[exposure > 0]
+    _, group = np.unique(np.floor(np.log2(shown) * GROUPS_PER_OCTAVE), return_inverse=True)
+    lowest = np.full(group.max(initial=-1) + 1, np.inf)
+    np.minimum.at(lowest, group, shown)
+    return lowest, np.bincount(group, shown, len(lowest)).astype(np.float64)
 
 
 def segment_thresholds(lowest: F64, exposure: F64) -> tuple[float, float | None] | None:

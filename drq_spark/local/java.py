@@ -76,6 +76,11 @@ def java_major(version_text: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
+def delta_jar_names(minor: str) -> list[str]:
+    """File names of Delta's two jars for a minor version of Spark, such as "4.2"."""
+    return [f"delta-spark_{minor}_2.13-{DELTA_VERSION}.jar", f"delta-storage-{DELTA_VERSION}.jar"]
+
+
 def delta_jars(java: Path, progress: Callable[[str], None]) -> list[Path]:
     """Delta's jars for the installed pyspark, downloaded once per user and machine.
 
@@ -86,7 +91,7 @@ def delta_jars(java: Path, progress: Callable[[str], None]) -> list[Path]:
     Raises:
         SetupError: they can neither be found nor downloaded.
     """
-    names = [f"delta-spark_{spark_minor()}_2.13-{DELTA_VERSION}.jar", f"delta-storage-{DELTA_VERSION}.jar"]
+    names = delta_jar_names(spark_minor())
     given = os.environ.get("DRQ_DELTA_JARS")
     if given:
         missing = [name for name in names if not Path(given, name).is_file()]

@@ -24,9 +24,10 @@ from drq_spark.probe.hpmn import PeriodicMemoryCell
 from drq_spark.probe.item_vectors import SidTable, SidVectors
 from drq_spark.probe.mimn import MemoryInductionCell
 from drq_spark.probe.user_memory import FittedMemory, MemoryNetwork
+from drq_spark.store import RANKER_HEADER
 
 FORMAT_VERSION = 1
-_HEADER, _WEIGHTS = "ranker.json", "weights.safetensors"
+_WEIGHTS = "weights.safetensors"
 _TABLE = "vectors.table.weight"
 CELLS: dict[str, type[MemoryInductionCell] | type[PeriodicMemoryCell]] = {
     "mimn": MemoryInductionCell,
@@ -74,7 +75,7 @@ def save_ranker(memory: FittedMemory, tokenizer_id: str, root: str) -> str:
     identity = _hash(header, weights)
     folder = f"{root}/{identity}"
     write_bytes(f"{folder}/{_WEIGHTS}", weights)
-    write_bytes(f"{folder}/{_HEADER}", json.dumps({**header, "ranker_id": identity}, indent=2).encode())
+    write_bytes(f"{folder}/{RANKER_HEADER}", json.dumps({**header, "ranker_id": identity}, indent=2).encode())
     return folder
 
 
@@ -86,7 +87,7 @@ def load_ranker(folder: str) -> FrozenRanker:
     """
     folder = folder.rstrip("/")
     try:
-        header, weights = json.loads(read_bytes(f"{folder}/{_HEADER}")), read_bytes(f"{folder}/{_WEIGHTS}")
+        header, weights = json.loads(read_bytes(f"{folder}/{RANKER_HEADER}")), read_bytes(f"{folder}/{_WEIGHTS}")
         if header["format_version"] != FORMAT_VERSION:
             raise ArtifactRefused(
                 f"ranker {folder} has format version {header['format_version']!r}, this drq_spark reads "

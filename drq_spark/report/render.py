@@ -9,6 +9,7 @@ from drq_spark.page.environment import page
 from drq_spark.page.svg import drawing
 from drq_spark.report.advice import on_page as advice
 from drq_spark.report.data import ReportData
+from drq_spark.report.glossary import GLOSSARY, linked
 from drq_spark.report.sections import (
     change_since_last_run,
     collisions,
@@ -56,4 +57,4 @@ def render(data: ReportData) -> str:
     """
     with drawing():
         shown = {name: value for parts in SECTIONS for name, value in parts(data).items()}
-    return page("report", "report", len(data.codebook_sizes), data=data, **shown)
+    return page("report", "report", len(data.codebook_sizes), data=data, glossary=GLOSSARY, linked=linked, **shown)

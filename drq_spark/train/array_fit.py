@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from drq_spark.arrays import F32, F64, I64
+from drq_spark.arrays import F32, F64, I64, exposure_of_rows
 from drq_spark.config import Config, load_config
 from drq_spark.errors import InputRefused
 from drq_spark.progress import SILENT, Progress
@@ -77,7 +77,7 @@ def fit(
     config.require_sources()
     rows = _embeddings(x, config)
     log = None if events is None else read_events(events, len(rows), ids, config)
-    shown = _exposure(exposure, len(rows)) if log is None or exposure is not None else log.counts(len(rows))
+    shown = exposure_of_rows(exposure, len(rows)) if log is None or exposure is not None else log.counts(len(rows))
     key = np.random.default_rng((seed, _DRAW_STREAM)).permutation(len(rows))
     sample = _sample(rows, shown, key, config.sample.size)
     if log is not None and config.trains_on_events:
@@ -112,22 +112,6 @@ def _refuse_rows(bad: Any, what: str) -> None:
         raise InputRefused(
             f"x: {bad.sum():,} of {len(bad):,} rows hold {what}, the first is row {int(bad.argmax())}: leave them out"
         )
-
-
-def _exposure(exposure: ArrayLike | None, rows: int) -> F64 | None:
-    """float64 [n], or None where nothing is known.
-
-    Raises:
-        InputRefused: not one number from 0 a row.
-    """
-    if exposure is None:
-        return None
-    shown = np.asarray(exposure)
-    if shown.shape != (rows,) or shown.dtype.kind not in "iuf":
-        raise InputRefused(f"exposure must be {rows:,} numbers, one a row of x, not {shown.dtype} {shown.shape}")
-    if not (np.isfinite(shown) & (shown >= 0)).all():
-        raise InputRefused("exposure must be numbers from 0, and some are negative, NaN or infinite")
-    return shown.astype(np.float64)
 
 
 def _sample(rows: F32, shown: F64 | None, key: I64, size: int) -> Sample:

@@ -68,7 +68,7 @@ def show_standing(console: Console, found: StandingOfStore) -> None:
 def show_clearance(console: Console, found: Clearance, rows: Mapping[str, int], *, done: bool) -> None:
     """Print what goes, or has gone."""
     verb = "cleared away" if done else "would go"
-    if not found.runs and not found.tokenizers:
+    if not (found.runs or found.tokenizers or found.rankers):
         console.print("Nothing to clear away.")
     for state in found.runs:
         console.print(f"run {state.run_id} ({state.status}) {verb}", highlight=False)
@@ -76,5 +76,7 @@ def show_clearance(console: Console, found: Clearance, rows: Mapping[str, int], 
         console.print(f"  {count:,} rows of {name}", highlight=False)
     for name in found.tokenizers:
         console.print(f"tokenizer {name} {verb}", highlight=False)
+    for name in found.rankers:
+        console.print(f"ranker {name} {verb}", highlight=False)
     if not done:
         console.print("Nothing was deleted: --yes does it.")

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from string import Template
 from types import ModuleType
 from typing import Any
 
@@ -24,7 +25,7 @@ from packaging.requirements import Requirement
 from drq_spark.addresses import has_secret
 from drq_spark.cli import app
 from drq_spark.config import load_config
-from drq_spark.local.java import DELTA_VERSION, SPARK_MINORS, spark_jars
+from drq_spark.local.java import DELTA_VERSION, SPARK_MINORS, delta_jar_names, spark_jars
 from drq_spark.local.spark_settings import _delta_settings
 from drq_spark.outside_faults import explained
 
@@ -189,6 +190,22 @@ def test_the_image_has_versions_that_go_together():
     assert given["DELTA_VERSION"] in allowed["delta-spark"]
     hadoop = next(spark_jars().glob("hadoop-client-api-*.jar")).stem.removeprefix("hadoop-client-api-")
     assert manifest()["spec"]["deps"]["packages"] == [f"org.apache.hadoop:hadoop-aws:{hadoop}"]
+
+
+def test_the_image_adds_the_jars_of_a_local_session():
+    given = dict(re.findall(r"^ARG (\w+)=(\S+)$", text_of("kubernetes/Dockerfile"), re.MULTILINE))
+    added = re.findall(r"^ADD .*/(\S+\.jar) /opt/spark/jars/$", text_of("kubernetes/Dockerfile"), re.MULTILINE)
+    names = [Template(name).substitute(given) for name in added]
+    assert names == delta_jar_names(given["SPARK_MINOR"])
+
+
+def test_what_the_manifest_runs_is_in_the_image():
+    copied = re.findall(r"^COPY (.+) (\S+)$", text_of("kubernetes/Dockerfile"), re.MULTILINE)
+    there = {f"{to.rstrip('/')}/".replace(f"/{name}/", "/") + name for names, to in copied for name in names.split()}
+    named = set(re.findall(r"/opt/drq_spark/(\S+)", text_of("kubernetes/spark-application.yaml")))
+    assert named == {"jobs/nightly.py", "conf/prod.yaml"}
+    assert {f"/opt/drq_spark/{name.partition('/')[0]}" for name in named} <= there
+    assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
 def test_the_image_copies_what_is_there():

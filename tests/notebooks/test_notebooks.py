@@ -1,6 +1,7 @@
 """Every notebook runs from top to bottom, as a user would run it, and shows what its text says.
 
-Those with Spark share a kernel, so that Spark starts once; the others have one each and find no Java.
+Those with Spark share a kernel, so that Spark starts once; the others have one each and find no Java. With
+`--notebook-pages` they leave their pages for the site, which are those of a kernel of its own.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from jupyter_client import KernelManager
 from matplotlib import image
 from nbclient import NotebookClient
+from notebook_pages import write_page
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 WITHOUT_SPARK = {"04_tokenizer_and_shape", "05_generator_and_ranker"}
@@ -152,8 +155,8 @@ def kernel_with_spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     manager.shutdown_kernel(now=True)
 
 
-def executed(path: Path, folder: Path, manager: KernelManager | None = None) -> Shown:
-    """What a notebook shows when it is run in a folder, in a kernel that is there or in one of its own."""
+def executed(path: Path, folder: Path, manager: KernelManager | None = None) -> Any:
+    """The notebook with its outputs, run in a folder, in a kernel that is there or in one of its own."""
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))
     resources = {"metadata": {"path": str(folder)}}
@@ -163,6 +166,12 @@ def executed(path: Path, folder: Path, manager: KernelManager | None = None) -> 
     finally:
         if client.kc is not None:  # the client leaves the sockets to a kernel that it has not started itself open
             client.kc.stop_channels()
+    del notebook.cells[0]
+    return notebook
+
+
+def shown_by(notebook: Any) -> Shown:
+    """What a notebook has shown."""
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     data = [output.get("data", {}) for output in outputs]
     texts = [output.get("text", part.get("text/plain", "")) for output, part in zip(outputs, data, strict=True)]
@@ -180,13 +189,16 @@ def test_a_notebook_runs_and_shows_what_it_says(path: Path, request: pytest.Fixt
     manager, folder = None, tmp_path
     if path.stem not in WITHOUT_SPARK:
         manager, folder = request.getfixturevalue("kernel_with_spark")
-    shown = executed(path, folder, manager)
+    notebook = executed(path, folder, manager)
+    shown = shown_by(notebook)
     SHOWS[path.stem](shown)
     for picture in shown.pictures:
         corner = image.imread(BytesIO(picture))[0, 0]
         assert (corner[:3] > 0.9).all(), "pictures bring a light ground, so that they are readable on a dark page"
         assert corner[3:].tolist() in ([], [1.0])
     assert not list(folder.iterdir()), "a notebook must leave nothing in the folder it is started in"
+    if pages := request.config.getoption("--notebook-pages"):
+        write_page(notebook, path.stem, pages)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -40,9 +40,13 @@ ETAS = (0.1, 0.2, 0.5, 1.0)
 COUNTS = {Metric.ITEMS, Metric.DEAD_CODES, Metric.UNIQUE_SIDS, Metric.LARGEST_BUCKET, Metric.OCCUPIED_PREFIXES}
 
 
+def _is_of_whole_sids(metric, level):
+    return level == 0 and metric in ("expected_overlap", "effective_capacity", "distribution", "geometry")
+
+
 def _has_its_own_tests(metric, level, weighting, eta):
     """Figures that are drawn or perturbed, of whole SIDs, of prices or events: other tests have plain references."""
-    if level == 0 and metric in ("expected_overlap", "effective_capacity", "distribution", "geometry"):
+    if _is_of_whole_sids(metric, level):
         return True
     drawn = ("auc", "hit_rate", "raw_hit_rate", "retention", "neighbour_recall", "behaviour_pairs", "bucket_spread")
     of_events = ("events", "event_", "judging_users")
@@ -51,10 +55,12 @@ def _has_its_own_tests(metric, level, weighting, eta):
 
 
 def _needs_a_run(metric, level, weighting, eta):
-    """Figures of events and of nights, and those that are drawn from whole SIDs."""
+    """Figures of events and of nights."""
     kept = ("neighbour_recall", "uncertain_share", "residual_share_unseen", "priced_overlap")
     of_runs = ("quarantine_rate", "churn", "churn_matched")
-    return metric in of_runs or (_has_its_own_tests(metric, level, weighting, eta) and not metric.startswith(kept))
+    if _is_of_whole_sids(metric, level) or metric.startswith(kept):
+        return False
+    return metric in of_runs or _has_its_own_tests(metric, level, weighting, eta)
 
 
 def run_row(nights, name):
@@ -178,17 +184,17 @@ class TestFigures:
 
     @pytest.mark.parametrize("name", WHICH)
     def test_an_array_has_the_figures_of_the_run(self, nights, name):
-        """Those by items that need no events; all items are queries, so that nothing is drawn."""
+        """Those that need no events; all items are queries and all SIDs are compared, so that nothing is drawn."""
         tokenizer = Tokenizer.load(nights.out / "tokenizers" / run_row(nights, name)["tokenizer_id"])
-        x = np.stack(list(getattr(nights, name).vectors.values()))
+        night = getattr(nights, name)
+        x = np.stack(list(night.vectors.values()))
+        exposure = None if night.exposure is None else [night.exposure[item] for item in night.vectors]
         found = {
             (row.metric, row.level, row.weighting, row.eta): row.value
-            for row in figures(tokenizer, x, settings={"measure.neighbour_queries": 700}).rows
+            for row in figures(tokenizer, x, exposure=exposure, settings={"measure.neighbour_queries": 700}).rows
         }
         stored = {
-            key: value
-            for key, value in stored_figures(nights.out, getattr(nights, name).run_id).items()
-            if key[2] == "items" and not _needs_a_run(*key)
+            key: value for key, value in stored_figures(nights.out, night.run_id).items() if not _needs_a_run(*key)
         }
         assert set(found) - {("quarantine_rate", 0, "items", None)} == set(stored)
         wrong = {key: (found[key], value) for key, value in stored.items() if not _agree(key[0], found[key], value)}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from datetime import timedelta
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -20,7 +22,7 @@ from drq_spark.metrics import Metric
 from drq_spark.progress import SILENT
 from drq_spark.run_state import find_run, find_same_run
 from drq_spark.runs import open_run
-from drq_spark.schemas import METRICS, SIDS, Change
+from drq_spark.schemas import METRICS, SIDS, USER_STATES, Change
 from drq_spark.store import Store
 from drq_spark.upkeep import way_back
 from drq_spark.upkeep.history import history
@@ -46,6 +48,15 @@ def made(spark, tmp_path_factory):
         run.save()
     for name in ("tokenizer-a", "tokenizer-second", "tokenizer-third", "orphan"):
         (tmp_path / "tokenizers" / name).mkdir(parents=True)
+        (tmp_path / "rankers" / f"of-{name}").mkdir(parents=True)
+    for name in (
+        "tokenizer-a",
+        "tokenizer-second",
+        "tokenizer-third",
+    ):  # the ranker of the last was killed as it was written
+        (tmp_path / "rankers" / f"of-{name}" / "ranker.json").write_text(json.dumps({"tokenizer_id": name}))
+    states = [(f"of-{name}", "u", [0.5], 1, Decimal(1), 1, 7) for name in ("tokenizer-a", "tokenizer-second")]
+    first.store.put(USER_STATES, spark.createDataFrame(states, USER_STATES.ddl("string")), "first")
     return tmp_path
 
 
@@ -70,10 +81,12 @@ def test_what_goes_is_told_before_and_readers_keep_what_they_follow(spark, out):
     found = clearance(run, keep=1)
     assert [state.run_id for state in found.runs] == ["second"]
     assert found.tokenizers == ("orphan", "tokenizer-second")
-    rows = rows_of(run.store, ["second"])
-    assert rows == {"sids": 3}
+    assert found.rankers == ("of-orphan", "of-tokenizer-second")
+    rows = rows_of(run.store, found)
+    assert rows == {"sids": 3, "user_states": 1}
     text = told(show_clearance, found, rows, done=False)
     assert "run second (gate_failed) would go" in text
+    assert "ranker of-tokenizer-second would go" in text
     assert "Nothing was deleted" in text
     assert ids_in(out, "sids") == {"first", "second", "third"}
 
@@ -92,6 +105,9 @@ def test_what_goes_is_gone_but_for_the_history(spark, out):
     files = {file.name for file in (out / "tables" / "sids").rglob("*.parquet") if "_delta_log" not in file.parts}
     assert len(files) == len(DeltaTable(str(out / "tables" / "sids")).file_uris())
     assert {folder.name for folder in (out / "tokenizers").iterdir()} == {"tokenizer-a", "tokenizer-third"}
+    assert {folder.name for folder in (out / "rankers").iterdir()} == {"of-tokenizer-a", "of-tokenizer-third"}
+    states = DeltaTable(str(out / "tables" / "user_states")).to_pyarrow_table()
+    assert states["ranker_id"].to_pylist() == ["of-tokenizer-a"]
     assert ids_in(out, "runs") == {"first", "second", "third"}
     assert find_run(run.store, "second").status == "vacuumed"
     assert find_same_run(run.store, before) is None or find_same_run(run.store, before).run_id != "second"

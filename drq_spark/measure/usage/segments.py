@@ -13,13 +13,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from drq_spark.formulas import usage
-from drq_spark.formulas.usage import LevelUsage
+from drq_spark.formulas.usage import GROUPS_PER_OCTAVE, LevelUsage
 from drq_spark.measure.aggregates import Thresholds
 from drq_spark.measure.usage.code_usage import level_usage, use
 
 HEAD, TORSO, TAIL = "head", "torso", "tail"
 SEGMENTS = (HEAD, TORSO, TAIL)
-_BUCKETS_PER_OCTAVE = 64
 
 
 def segment_thresholds(sids: DataFrame) -> Thresholds | None:
@@ -28,7 +27,7 @@ def segment_thresholds(sids: DataFrame) -> Thresholds | None:
     It takes one pass over the exposure; a logarithmic histogram of at most 64 rows an octave reaches the driver.
     """
     exposed = sids.select("exposure").where(F.col("exposure") > 0)
-    bucket = F.floor(F.log2("exposure") * _BUCKETS_PER_OCTAVE)
+    bucket = F.floor(F.log2("exposure") * GROUPS_PER_OCTAVE)
     groups = exposed.groupBy(bucket).agg(F.min("exposure").alias("lowest"), F.sum("exposure").alias("sum")).toArrow()
     found = usage.segment_thresholds(groups["lowest"].to_numpy(), groups["sum"].to_numpy())
     return None if found is None else Thresholds(*found)

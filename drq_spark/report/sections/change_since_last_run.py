@@ -25,7 +25,7 @@ def parts(data: ReportData) -> dict[str, Any]:
 
 def _chart(data: ReportData) -> Chart | None:
     raw, matched = known_levels(data, Metric.CHURN), known_levels(data, Metric.CHURN_MATCHED)
-    return _bars([(level, value, matched.get(level)) for level, value in raw.items()]) if raw else None
+    return _bars([(level, value, matched.get(level)) for level, value in raw.items()]) if any(raw.values()) else None
 
 
 def _bars(rows: Sequence[tuple[int, float, float | None]]) -> Chart:

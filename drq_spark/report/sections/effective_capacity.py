@@ -33,8 +33,9 @@ def parts(data: ReportData) -> dict[str, Any]:
         "overlaps": [
             overlap(level, data.codebook_sizes[level - 1], matrix, data.headline_eta)
             for level, matrix in enumerate(data.overlap, 1)
-            if len(matrix)
+            if _closest(matrix) >= _PARTNER
         ],
+        "without_overlap": _without_overlap(data),
         "overlap_key": shades(),
     }
 
@@ -129,6 +130,27 @@ def _whole_sentence(data: ReportData) -> str:
     )
 
 
+def _closest(matrix: NDArray[np.float32]) -> float:
+    """The largest overlap of two different codes, 0 where there are no two."""
+    return float(np.max(matrix, where=~np.eye(len(matrix), dtype=bool), initial=0.0))
+
+
+def _without_overlap(data: ReportData) -> str:
+    """What is to be said of the levels whose map would be a diagonal, with faint dots at best."""
+    apart = [
+        (level, _chosen(len(matrix), data.codebook_sizes[level - 1]))
+        for level, matrix in enumerate(data.overlap, 1)
+        if len(matrix) > 1 and _closest(matrix) < _PARTNER
+    ]
+    least = percent(_PARTNER)
+    return " ".join(f"Level {level}: no two of the {chosen} overlap by {least} or more." for level, chosen in apart)
+
+
+def _chosen(cells: int, size: int) -> str:
+    """Which codes a map has."""
+    return f"{number(cells)} codes in use" if cells == size else f"{number(cells)} most used codes"
+
+
 def overlap(level: int, size: int, matrix: NDArray[np.float32], eta: float) -> Chart:
     """Overlaps [m, m] of the codes of a level; one path a shade, a row of equal cells in one stroke."""
     cells = len(matrix)
@@ -141,7 +163,7 @@ def overlap(level: int, size: int, matrix: NDArray[np.float32], eta: float) -> C
     )
     mean = float(matrix[~np.eye(cells, dtype=bool)].mean()) if cells > 1 else 0.0
     crowded = percent(float(((matrix >= _PARTNER).sum(axis=1) > 1).mean())) if cells else percent(0)
-    chosen = f"all {number(cells)} codes in use" if cells == size else f"the {number(cells)} most used codes"
+    chosen = f"{'all' if cells == size else 'the'} {_chosen(cells, size)}"
     label = (
         f"Level {level}: overlap of {chosen} at eta {number(eta)}, {percent(mean)} in the mean; {crowded} of them "
         "overlap with another one by a tenth or more"

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from drq_spark.metrics import Metric, MetricRow, Ruler
 from drq_spark.page.drawing import Dot, dot_rows, even_steps, right_labels, set_ticks, spoken, steps
 from drq_spark.page.elements import Chart, Fact, Sid, Table
-from drq_spark.page.numbers import finite, number, percent, three_digits
+from drq_spark.page.numbers import NBSP, finite, number, percent, three_digits
 from drq_spark.page.svg import TEXT, axes, colour, inline
 from drq_spark.report.cells import MISSING, WEIGHTINGS, sid
 from drq_spark.report.data import Confusion, ReportData
@@ -20,8 +20,8 @@ from drq_spark.report.data import Confusion, ReportData
 _MARKERS = "os^Dvphd<>*X"
 _NAMED = 3
 _RULERS = {
-    Ruler.LATENT.value: "noise on the latents, η = {}",
-    Ruler.INPUT.value: "noise on the embeddings, ρ = {}",
+    Ruler.LATENT.value: f"noise on the latents, η{NBSP}={NBSP}{{}}",
+    Ruler.INPUT.value: f"noise on the embeddings, ρ{NBSP}={NBSP}{{}}",
     Ruler.AFTER.value: "change between the two versions",
 }
 _SAME_FOR_ALL = (Ruler.INPUT, Ruler.AFTER)  # tokenizers can be compared by them

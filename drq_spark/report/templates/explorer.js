@@ -12,7 +12,7 @@
   const token = (level, code) => `<${String.fromCharCode(97 + level)}_${code}>`;
   const codesOf = (i) => data.codes.map((column) => column[i]);
   const exposureOf = (i) => (data.exposure ? data.exposure[i] : 0);
-  const percent = (part, whole) => (whole > 0 ? `${((100 * part) / whole).toFixed(part < whole / 100 ? 2 : 1)}%` : "–");
+  const percent = (part, whole) => (whole > 0 ? `${((100 * part) / whole).toFixed(part < whole / 100 ? 2 : 1)}\u00a0%` : "–");
   const plural = (n) => `${n.toLocaleString("en")} item${n === 1 ? "" : "s"}`;
   const total = data.exposure ? data.exposure.reduce((sum, value) => sum + value, 0) : 0;
   const searched = data.ids.map((id, i) => `${nameOf(i)}\n${id}`.toLocaleLowerCase());

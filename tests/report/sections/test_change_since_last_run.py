@@ -42,3 +42,12 @@ def test_what_was_taken_is_marked(choice: dict[str, Any], names: list[str]) -> N
 def test_other_runs_have_none() -> None:
     assert rows_of({"start": "matching", "budget": 0.02}) is None
     assert parts(build())["frontier"] is None
+
+
+def test_where_no_item_moved_there_is_no_chart_but_a_sentence() -> None:
+    data = build()
+    still = tuple(replace(row, value=0.0) if row.metric.startswith("churn") else row for row in data.metrics)
+    shown = parts(replace(data, metrics=still))
+    assert shown["churn"] is None
+    assert shown["churn_sentence"] == "0\N{NO-BREAK SPACE}% of the items have another SID than before."
+    assert parts(data)["churn"] is not None
