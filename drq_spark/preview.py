@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from drq_spark.assign.differences import Differences, compared, counted, refuse_upheaval
 from drq_spark.config import Config
 from drq_spark.errors import InputRefused
+from drq_spark.gpu.gpu_tasks import require_gpus
 from drq_spark.inputs.event_log import EventLog, EventProfile, read_event_log
 from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.inputs.second_version import check_after
@@ -30,6 +31,7 @@ def preview(spark: SparkSession, config: Config) -> dict[str, str]:
         InputRefused: the items table or the events cannot be used.
     """
     config.require_sources()
+    require_gpus(spark, config)
     catalogue = read_catalogue(spark, config)
     check_after(spark, config, catalogue)
     log = read_event_log(spark, config, catalogue.id_type)

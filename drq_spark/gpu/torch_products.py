@@ -1,0 +1,99 @@
+"""Products by torch, on a GPU: in full float32, whatever a process has allowed torch to round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from drq_spark.arrays import F32
+from drq_spark.errors import SetupError
+from drq_spark.tokenizer.fast.pass_arrays import aligned
+
+_MOST_ROWS = 2**14
+_TILE_SCORES = 2**23  # of a level, 32 MB: the way there and back costs little beside their transfer
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """No TF32 in products of CUDA meanwhile; what the process had set is as before afterwards."""
+    matmul = torch.backends.cuda.matmul
+    # torch 2.9 has given the setting another name, and refuses to read the old one where the new one was written
+    name, full = ("fp32_precision", "ieee") if hasattr(matmul, "fp32_precision") else ("allow_tf32", False)
+    before = getattr(matmul, name)
+    setattr(matmul, name, full)
+    try:
+        yield
+    finally:
+        setattr(matmul, name, before)
+
+
+@contextmanager
+def _room_on_gpu() -> Iterator[None]:
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError:
+        raise SetupError(
+            "the GPU has no memory left for the products of this task: let fewer tasks share it "
+            "(spark.task.resource.gpu.amount nearer to 1)"
+        ) from None
+
+
+@dataclass(frozen=True)
+class TorchProduct:
+    """The product with an operand, float32 [d, K], that lies on a device."""
+
+    operand: torch.Tensor
+
+    def __call__(self, rows: F32, out: F32) -> None:
+        """out = rows @ operand, float32 [n, d] -> [n, K].
+
+        Raises:
+            SetupError: the GPU has no memory left.
+        """
+        with _room_on_gpu(), full_float32():
+            there = torch.from_numpy(rows).to(self.operand.device)
+            made = torch.empty(out.shape, dtype=torch.float32, device=self.operand.device)
+            torch.mm(there, self.operand, out=made)  # into float32: what autocast would narrow has no `out`
+            torch.from_numpy(out).copy_(made)
+
+
+@dataclass(frozen=True)
+class TorchProducts:
+    """A device that multiplies, as a `Multiplier`: one product for all levels, and large tiles.
+
+    Attributes:
+        device: Torch's name of it, such as cuda:0; with "cpu" it stands in for a GPU.
+    """
+
+    on_gpu: ClassVar[bool] = True
+
+    device: str
+    codes: int = 2**62
+    long_row: int = 1
+
+    def rows_of_tile(self, width: int, scores: int) -> int:
+        """See `Multiplier`."""
+        return max(min(_MOST_ROWS, _TILE_SCORES // scores), 1)
+
+    def room(self, *shape: int) -> F32:
+        """See `Multiplier`; in memory that a GPU reads and writes without a copy."""
+        return aligned(*shape, memory=self._pinned)
+
+    def product(self, operand: F32) -> TorchProduct:
+        """See `Multiplier`.
+
+        Raises:
+            SetupError: the GPU has no memory left.
+        """
+        with _room_on_gpu():
+            return TorchProduct(torch.from_numpy(operand).to(self.device))
+
+    def _pinned(self, size: int) -> NDArray[np.uint8]:
+        memory: NDArray[np.uint8] = torch.empty(size, dtype=torch.uint8, pin_memory=self.device != "cpu").numpy()
+        return memory
