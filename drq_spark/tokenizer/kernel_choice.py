@@ -94,23 +94,25 @@ def _pays(work: int) -> bool:
 
 def _load(levels: Sequence[Level], width: int) -> FastSearch | None:
     """The compiled search; None, with the reason in the log, where it does not work here."""
-    if (why := _unfit(levels)) is not None:
-        logger.warning("codes are made with numpy, for %s", why)
+    search = _compiled_search(levels)
+    if isinstance(search, str):
+        logger.warning("codes are made with numpy, for %s", search)
         return None
-    from drq_spark.tokenizer.fast.fast_search import FastSearch
-
-    return FastSearch(levels, width)
+    return search(levels, width)
 
 
-def _unfit(levels: Sequence[Level]) -> str | None:
-    """Why the compiled search does not work here; None where it does, and is imported then."""
+def _compiled_search(levels: Sequence[Level]) -> type[FastSearch] | str:
+    """The class of the compiled search; where it does not work here, why."""
     try:
         from drq_spark.tokenizer.fast.code_cache import mark_complete
+        from drq_spark.tokenizer.fast.fast_search import FastSearch
         from drq_spark.tokenizer.fast.self_check import adds_up_as_numpy
     except Exception as error:  # numba refuses some versions of numpy, and its cache may be damaged
         return f"numba does not work here: {' '.join(str(error).split())}"
     mark_complete()
-    return None if adds_up_as_numpy(levels[0].codewords.shape[1]) else "this version of numpy adds up in another order"
+    if not adds_up_as_numpy(levels[0].codewords.shape[1]):
+        return "this version of numpy adds up in another order"
+    return FastSearch
 
 
 def _with_products_of(multiplier: Multiplier, levels: Sequence[Level], width: int, *, fits: bool) -> FastSearch:
@@ -119,20 +121,18 @@ def _with_products_of(multiplier: Multiplier, levels: Sequence[Level], width: in
     Raises:
         SetupError: there is none here, or the products are not those of float32.
     """
-    dim = levels[0].codewords.shape[1]
-    why = _unfit(levels) if fits else f"beams above {WIDEST_BEAM} and books above {LARGEST_BOOK:,} codes are for numpy"
-    if why is not None:
+    search = _compiled_search(levels) if fits else f"a beam above {WIDEST_BEAM}, or a book above {LARGEST_BOOK:,} codes"
+    if isinstance(search, str):
         raise SetupError(
-            f"a GPU ranks codes for the compiled search alone, and {why}: "
-            "pip install 'drq-spark[executors]' brings numba, and assign.device=cpu needs no GPU"
+            f"a GPU multiplies for compiled code alone, and here it cannot be used ({search}): "
+            "pip install 'drq-spark[executors]' brings numba to an executor, and assign.device=cpu needs none"
         )
-    from drq_spark.tokenizer.fast.fast_search import FastSearch
     from drq_spark.tokenizer.fast.products import multiplies_in_float32
 
-    if not multiplies_in_float32(multiplier, dim):
+    if not multiplies_in_float32(multiplier, levels[0].codewords.shape[1]):
         raise SetupError(
             "the GPU does not multiply in float32, and codes would be wrong: unset what rounds its products to TF32 or "
             "less (NVIDIA_TF32_OVERRIDE, TORCH_ALLOW_TF32_CUBLAS_OVERRIDE, CUBLAS_EMULATE_SINGLE_PRECISION), or set "
             "assign.device=cpu"
         )
-    return FastSearch(levels, width, multiplier)
+    return search(levels, width, multiplier)
