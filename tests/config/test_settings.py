@@ -367,8 +367,8 @@ def test_defaults_of_the_kinds():
 
 # ---- fingerprint ----
 
-CANDIDATES = [7, 200, 0.2, 0.5, "other", "l2", "exposure", "straight_through", "rotation", "random", "cpu", "gpu", "drq_vae",
-              [9, 9, 9], [0.5], ["brand"], 1, "float16", "part", "all",
+CANDIDATES = [7, 200, 0.2, 0.5, "other", "l2", "exposure", "straight_through", "rotation", "random", "cpu", "drq_vae",
+              "gpu", [9, 9, 9], [0.5], ["brand"], 1, "float16", "part", "all",
               "spread", "apart", "unique0", "advised", "content",
               [{"metric": "gini", "maximum": 1}], "<item_L0_C{}>"]  # fmt: skip
 

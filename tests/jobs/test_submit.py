@@ -121,7 +121,7 @@ def test_tasks_use_the_gpu_that_spark_gives_them_or_say_why_not(tmp_path: Path, 
         "spark.worker.resource.gpu.discoveryScript": script,
         "spark.executor.resource.gpu.amount": 1,
         "spark.task.resource.gpu.amount": 1,
-        "spark.executorEnv.PYTHONPATH": tmp_path / "own",
+        "spark.executorEnv.PYTHONPATH": f"{tmp_path / 'own'}{os.pathsep}{ROOT}",
     }
     options = [part for name, value in given.items() for part in ("--conf", f"{name}={value}")]
     arguments = [*run_arguments(tmp_path), "--set", "assign.device=gpu"]
