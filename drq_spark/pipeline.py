@@ -96,11 +96,12 @@ def begin(
 
     Raises:
         ConfigError: no place to write, training would need more memory than allowed, or needs events and there are
-            none.
+            none, or Spark gives tasks no GPU where `assign.device` asks for one.
         InputRefused: the tables cannot be used.
         Overtaken: a night of an earlier day than the run that readers follow.
         Busy: another run writes into the same place.
     """
+    require_gpus(spark, config)
     store = open_store(spark, config)
     lease = Lease(store, config.store.wait_minutes)
     lease.wait(watcher.heading)

@@ -27,7 +27,8 @@ def preview(spark: SparkSession, config: Config) -> dict[str, str]:
     """What a run would do, from one pass over the items table and one over the events; writes nothing.
 
     Raises:
-        ConfigError: training would need more memory than allowed, or needs events and there are none.
+        ConfigError: training would need more memory than allowed, or needs events and there are none; or tasks are
+            given no GPU where `assign.device` asks for one.
         InputRefused: the items table or the events cannot be used.
     """
     config.require_sources()
@@ -53,6 +54,7 @@ def preview_night(store: Store, config: Config, run_date: date, *, retrain: bool
         InputRefused: the items table or the events cannot be used, or are of another catalogue.
         Overtaken: readers follow a run of a later day.
     """
+    require_gpus(store.spark, config)
     found = prospect(store, config, run_date, datetime.now(timezone.utc), night=True, retrain=retrain)
     base, read = found.start.base, _read(found.catalogue, found.log, found.fresh.notes)
     if base is None:

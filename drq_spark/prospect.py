@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from drq_spark.config import Config
-from drq_spark.gpu.gpu_tasks import require_gpus
 from drq_spark.inputs.event_log import EventLog, read_event_log
 from drq_spark.inputs.identity import fingerprint_of
 from drq_spark.inputs.items import Catalogue, read_catalogue
@@ -57,7 +56,6 @@ def prospect(
         start = start_of(store, config, run_date, night=True, retrain=True)
         start = replace(start, notes=(why, *start.notes))
     start.config.require_sources(trains=start.tokenizer is None)
-    require_gpus(store.spark, start.config)
     config, inputs = pin(store.spark, start.config)
     catalogue = read_catalogue(store.spark, config)
     store.refuse_other_ids(SIDS, catalogue.id_type)

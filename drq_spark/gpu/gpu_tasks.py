@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from drq_spark.config import Config
@@ -18,10 +19,17 @@ def require_gpus(spark: SparkSession, config: Config) -> None:
     """Refuse `assign.device: gpu` where no task would have a GPU, or could not use it.
 
     Raises:
-        ConfigError: Spark gives its tasks none, or the beam is wider than the compiled search has room for.
+        ConfigError: Spark runs in one process or gives its tasks none, or the beam is wider than the compiled search
+            has room for.
     """
     if config.assign.device == "cpu":
         return
+    master = spark.conf.get("spark.master", None) or ""
+    if re.match(r"local(\[|$)", master):
+        raise ConfigError(
+            f"assign.device is gpu, and Spark runs in one process (spark.master is {master}), where it gives tasks no "
+            "GPU: run on a cluster whose executors have one (docs/clusters.md), or set assign.device=cpu"
+        )
     if spark.conf.get(AMOUNT_OF_TASK, None) is None:
         raise ConfigError(
             f"assign.device is gpu, and {AMOUNT_OF_TASK} is not set: give spark-submit --conf {AMOUNT_OF_TASK}=1 "

@@ -50,7 +50,7 @@ def device_of_task() -> str:
     if given is None or not given.addresses:
         raise SetupError(
             "assign.device is gpu, and Spark gave this task none: set spark.executor.resource.gpu.amount and "
-            f"spark.task.resource.gpu.amount, which Spark in one process (master local) does not heed, {_OR_CPU}"
+            f"spark.task.resource.gpu.amount, and a discovery script that names the GPUs, {_OR_CPU}"
         )
     address = given.addresses[0]
     if not address.isdecimal():

@@ -15,8 +15,8 @@ from drq_spark.arrays import F32
 from drq_spark.errors import SetupError
 from drq_spark.tokenizer.fast.pass_arrays import aligned
 
-_MOST_ROWS = 2**14
-_TILE_SCORES = 2**23  # of a level, 32 MB: the way there and back costs little beside their transfer
+_MOST_ROWS = 2**12  # beside their transfer the call costs little then, and the passes find more of them in the cache
+_TILE_SCORES = 2**23  # of a level: 32 MB
 
 
 @contextmanager

@@ -23,7 +23,9 @@ def test_without_the_setting_nothing_is_asked():
 
 
 def test_gpus_that_tasks_are_given_are_taken():
-    require_gpus(spark_with(spark_task_resource_gpu_amount="0.25"), load_config(options={"assign.device": "gpu"}))
+    for master in ("yarn", "k8s://https://a", "spark://a:7077", "local-cluster[1,1,1024]"):
+        spark = spark_with(spark_master=master, spark_task_resource_gpu_amount="0.25")
+        require_gpus(spark, load_config(options={"assign.device": "gpu"}))
 
 
 def test_tasks_without_a_gpu_are_refused_with_what_is_missing():
@@ -34,6 +36,15 @@ def test_tasks_without_a_gpu_are_refused_with_what_is_missing():
     for part in ("assign.device is gpu", "spark.task.resource.gpu.amount is not set",
                  "spark.executor.resource.gpu.amount", "assign.device=cpu"):  # fmt: skip
         assert part in told
+
+
+@pytest.mark.parametrize("master", ["local", "local[*]", "local[2,3]"])
+def test_spark_in_one_process_is_refused_before_a_job_waits_for_ever(master):
+    """Told of GPUs, it never starts a task."""
+    spark = spark_with(spark_master=master, spark_task_resource_gpu_amount="1")
+    with pytest.raises(ConfigError, match=r"one process \(spark\.master is local.*assign\.device=cpu$"):
+        require_gpus(spark, load_config(options={"assign.device": "gpu"}))
+    require_gpus(spark, load_config())
 
 
 def test_beams_that_a_gpu_cannot_rank_for_are_refused_before_training():

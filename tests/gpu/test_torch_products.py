@@ -52,7 +52,7 @@ def test_books_of_many_codes_are_multiplied_at_once(monkeypatch):
 
 
 def test_tiles_hold_so_many_scores():
-    assert STAND_IN.rows_of_tile(1, 256) == 2**14
+    assert STAND_IN.rows_of_tile(1, 256) == 4096
     assert STAND_IN.rows_of_tile(4, 2**20) == 8
     assert STAND_IN.rows_of_tile(4, 2**30) == 1
 

@@ -150,7 +150,7 @@ def test_the_bare_interpreter_has_no_package_of_its_own(bare_python: Path) -> No
     [
         (["--set", "tokenizer.level=3"], 2, "did you mean"),
         (["--items", "/nothing/here.parquet", "--out", "OUT"], 3, "there is nothing of that name"),
-        (["--items", "/nothing/here.parquet", "--out", "OUT", "--set", "assign.device=gpu"], 2, "resource.gpu.amount"),
+        (["--items", "/nothing/here.parquet", "--out", "OUT", "--set", "assign.device=gpu"], 2, "gives tasks no GPU"),
     ],
 )
 def test_exit_codes_reach_the_caller_of_spark_submit(
