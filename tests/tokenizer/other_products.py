@@ -68,11 +68,11 @@ class Rounded(LikeAGpu):
 
 
 class HalfSums(LikeAGpu):
-    """Exact products, added up in float16 whenever sixteen have come together."""
+    """Terms in float32, sums of two numbers that are not 0 in float16: a row of one number shows nothing."""
 
     def multiplied(self, rows: np.ndarray, operand: np.ndarray) -> np.ndarray:
-        parts = [rows[:, k : k + 16] @ operand[k : k + 16] for k in range(0, len(operand), 16)]
-        total = np.zeros((len(rows), operand.shape[1]), np.float16)
-        for part in parts:
-            total = (total + part).astype(np.float16)
+        total = np.zeros((len(rows), operand.shape[1]), np.float32)
+        for k in range(len(operand)):
+            term = rows[:, k, None] * operand[k]
+            total = np.where((total != 0) & (term != 0), (total + term).astype(np.float16), total + term)
         return total.astype(np.float32)
