@@ -34,7 +34,8 @@ def full_float32() -> Iterator[None]:
 
 
 @contextmanager
-def _room_on_gpu() -> Iterator[None]:
+def _faults_told() -> Iterator[None]:
+    """What torch says of a GPU in many lines, in one."""
     try:
         yield
     except torch.cuda.OutOfMemoryError:
@@ -42,6 +43,9 @@ def _room_on_gpu() -> Iterator[None]:
             "the GPU has no memory left for the products of this task: let fewer tasks share it "
             "(spark.task.resource.gpu.amount nearer to 1)"
         ) from None
+    except RuntimeError as error:  # no kernels for this card, a card that is busy or broken
+        told = str(error).strip().partition("\n")[0]
+        raise SetupError(f"torch cannot multiply on the GPU ({told}): mend that, or set assign.device=cpu") from error
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,9 @@ class TorchProduct:
         """out = rows @ operand, float32 [n, d] -> [n, K].
 
         Raises:
-            SetupError: the GPU has no memory left.
+            SetupError: the GPU has no memory left, or torch cannot use it.
         """
-        with _room_on_gpu(), full_float32():
+        with _faults_told(), full_float32():
             there = torch.from_numpy(rows).to(self.operand.device)
             made = torch.empty(out.shape, dtype=torch.float32, device=self.operand.device)
             torch.mm(there, self.operand, out=made)  # into float32: what autocast would narrow has no `out`
@@ -89,9 +93,9 @@ class TorchProducts:
         """See `Multiplier`.
 
         Raises:
-            SetupError: the GPU has no memory left.
+            SetupError: the GPU has no memory left, or torch cannot use it.
         """
-        with _room_on_gpu():
+        with _faults_told():
             return TorchProduct(torch.from_numpy(operand).to(self.device))
 
     def _pinned(self, size: int) -> NDArray[np.uint8]:

@@ -104,11 +104,24 @@ def test_autocast_does_not_narrow_a_product():
     assert (out > 3 + 2.0**-19).all()
 
 
-def test_a_gpu_without_memory_is_one_line(monkeypatch):
-    def full(*_: object, **__: object) -> None:
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nGPU 0 has ..")
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (
+            torch.cuda.OutOfMemoryError("CUDA out of memory.\nGPU 0 has .."),
+            "the GPU has no memory left .*: let fewer .*",
+        ),
+        (
+            RuntimeError("CUDA error: no kernel image is available\nCUDA kernel errors might be .."),
+            r"torch cannot multiply on the GPU \(CUDA error: no kernel image is available\): .* assign\.device=cpu",
+        ),
+    ],
+)
+def test_what_torch_says_of_a_gpu_in_many_lines_is_one(fault, says, monkeypatch):
+    def faulty(*_: object, **__: object) -> None:
+        raise fault
 
     product = STAND_IN.product(np.ones((2, 16), np.float32))
-    monkeypatch.setattr(torch, "mm", full)
-    with pytest.raises(SetupError, match=r"^the GPU has no memory left .*: let fewer tasks share it .*$"):
+    monkeypatch.setattr(torch, "mm", faulty)
+    with pytest.raises(SetupError, match=f"^{says}$"):
         product(STAND_IN.room(3, 2), STAND_IN.room(3, 16))
