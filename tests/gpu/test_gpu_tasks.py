@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from drq_spark import pipeline
 from drq_spark.config import load_config
 from drq_spark.errors import ConfigError
 from drq_spark.gpu.gpu_tasks import require_gpus
@@ -36,6 +37,15 @@ def test_tasks_without_a_gpu_are_refused_with_what_is_missing():
     for part in ("assign.device is gpu", "spark.task.resource.gpu.amount is not set",
                  "spark.executor.resource.gpu.amount", "assign.device=cpu"):  # fmt: skip
         assert part in told
+
+
+def test_the_step_alone_asks_too():
+    """`drq assign` takes up a run that another session has begun, on a cluster that had GPUs."""
+    run: Any = SimpleNamespace(
+        spark=spark_with(), config=load_config(options={"assign.device": "gpu"}), refuse_followed=lambda: None
+    )
+    with pytest.raises(ConfigError, match=r"spark\.task\.resource\.gpu\.amount is not set"):
+        pipeline.assign(run, None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("master", ["local", "local[*]", "local[2,3]"])
