@@ -99,5 +99,13 @@ class TorchProducts:
             return TorchProduct(torch.from_numpy(operand).to(self.device))
 
     def _pinned(self, size: int) -> NDArray[np.uint8]:
-        memory: NDArray[np.uint8] = torch.empty(size, dtype=torch.uint8, pin_memory=self.device != "cpu").numpy()
-        return memory
+        if self.device == "cpu":
+            memory = torch.empty(size, dtype=torch.uint8)
+        else:
+            with (
+                _faults_told(),
+                torch.cuda.device(self.device),
+            ):  # else every task would open a context on the first GPU
+                memory = torch.empty(size, dtype=torch.uint8, pin_memory=True)
+        own: NDArray[np.uint8] = memory.numpy()
+        return own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -61,6 +62,27 @@ def test_tiles_hold_so_many_scores():
 def test_rooms_begin_on_a_border_of_64_bytes(shape):
     room = STAND_IN.room(*shape)
     assert (room.shape, room.dtype, room.ctypes.data % 64) == (shape, np.float32, 0)
+
+
+def test_memory_of_the_host_is_pinned_by_the_gpu_of_the_task_alone(monkeypatch):
+    """Pinning opens a context on the current GPU, of half a GB, and that is the first one unless it is said."""
+    current, pinned, empty = [0], [], torch.empty
+
+    @contextmanager
+    def device(name: str) -> Iterator[None]:
+        current.append(int(name.removeprefix("cuda:")))
+        yield
+        current.pop()
+
+    def pinning(size: int, *, dtype: torch.dtype, pin_memory: bool) -> torch.Tensor:
+        assert pin_memory
+        pinned.append(current[-1])
+        return empty(size, dtype=dtype)
+
+    monkeypatch.setattr(torch.cuda, "device", device)
+    monkeypatch.setattr(torch, "empty", pinning)
+    room = TorchProducts("cuda:3").room(5, 7)
+    assert (room.shape, pinned, current) == ((5, 7), [3], [0])
 
 
 def test_no_product_is_made_while_tf32_is_allowed(tf32_allowed, monkeypatch):

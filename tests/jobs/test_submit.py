@@ -97,9 +97,11 @@ def test_executors_assign_with_the_zip_alone(tmp_path: Path, package_zip: Path, 
 
 
 FAKE_CUDA = """
+from contextlib import nullcontext
+
 import torch
 
-torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 1
+torch.cuda.is_available, torch.cuda.device_count, torch.cuda.device = lambda: True, lambda: 1, nullcontext
 empty, moved = torch.empty, torch.Tensor.to
 torch.empty = lambda *shape, pin_memory=False, **more: empty(*shape, **more)
 torch.Tensor.to = lambda tensor, device: moved(tensor, "cpu" if str(device) == "cuda:0" else device)
