@@ -101,11 +101,8 @@ class TorchProducts:
     def _pinned(self, size: int) -> NDArray[np.uint8]:
         if self.device == "cpu":
             memory = torch.empty(size, dtype=torch.uint8)
-        else:
-            with (
-                _faults_told(),
-                torch.cuda.device(self.device),
-            ):  # else every task would open a context on the first GPU
+        else:  # pinning opens a context on the current GPU: not that of every task on the first one
+            with _faults_told(), torch.cuda.device(self.device):
                 memory = torch.empty(size, dtype=torch.uint8, pin_memory=True)
         own: NDArray[np.uint8] = memory.numpy()
         return own
