@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from drq_spark import errors
 from drq_spark.errors import ConfigError, DrqError, InputRefused, SetupError
 
 _FULL = r"No space left on device|Disk quota exceeded|There is not enough space on the disk"
@@ -18,6 +19,7 @@ _GONE = (
     r"FILE_NOT_EXIST|DELTA_FILE_NOT_FOUND|DELTA_TRUNCATED_TRANSACTION_LOG|SparkFileNotFoundException"
     r"|\[FAILED_READ_FILE|is not a Parquet file"
 )
+_RAISED = r"drq_spark\.errors\.(?P<kind>\w+): (?P<says>[^\n]+)"  # by a Python worker, at the end of its traceback
 _EXTRAS = {
     "pyspark": "spark,delta", "py4j": "spark,delta", "delta": "delta", "pandas": "report", "scipy": "report",
     "jinja2": "report", "matplotlib": "report", "torch": "train",
@@ -98,9 +100,17 @@ def _gone(text: str) -> InputRefused:
     )
 
 
+def _of_a_worker(text: str) -> DrqError:
+    found = re.search(_RAISED, text)
+    assert found is not None
+    kind: type[DrqError] = getattr(errors, found["kind"])
+    return kind(found["says"].strip())
+
+
 _RULES: tuple[tuple[str, Callable[[str], DrqError]], ...] = (
     (_FULL, _no_space),
     (r"(?i)DATA_SOURCE_NOT_FOUND\][^\n]*\bdelta\b", _no_delta),
     (_CONNECTOR, _no_connector),
     (_GONE, _gone),
+    (_RAISED, _of_a_worker),
 )

@@ -15,6 +15,7 @@ from drq_spark.assign.step import assign_all, assign_changes
 from drq_spark.config import Config, canonical_json
 from drq_spark.current_sids import move_readers
 from drq_spark.errors import InputRefused
+from drq_spark.gpu.gpu_tasks import require_gpus
 from drq_spark.inputs.event_log import read_event_log
 from drq_spark.inputs.events import events_of
 from drq_spark.inputs.identity import differing, fingerprint_of
@@ -95,11 +96,12 @@ def begin(
 
     Raises:
         ConfigError: no place to write, training would need more memory than allowed, or needs events and there are
-            none.
+            none, or Spark gives tasks no GPU where `assign.device` asks for one.
         InputRefused: the tables cannot be used.
         Overtaken: a night of an earlier day than the run that readers follow.
         Busy: another run writes into the same place.
     """
+    require_gpus(spark, config)
     store = open_store(spark, config)
     lease = Lease(store, config.store.wait_minutes)
     lease.wait(watcher.heading)
@@ -187,11 +189,12 @@ def assign(run: Run, catalogue: Catalogue) -> None:
     """Give every item its SID, or keep the one it has; every row of the items table has one or is in sid_quarantine.
 
     Raises:
-        ConfigError: the run has no tokenizer.
+        ConfigError: the run has no tokenizer, or Spark gives its tasks no GPU where `assign.device` asks for one.
         InputRefused: more changes at once than a night may bring.
         ConsistencyError: rows were lost or doubled.
     """
     run.refuse_followed()
+    require_gpus(run.spark, run.config)
     run.hold()
     with run.step("assign"):
         if run.state.carries_over:

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from drq_spark.assign.differences import Differences, compared, counted, refuse_upheaval
 from drq_spark.config import Config
 from drq_spark.errors import InputRefused
+from drq_spark.gpu.gpu_tasks import require_gpus
 from drq_spark.inputs.event_log import EventLog, EventProfile, read_event_log
 from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.inputs.second_version import check_after
@@ -26,10 +27,12 @@ def preview(spark: SparkSession, config: Config) -> dict[str, str]:
     """What a run would do, from one pass over the items table and one over the events; writes nothing.
 
     Raises:
-        ConfigError: training would need more memory than allowed, or needs events and there are none.
+        ConfigError: training would need more memory than allowed, or needs events and there are none; or tasks are
+            given no GPU where `assign.device` asks for one.
         InputRefused: the items table or the events cannot be used.
     """
     config.require_sources()
+    require_gpus(spark, config)
     catalogue = read_catalogue(spark, config)
     check_after(spark, config, catalogue)
     log = read_event_log(spark, config, catalogue.id_type)
@@ -51,6 +54,7 @@ def preview_night(store: Store, config: Config, run_date: date, *, retrain: bool
         InputRefused: the items table or the events cannot be used, or are of another catalogue.
         Overtaken: readers follow a run of a later day.
     """
+    require_gpus(store.spark, config)
     found = prospect(store, config, run_date, datetime.now(timezone.utc), night=True, retrain=retrain)
     base, read = found.start.base, _read(found.catalogue, found.log, found.fresh.notes)
     if base is None:

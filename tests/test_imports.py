@@ -94,6 +94,7 @@ def test_the_bare_machine_lacks_what_is_not_named():
         ("drq_spark.measure.perturbation.flips_worker", ("numpy", "pyarrow")),
         ("drq_spark.measure.behaviour.scans_worker", ("numpy", "pyarrow")),
         ("drq_spark.assign.sid_udf", ("numpy", "pyarrow", "pandas", "pytz", "dateutil", "six", "pyspark", "py4j")),
+        ("drq_spark.gpu.gpu_tasks_worker", ("numpy", "pyspark", "py4j")),
         ("drq_spark.formulas.overlap", ("numpy", "scipy")),
         ("drq_spark.formulas.estimates", ("numpy", "scipy")),
     ],

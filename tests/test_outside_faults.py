@@ -58,6 +58,14 @@ KNOWN = {
         InputRefused,
         "is gone or was written again",
     ),
+    "a Python worker": (
+        "[PYTHON_EXCEPTION] An exception was thrown from the Python worker: Traceback (most recent call last):\n"
+        '  File "/opt/drq_spark.zip/drq_spark/ship.py", line 51, in value\n    raise SetupError(\n'
+        "drq_spark.errors.SetupError: the driver runs drq_spark 2.0, this executor 1.0: ship one version to both\n\n"
+        "\tat org.apache.spark.api.python.BasePythonRunner",
+        SetupError,
+        "the driver runs drq_spark 2.0, this executor 1.0: ship one version to both",
+    ),
     "input written over": (
         READING.format("NO_HINT", "file:/data/items/part-0.parquet", " SQLSTATE: KD001\nCaused by: java.lang."
                        "RuntimeException: file:/data/items/part-0.parquet is not a Parquet file."),

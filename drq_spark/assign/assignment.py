@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -10,6 +11,7 @@ from pyspark.sql import functions as F
 from drq_spark.arrays import F64
 from drq_spark.assign.assignment_worker import Totals, assigned_schema, assigner
 from drq_spark.formulas.reconstruction import centred_square_sum
+from drq_spark.gpu.gpu_tasks_worker import OnGpu
 from drq_spark.inputs.items import Catalogue
 from drq_spark.row_types import arrow_type, spark_schema
 from drq_spark.schemas import ASSIGNMENT_TOTALS
@@ -69,8 +71,10 @@ class Assignment:
         return self.rows.sparkSession.createDataFrame([tuple(row[column.name] for column in own)], schema)
 
 
-def assign_items(catalogue: Catalogue, tokenizer: Tokenizer, staging: Staging) -> Assignment:
-    """Encode all items of the catalogue; what comes out is kept in `staging`.
+def assign_items(
+    catalogue: Catalogue, tokenizer: Tokenizer, staging: Staging, device: Literal["cpu", "gpu"] = "cpu"
+) -> Assignment:
+    """Encode all items of the catalogue on a device of the executors; what comes out is kept in `staging`.
 
     The embeddings cross into Python once; codes, reasons and the sums behind the fidelity figures come out of the same
     pass.
@@ -79,7 +83,7 @@ def assign_items(catalogue: Catalogue, tokenizer: Tokenizer, staging: Staging) -
     shipped = ship(spark, replace(tokenizer))  # a copy without what the driver has cached
     items = catalogue.df.select("item_id", "embedding", "exposure", "embedding_hash")
     schema = spark_schema(assigned_schema(arrow_type(items, "item_id")))
-    assigned = items.mapInArrow(assigner(shipped), schema)
+    assigned = items.mapInArrow(assigner(OnGpu(shipped) if device == "gpu" else shipped), schema)
     staged = staging.keep(assigned, "assigned")
     set_aside = staging.keep(catalogue.quarantined, "quarantined")
     faulty = staged.where("reason IS NOT NULL").select("item_id", "reason")

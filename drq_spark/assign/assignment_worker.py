@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from drq_spark.arrays import F64
 from drq_spark.blocks import row_blocks
 from drq_spark.inputs.embeddings import list_column, read_embeddings
-from drq_spark.ship import Shipped
 from drq_spark.tokenizer.model import Tokenizer
 
 _BLOCK_ELEMENTS = 2**20  # float64 numbers per array while a block of rows is encoded and decoded
@@ -36,6 +35,7 @@ class Totals:
         margin: Sum of the margins of each level, [L].
         uncertain: Number of rows of each level that were decided in float64, int64 [L].
         compiled: Number of rows that the compiled search encoded.
+        on_gpu: Number of rows among these whose products a GPU made.
     """
 
     items: int
@@ -49,6 +49,7 @@ class Totals:
     margin: F64
     uncertain: NDArray[np.int64]
     compiled: int
+    on_gpu: int
 
     @classmethod
     def zero(cls, tokenizer: Tokenizer) -> Totals:
@@ -66,6 +67,7 @@ class Totals:
             margin=np.zeros(levels),
             uncertain=np.zeros(levels, np.int64),
             compiled=0,
+            on_gpu=0,
         )
 
     def add(self, other: Totals) -> None:
@@ -109,7 +111,14 @@ class Assigned:
     totals: Totals
 
 
-def assigner(shipped: Shipped[Tokenizer]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+class Source(Protocol):
+    """Where a task has its tokenizer from: `ship.Shipped`, or `gpu_tasks_worker.OnGpu`."""
+
+    def value(self) -> Tokenizer:
+        """The tokenizer, on an executor."""
+
+
+def assigner(shipped: Source) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """For mapInArrow: (item_id, embedding, exposure, embedding_hash) -> `assigned_schema`, one row out per row in.
 
     Rows without a usable embedding get a reason instead of a SID. The last row of a task is no item's: it has the
@@ -194,6 +203,7 @@ def _assign_block(raw: NDArray[np.float32], tokenizer: Tokenizer, anchor: tuple[
         margin=encoding.margin.sum(axis=0, dtype=np.float64),
         uncertain=encoding.uncertain,
         compiled=encoding.compiled,
+        on_gpu=encoding.on_gpu,
     )
     norm = np.sqrt(encoding.residual_square[:, -1]).clip(max=_LARGEST).astype(np.float32)
     return Assigned(encoding.codes, tokenizer.keys(encoding.codes), encoding.margin, norm, totals)

@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from drq_spark.assign.assignment import Assignment, assign_items
+from drq_spark.assign.assignment_worker import Totals
 from drq_spark.assign.differences import differences, refuse_upheaval, to_encode
 from drq_spark.assign.night import night_rows
 from drq_spark.assign.spread import spread
@@ -59,9 +60,8 @@ def assign_changes(run: Run, catalogue: Catalogue) -> None:
 def _assigned(run: Run, catalogue: Catalogue) -> tuple[Assignment, DataFrame]:
     """What was encoded, and its rows with exposure and suffix, after what the policy does with items of one SID."""
     settings, tokenizer = run.config.collisions, run.tokenizer()
-    done = assign_items(catalogue, tokenizer, run.staging)
-    encoded, compiled = done.totals.items, done.totals.compiled
-    run.watcher.note(f"{encoded:,} items encoded" + (f", {compiled:,} by compiled code" if compiled else " by numpy"))
+    done = assign_items(catalogue, tokenizer, run.staging, run.config.assign.device)
+    run.watcher.note(_encoded_by(done.totals))
     done = replace(done, rows=exposed(done.rows, catalogue.events, run.config))
     if settings.policy == "none":
         return done, done.rows.withColumn("suffix", F.lit(0))
@@ -69,8 +69,16 @@ def _assigned(run: Run, catalogue: Catalogue) -> tuple[Assignment, DataFrame]:
     if settings.policy == "spread":
         done = spread(done, catalogue.df, places, tokenizer, settings, run.staging)
     if places is not None:
-        places = of_same_sids(places, done.rows, encoded)
+        places = of_same_sids(places, done.rows, done.totals.items)
     return done, with_suffix(done.rows, places, long_sids(done.rows, run), settings.numbering, run.staging)
+
+
+def _encoded_by(totals: Totals) -> str:
+    """How many items were encoded, and by what."""
+    if not totals.compiled:
+        return f"{totals.items:,} items encoded by numpy"
+    products = f", {totals.on_gpu:,} with products of a GPU" if totals.on_gpu else ""
+    return f"{totals.items:,} items encoded, {totals.compiled:,} by compiled code{products}"
 
 
 def _carried_over(run: Run, catalogue: Catalogue, base: DataFrame, changes: DataFrame) -> DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -39,6 +39,10 @@ Spelling = Annotated[str, _NEUTRAL]
 """How something that is there is written out: it changes no result."""
 
 
+Processor = Annotated[Literal["cpu", "gpu"], _NEUTRAL]
+"""What computes the same bits: it changes no result."""
+
+
 def _name_of_channel(name: str) -> str:
     """Refuse what cannot end the name of a table."""
     if re.fullmatch("[a-z][a-z0-9_]{0,39}", name) is None:
@@ -68,7 +72,7 @@ class Section(BaseModel):
         return {name for name, field in cls.model_fields.items() if _PLACE in field.metadata}
 
     def deciding(self) -> dict[str, Any]:
-        """Settings that can change a result, as JSON: all but a `Place`, a `Patience` and unused `LATER` ones.
+        """Settings that can change a result, as JSON: all but places, what is neutral, and unused `LATER` ones.
 
         A section in which none is left is left out.
         """

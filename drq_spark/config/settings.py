@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from drq_spark.config.collision_policy import Collisions
+from drq_spark.config.executors import Assign
 from drq_spark.config.inputs import Events, Items, Sample, Sids
 from drq_spark.config.measure import Gate, Measure
 from drq_spark.config.nightly import Nightly
@@ -45,6 +46,7 @@ class Config(Section):
     sample: Sample = Sample()
     tokenizer: TokenizerSettings = TokenizerSettings()
     train: Train = Train()
+    assign: Assign = Assign()
     collisions: Collisions = Collisions()
     tokens: Tokens = Tokens()
     measure: Measure = Measure()

@@ -28,6 +28,7 @@ class Encoding:
             may be of no rows where it was not asked for.
         uncertain: Rows per level, int64 [L], that were decided in float64.
         compiled: Rows that the compiled search encoded; the others are numpy's, with the same bits.
+        on_gpu: Rows among these whose products a GPU made.
     """
 
     codes: I32
@@ -36,6 +37,7 @@ class Encoding:
     reach: F64
     uncertain: NDArray[np.int64]
     compiled: int = 0
+    on_gpu: int = 0
 
 
 def encode_in_numpy(z: F32, levels: Sequence[Level], width: int) -> Encoding:

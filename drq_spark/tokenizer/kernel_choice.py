@@ -15,12 +15,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from drq_spark.arrays import F32, F64, I32
+from drq_spark.errors import SetupError
 from drq_spark.tokenizer.encoding import Encoding, encode_in_numpy
 from drq_spark.tokenizer.kernel import Level
 from drq_spark.tokenizer.reconstruction_sums import ReconstructionSums
 
 if TYPE_CHECKING:
     from drq_spark.tokenizer.fast.fast_search import FastSearch
+    from drq_spark.tokenizer.fast.products import Multiplier
 
 logger = logging.getLogger(__name__)
 
@@ -36,15 +38,21 @@ class Searches:
     Args:
         levels: The codebooks.
         width: Paths that are kept, 1 = greedy.
+        multiplier: A GPU that makes the products; without one the processor does.
+
+    Raises:
+        SetupError: the GPU cannot be used: there is no compiled search here, or it does not multiply in float32.
     """
 
-    def __init__(self, levels: Sequence[Level], width: int) -> None:
+    def __init__(self, levels: Sequence[Level], width: int, multiplier: Multiplier | None = None) -> None:
         self._levels, self._width = levels, width
         sizes = [len(level.codewords) for level in levels]
         self._work_of_row = width * levels[0].codewords.shape[1] * sum(sizes)
         self._work = 0
         self._can_compile = width <= WIDEST_BEAM and max(sizes) <= LARGEST_BOOK
         self._fast: FastSearch | None = None
+        if multiplier is not None:
+            self._fast = _with_products_of(multiplier, levels, width, fits=self._can_compile)
 
     def encode(self, z: F32, *, reach: bool) -> Encoding:
         """SIDs of latents z, float32 [n, d], finite; without `reach` the reaches may be left out."""
@@ -85,16 +93,46 @@ def _pays(work: int) -> bool:
 
 
 def _load(levels: Sequence[Level], width: int) -> FastSearch | None:
-    """The compiled search; None, with the reason in the log, where numba does not work here."""
+    """The compiled search; None, with the reason in the log, where it does not work here."""
+    search = _compiled_search(levels)
+    if isinstance(search, str):
+        logger.warning("codes are made with numpy, for %s", search)
+        return None
+    return search(levels, width)
+
+
+def _compiled_search(levels: Sequence[Level]) -> type[FastSearch] | str:
+    """The class of the compiled search; where it does not work here, why."""
     try:
         from drq_spark.tokenizer.fast.code_cache import mark_complete
         from drq_spark.tokenizer.fast.fast_search import FastSearch
         from drq_spark.tokenizer.fast.self_check import adds_up_as_numpy
     except Exception as error:  # numba refuses some versions of numpy, and its cache may be damaged
-        logger.warning("codes are made with numpy, for numba does not work here: %s", " ".join(str(error).split()))
-        return None
+        return f"numba does not work here: {' '.join(str(error).split())}"
     mark_complete()
     if not adds_up_as_numpy(levels[0].codewords.shape[1]):
-        logger.warning("codes are made with numpy, for this version of it adds up in another order")
-        return None
-    return FastSearch(levels, width)
+        return "this version of numpy adds up in another order"
+    return FastSearch
+
+
+def _with_products_of(multiplier: Multiplier, levels: Sequence[Level], width: int, *, fits: bool) -> FastSearch:
+    """The compiled search with the products of a GPU.
+
+    Raises:
+        SetupError: there is none here, or the products are not those of float32.
+    """
+    search = _compiled_search(levels) if fits else f"a beam above {WIDEST_BEAM}, or a book above {LARGEST_BOOK:,} codes"
+    if isinstance(search, str):
+        raise SetupError(
+            f"a GPU multiplies for compiled code alone, and here it cannot be used ({search}): "
+            "pip install 'drq-spark[executors]' brings numba to an executor, and assign.device=cpu needs none"
+        )
+    from drq_spark.tokenizer.fast.products import multiplies_in_float32
+
+    if not multiplies_in_float32(multiplier, levels[0].codewords.shape[1]):
+        raise SetupError(
+            "the GPU does not multiply in float32, and codes would be wrong: unset what rounds its products to TF32 or "
+            "less (NVIDIA_TF32_OVERRIDE, TORCH_ALLOW_TF32_CUBLAS_OVERRIDE, CUBLAS_EMULATE_SINGLE_PRECISION), or set "
+            "assign.device=cpu"
+        )
+    return search(levels, width, multiplier)

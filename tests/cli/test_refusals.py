@@ -69,6 +69,7 @@ CASES = {
             "items.id=sku", "items.embedding=vector", "items.exposure=views", "items.attributes=[kind,brand]", sets=()
         ),
     ),
+    "no GPUs in one process": Case(2, "where it gives tasks no GPU", more=settings("assign.device=gpu", sets=())),
     "missing exposure column": Case(3, "no column 'shown'", more=settings("items.exposure=shown", sets=())),
     "embedding is text": Case(3, "must be array<float>", lambda: changed(embedding=pa.array(["x"] * 60))),
     "id is a float": Case(3, "cast it", lambda: changed(item_id=pa.array(np.arange(60) / 2))),
@@ -232,6 +233,14 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(folder):
         assert part in said
     assert "codes: 6" in said
     assert listing(folder) == before
+
+
+@pytest.mark.parametrize("name", ["run", "nightly"])
+def test_a_dry_run_tells_of_gpus_that_are_not_there(name, folder):
+    line = [name, "--items", write(GOOD, folder / "items", 1), "--out", str(folder / "out"), "--dry-run"]
+    code, _, said = command([*line, *settings("assign.device=gpu", sets=())])
+    assert code == 2
+    assert "where it gives tasks no GPU" in said
 
 
 def test_a_step_alone_needs_a_run(folder):

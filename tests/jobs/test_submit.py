@@ -96,6 +96,48 @@ def test_executors_assign_with_the_zip_alone(tmp_path: Path, package_zip: Path, 
     assert sids["codes"].to_pylist() == tokenizer.encode(x).codes.tolist()
 
 
+FAKE_CUDA = """
+from contextlib import nullcontext
+
+import torch
+
+torch.cuda.is_available, torch.cuda.device_count, torch.cuda.device = lambda: True, lambda: 1, nullcontext
+empty, moved = torch.empty, torch.Tensor.to
+torch.empty = lambda *shape, pin_memory=False, **more: empty(*shape, **more)
+torch.Tensor.to = lambda tensor, device: moved(tensor, "cpu" if str(device) == "cuda:0" else device)
+"""
+
+
+@pytest.mark.cluster
+@pytest.mark.spark
+@pytest.mark.parametrize("has_cuda", [True, False])
+def test_tasks_use_the_gpu_that_spark_gives_them_or_say_why_not(tmp_path: Path, has_cuda: bool) -> None:
+    """Spark is told of a GPU that is not there; in the first case the executors' torch multiplies on the processor."""
+    script = tmp_path / "discover.sh"
+    script.write_text("""echo '{"name": "gpu", "addresses": ["0"]}'""")
+    script.chmod(0o755)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "sitecustomize.py").write_text(FAKE_CUDA if has_cuda else "")
+    given = {
+        "spark.worker.resource.gpu.amount": 1,
+        "spark.worker.resource.gpu.discoveryScript": script,
+        "spark.executor.resource.gpu.amount": 1,
+        "spark.task.resource.gpu.amount": 1,
+        "spark.executorEnv.PYTHONPATH": f"{tmp_path / 'own'}{os.pathsep}{ROOT}",
+    }
+    options = [part for name, value in given.items() for part in ("--conf", f"{name}={value}")]
+    arguments = [*run_arguments(tmp_path), "--set", "assign.device=gpu"]
+    done = submit(tmp_path, "run", arguments, "--master", "local-cluster[1,1,1024]", *options)
+    if has_cuda:
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        assert "600 items encoded, 600 by compiled code, 600 with products of a GPU" in done.stdout
+    else:
+        told = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+        assert done.returncode == 1
+        assert len(told) == 1
+        assert "Spark gave this task cuda:0, and torch" in told[0]
+
+
 def test_the_bare_interpreter_has_no_package_of_its_own(bare_python: Path) -> None:
     """Else the test above would show nothing."""
     # of an editable install the folder of settings lies among the libraries, and no module beside it
@@ -110,6 +152,7 @@ def test_the_bare_interpreter_has_no_package_of_its_own(bare_python: Path) -> No
     [
         (["--set", "tokenizer.level=3"], 2, "did you mean"),
         (["--items", "/nothing/here.parquet", "--out", "OUT"], 3, "there is nothing of that name"),
+        (["--items", "/nothing/here.parquet", "--out", "OUT", "--set", "assign.device=gpu"], 2, "gives tasks no GPU"),
     ],
 )
 def test_exit_codes_reach_the_caller_of_spark_submit(

@@ -7,52 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from tokenizer.compared_searches import METRICS, assert_equal, check, levels_of
 from tokenizer.hard_cases import HARD_CASES, random_case
 
 pytest.importorskip("numba")
 
-from drq_spark.tokenizer.encoding import Encoding, encode_in_numpy
-from drq_spark.tokenizer.fast import fast_search, score_tables
+from drq_spark.tokenizer.encoding import encode_in_numpy
+from drq_spark.tokenizer.fast import score_tables
 from drq_spark.tokenizer.fast.exact_squares import summation_plan
 from drq_spark.tokenizer.fast.fast_search import FastSearch
+from drq_spark.tokenizer.fast.products import NumpyProducts
 from drq_spark.tokenizer.kernel import Level
 
 pytestmark = pytest.mark.filterwarnings("error")  # no overflow or invalid value may reach the user's log
-METRICS = ("plain", "priced", "weighed")
-
-
-def levels_of(books: list[np.ndarray], metric: str) -> list[Level]:
-    """Plain costs, prices, or prices and weights that differ from level to level, some of them 0."""
-    rng = np.random.default_rng(7)
-    levels = []
-    for index, book in enumerate(books):
-        scale = min(np.square(book.astype(np.float64)).sum(axis=1).mean() * 0.1, 1e30)
-        price = (rng.normal(size=len(book)) * scale).astype(np.float32) if metric != "plain" else None
-        weight = np.exp(rng.normal(size=book.shape[1]) * 0.5).astype(np.float32) if metric == "weighed" else None
-        if weight is not None and index == 1:
-            weight[0] = 0
-        levels.append(Level.prepare(book, price, weight))
-    return levels
-
-
-def assert_equal(found: Encoding, wanted: Encoding) -> None:
-    """Every bit of what the two searches promise to have in common."""
-    for name in ("codes", "margin", "residual_square", "reach"):
-        assert getattr(found, name).tobytes() == getattr(wanted, name).tobytes(), name
-
-
-def check(z: np.ndarray, levels: list[Level], width: int) -> Encoding:
-    """The compiled search must equal the numpy one, whatever it is asked for."""
-    with np.errstate(over="ignore"):  # a priced margin at next to no distance may overflow float32
-        wanted = encode_in_numpy(z, levels, width)
-    search = FastSearch(levels, width)
-    found = search.encode(z, reach=True)
-    assert_equal(found, wanted)
-    assert search.codes(z).tobytes() == wanted.codes.tobytes()
-    without = search.encode(z, reach=False)
-    assert without.margin.tobytes() == wanted.margin.tobytes()
-    assert len(without.reach) == 0
-    return found
 
 
 def every_extension(z: np.ndarray, levels: list[Level], width: int) -> list[list[int]]:
@@ -99,14 +66,12 @@ def test_codes_are_those_of_every_extension_in_float64(metric):
                 assert FastSearch(levels, width).codes(z[:6]).tolist() == every_extension(z[:6], levels, width), name
 
 
-def test_tiles_and_blocks_of_codes_change_no_bit(monkeypatch):
+def test_tiles_and_blocks_of_codes_change_no_bit():
     z, books = random_case(70, 9, (1100, 1030))
     for width in (1, 2):
         whole = check(z, levels_of(books, "priced"), width)
-        monkeypatch.setattr(fast_search, "ROWS_OF_TILE", 13)
-        monkeypatch.setattr(fast_search, "CODES", 64)
-        assert_equal(check(z, levels_of(books, "priced"), width), whole)
-        monkeypatch.undo()
+        small = NumpyProducts(rows=13, codes=64)
+        assert_equal(check(z, levels_of(books, "priced"), width, small), whole)
 
 
 NUMBERS = st.one_of(

@@ -12,6 +12,8 @@ numpy's order. Float32 scores only tell which extensions can be left out. What d
    (`score_bounds`), the row is done. Else the candidates within the bound are decided by float64 costs (`level_pass`).
 4. Margins and residual squares take one pass over the row in float64 (`margin_pass`).
 
+What multiplies is a `products.Multiplier`: numpy, or a GPU.
+
 `machine_code` is the only module that imports numba, and everything that imports it is imported when it is used:
 `drq_spark.tokenizer.kernel_choice` decides that.
 """

@@ -15,16 +15,20 @@ from drq_spark.tokenizer.fast.exact_squares import summation_plan
 from drq_spark.tokenizer.fast.level_pass import extend
 from drq_spark.tokenizer.fast.margin_pass import finish
 from drq_spark.tokenizer.fast.pass_arrays import Beam, Books, aligned, empty_beam, placed
+from drq_spark.tokenizer.fast.products import NUMPY, Multiplier, Product
 from drq_spark.tokenizer.fast.ranking_pass import LIST_KEYS, rank_block
 from drq_spark.tokenizer.fast.row_pass import centre_rows, residual_rows
 from drq_spark.tokenizer.fast.score_tables import prepare_tables, same_metric
 from drq_spark.tokenizer.kernel import Level
 from drq_spark.tokenizer.reconstruction_sums import ReconstructionSums, sums_of_products
 
-CODES = 1024  # of which a tile's scores are made at a time where a row has one path, so that they stay in the cache
-ROWS_OF_TILE = 1024
-_TILE_SCORES = 2**18
-_LONG_ROW = 256  # numbers from which on one product for all levels saves some 5 %; below, it costs as much
+
+@dataclass(frozen=True)
+class _Block:
+    """An operand, or a part of its codes: the product with it, and how many columns that has."""
+
+    product: Product
+    width: int
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,11 @@ class FastSearch:
     Args:
         levels: The codebooks.
         width: Paths that are kept, 1 = greedy; at most `kernel_choice.WIDEST_BEAM`.
+        multiplier: What makes the products, in float32: time alone depends on it.
     """
 
-    def __init__(self, levels: Sequence[Level], width: int) -> None:
+    def __init__(self, levels: Sequence[Level], width: int, multiplier: Multiplier = NUMPY) -> None:
+        self._multiplier = multiplier
         self._width, self._sizes = width, [len(level.codewords) for level in levels]
         dim = levels[0].codewords.shape[1]
         ones = np.ones(dim, np.float32)
@@ -64,10 +70,14 @@ class FastSearch:
         self._least = least if width == 1 else np.cumsum(least)  # of all levels of a path, where paths compete
         self._tables = prepare_tables(levels, width)
         self._new_metric = [not same_metric(levels, at, at + 1) for at in range(len(levels) - 1)]
-        self._blocks = [self._in_blocks(ranking.operand, index) for index, ranking in enumerate(self._tables.levels)]
-
         self._columns = np.cumsum([0, *(len(ranking.offset) for ranking in self._tables.levels)])
-        self._joined = self._join(dim)
+        parts = [self._parts(ranking.operand, index) for index, ranking in enumerate(self._tables.levels)]
+        self._is_joined = self._tables.crossed and dim >= multiplier.long_row and all(len(part) == 1 for part in parts)
+        if self._is_joined:
+            joined = np.concatenate([ranking.operand for ranking in self._tables.levels], axis=1)
+            parts = [[placed(joined)]]
+        blocks = [[_Block(multiplier.product(one), one.shape[1]) for one in part] for part in parts]
+        self._blocks = blocks * len(levels) if self._is_joined else blocks
 
     def encode(self, z: F32, *, reach: bool) -> Encoding:
         """What `encoding.encode_in_numpy` gives for latents z, float32 [n, d], finite."""
@@ -79,6 +89,7 @@ class FastSearch:
             reach=np.empty(n if reach else 0),
             uncertain=np.zeros(levels, np.int64),
             compiled=n,
+            on_gpu=n if self._multiplier.on_gpu else 0,
         )
         for tile, rows, room in self._tiles(z):
             result.uncertain[:] += self._search(rows, room, rivals=True, reach=reach)
@@ -125,7 +136,7 @@ class FastSearch:
                 residual_rows(rows, self._books, beam, paths, index, room.zeta)
             rebase = keep > 1 and (not self._tables.crossed or self._new_metric[index])
             products = self._products(room, index, n * paths if per_path else n)
-            column = 0 if self._joined is None else self._columns[index]
+            column = self._columns[index] if self._is_joined else 0
             uncertain[index] = extend(
                 products, column, per_path, self._tables.levels[index], size, index, paths, keep, keep + rivals, rebase,
                 reach, rows, self._books, beam, room.scores, room.lists, len(self._blocks[index]) > 1, room.zeta,
@@ -138,41 +149,32 @@ class FastSearch:
 
         Joined operands are multiplied once, on the first level, and give [count, padded of all levels].
         """
-        operands = self._blocks[index] if self._joined is None else [self._joined]
-        for at, operand in enumerate(operands):
-            width = operand.shape[1]
-            products = room.products[: count * width].reshape(count, width)
-            if self._joined is None or index == 0:
-                with np.errstate(over="ignore", invalid="ignore"):  # rows that overflow fail the certificate
-                    np.matmul(room.zeta[:count], operand, out=products)
-            if len(self._blocks[index]) > 1:
-                rank_block(products, self._tables.levels[index].offset, at * CODES, room.lists)
+        blocks = self._blocks[index]
+        for at, block in enumerate(blocks):
+            products = room.products[: count * block.width].reshape(count, block.width)
+            if index == 0 or not self._is_joined:
+                block.product(room.zeta[:count], products)
+            if len(blocks) > 1:
+                rank_block(products, self._tables.levels[index].offset, at * self._multiplier.codes, room.lists)
         return products
 
-    def _join(self, dim: int) -> F32 | None:
-        """All operands side by side where all are multiplied with the same zeta and rows are long enough to gain."""
-        whole = self._tables.crossed and all(len(blocks) == 1 for blocks in self._blocks)
-        if not whole or dim < _LONG_ROW:
-            return None
-        return placed(np.concatenate([ranking.operand for ranking in self._tables.levels], axis=1))
-
-    def _in_blocks(self, operand: F32, index: int) -> list[F32]:
+    def _parts(self, operand: F32, index: int) -> list[F32]:
         """The operand in blocks of codes where a row has one path and no table; else as it is."""
-        alone = self._width == 1 and (index == 0 or not self._tables.crossed)
-        if not alone or operand.shape[1] <= CODES:
+        alone, codes = self._width == 1 and (index == 0 or not self._tables.crossed), self._multiplier.codes
+        if not alone or operand.shape[1] <= codes:
             return [operand]
-        return [placed(operand[:, at : at + CODES]) for at in range(0, operand.shape[1], CODES)]
+        return [placed(operand[:, at : at + codes]) for at in range(0, operand.shape[1], codes)]
 
     def _room(self, n: int) -> _Room:
         padded = max(len(ranking.offset) for ranking in self._tables.levels)
         products = 1 if self._tables.crossed else self._width
-        least = ROWS_OF_TILE // (2 if self._width == 1 else 8)
-        rows = max(min(ROWS_OF_TILE, max(least, _TILE_SCORES // (padded * products)), n), 1)
+        rows = max(min(self._multiplier.rows_of_tile(self._width, padded * products), n), 1)
+        columns = int(self._columns[-1]) if self._is_joined else products * padded
         return _Room(
             rows=rows,
             beam=empty_beam(rows, self._width, len(self._sizes)),
-            zeta=aligned(rows * products, self._books.words.shape[1]),
-            products=aligned(rows * (products * padded if self._joined is None else int(self._columns[-1]))),
+            zeta=self._multiplier.room(rows * products, self._books.words.shape[1]),
+            products=self._multiplier.room(rows * columns),
             scores=aligned(self._width * padded),
             lists=aligned(rows, LIST_KEYS),
         )

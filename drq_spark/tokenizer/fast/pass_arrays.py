@@ -7,6 +7,7 @@ arrays, another type to numba.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -114,10 +115,14 @@ def empty_beam(rows: int, width: int, levels: int) -> Beam:
     )
 
 
-def aligned(*shape: int) -> F32:
-    """Uninitialised float32 array that begins on a border of 64 bytes."""
+def _memory(size: int) -> NDArray[np.uint8]:
+    return np.empty(size, np.uint8)
+
+
+def aligned(*shape: int, memory: Callable[[int], NDArray[np.uint8]] = _memory) -> F32:
+    """Uninitialised float32 array that begins on a border of 64 bytes; `memory` gives a number of bytes."""
     count = int(np.prod(shape)) * 4
-    room = np.empty(count + 64, np.uint8)
+    room = memory(count + 64)
     start = -room.ctypes.data % 64
     return room[start : start + count].view(np.float32).reshape(shape)
 

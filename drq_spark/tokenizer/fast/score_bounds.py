@@ -1,4 +1,4 @@
-"""How far float32 scores may be from exact ones: a bound for any order of summation, any tile and any BLAS.
+"""How far float32 scores may be from exact ones: a bound for any order of summation, any tile, BLAS and GPU.
 
 A score of a row with zeta = z - a, N = ||zeta||, errs by at most
 
