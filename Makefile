@@ -7,7 +7,7 @@ UV := $(or $(shell command -v uv),build/tools/bin/uv)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-random test-faults test-cluster test-spark40 canary lint lint-style lint-types lint-imports config docs site zip lock java \
-    bench-tokenizers
+    bench bench-tokenizers
 
 # Compiled modules are kept whatever the environment says: the tests start a hundred Python processes, and each would
 # compile pandas and pyarrow anew.
@@ -34,6 +34,7 @@ help:
 	@echo "make docs    write docs/tables.md and docs/cli.md anew from drq_spark/schemas.py and drq_spark/cli/"
 	@echo "make site    write the documentation as a site into build/site/html, notebooks with their outputs; a link that leads nowhere is an error"
 	@echo "make zip     write build/drq_spark.zip, which spark-submit --py-files takes to the executors"
+	@echo "make bench   measure this machine: kernel, training, runs and a night, some 25 minutes; writes build/bench/benchmarks.md"
 	@echo "make bench-tokenizers  compare all tokenizers on the catalogues of DATA (hours); writes docs/tokenizers"
 	@echo "make lock    resolve the dependencies of pyproject.toml anew into requirements.lock"
 	@echo "Another Python (3.10 or newer): make PYTHON=/path/to/python3 ..."
@@ -89,6 +90,9 @@ lint-types: $(VENV)/.ready
 
 lint-imports: $(VENV)/.ready
 	@$(BIN)/lint-imports
+
+bench: java $(VENV)/.ready
+	@$(BIN)/python bench/benchmark_page.py build/bench/benchmarks.md
 
 # DATA: folders with items.parquet and events.parquet; without it the bundled catalogue.
 DATA ?= drq_spark/data/packages_5k

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
+from drq_spark.idle_threads import products_by_one_thread
 from drq_spark.measure.aggregates import Scale, Segments, Thresholds
 from drq_spark.measure.behaviour.event_figures import event_figures
 from drq_spark.measure.behaviour.judged import Chosen, choose
@@ -89,9 +90,10 @@ def measured(subject: Subject, known: Known, progress: Progress, keep: Keep, *, 
     """
     work = _Work(subject, known, keep, quick)
     parts = [part for part in _PARTS if part[0] in _QUICK or not quick]
-    for done, (name, part) in enumerate(parts, start=1):
-        part(work)
-        progress(name, done, len(parts))
+    with products_by_one_thread():
+        for done, (name, part) in enumerate(parts, start=1):
+            part(work)
+            progress(name, done, len(parts))
     rows = [tuple(asdict(row).values()) for row in work.figures]
     keep(METRICS, subject.spark.createDataFrame(rows, _METRICS_DDL))
 

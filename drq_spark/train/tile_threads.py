@@ -1,8 +1,8 @@
 """Tiles of rows by several threads, each tile by one of them and their results in order: how many there are decides
 no bits.
 
-A library that splits every product among threads joins them a thousand times a second, and those of OpenBLAS wait
-awake: beside other work on two cores a fit took three times as long with two of them as with one.
+A library that splits every product among threads joins them a thousand times a second, and those that wait do so awake:
+beside other work on two cores a fit took three times as long with two threads of OpenBLAS as with one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from threading import Barrier
 from typing import TypeVar
 
 import torch
-from threadpoolctl import threadpool_limits
+
+from drq_spark.idle_threads import products_by_one_thread
 
 Result = TypeVar("Result")
 _POOL: ContextVar[ThreadPoolExecutor | None] = ContextVar("_POOL", default=None)
@@ -24,7 +25,7 @@ _POOL: ContextVar[ThreadPoolExecutor | None] = ContextVar("_POOL", default=None)
 @contextmanager
 def tile_threads(count: int) -> Iterator[None]:
     """Inside, `in_tiles` takes `count` >= 1 threads, and numpy's products take one each."""
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(count) as pool:
+    with products_by_one_thread(), ThreadPoolExecutor(count) as pool:
         before, started = torch.get_num_threads(), Barrier(count)
         list(pool.map(_start, [started] * count))
         torch.set_num_threads(before)  # the threads' own number is also what torch gives threads that are still to come
