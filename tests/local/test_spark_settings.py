@@ -26,3 +26,24 @@ def test_java_optimizes_rarely_where_it_optimizes_at_all(tmp_path):
     assert "Tier4" not in quick
     assert "-XX:Tier4CompileThreshold=150000" in thorough
     assert "TieredStopAtLevel" not in thorough
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({}, True),
+        ({"JAVA_TOOL_OPTIONS": "-Xmx1g -XX:+UseStringDeduplication"}, True),
+        ({"JAVA_TOOL_OPTIONS": "-Xmx1g -XX:+UseG1GC"}, False),
+        ({"JDK_JAVA_OPTIONS": "-XX:+UseZGC"}, False),
+        ({"SPARK_SUBMIT_OPTS": "-XX:+UseSerialGC -Xmx1g"}, False),
+    ],
+    ids=["nothing", "others", "g1", "z", "serial"],
+)
+def test_a_user_names_the_collector(monkeypatch, tmp_path, options, named):
+    java = tmp_path / "java"
+    java.touch()
+    for name in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "SPARK_SUBMIT_OPTS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in options.items():
+        monkeypatch.setenv(name, value)
+    assert ("-XX:+UseParallelGC" in spark_settings._java_options(tmp_path, java, quick=False)) == named
