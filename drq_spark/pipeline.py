@@ -35,7 +35,6 @@ from drq_spark.schemas import Status
 from drq_spark.store import open_store
 from drq_spark.tokenizer.artifact import save_tokenizer, tokenizer_id
 from drq_spark.train.driver import fit_tokenizer, split
-from drq_spark.train.registry import load_ahead
 
 
 def run_all(
@@ -77,7 +76,6 @@ def run_all(
 def to_figures(run: Run, catalogue: Catalogue) -> None:
     """Do the steps before publishing."""
     if run.state.trains:
-        load_ahead(run.config.tokenizer.name)
         sample(run, catalogue)
         train(run, catalogue)
     assign(run, catalogue)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from importlib import import_module
-from threading import Thread
 
 from drq_spark.errors import ConfigError, SetupError
 from drq_spark.kinds import kind_of
@@ -30,16 +28,3 @@ def trainer(name: str) -> Trainer:
             raise
         raise SetupError(f"training needs {missing}, which is not installed: pip install 'drq-spark[train]'") from error
     return chosen
-
-
-def load_ahead(name: str) -> None:
-    """Load the trainer of a kind in a thread of its own: torch takes a second or two, and who samples waits for Spark.
-
-    What is wrong with it is told by `trainer`.
-    """
-    Thread(target=_load_quietly, args=(name,), name="load_ahead", daemon=True).start()
-
-
-def _load_quietly(name: str) -> None:
-    with suppress(Exception):
-        trainer(name)

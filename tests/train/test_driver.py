@@ -46,19 +46,6 @@ def test_missing_torch_names_the_extra(name: str) -> None:
     assert "pip install 'drq-spark[train]'" in run(code)
 
 
-@pytest.mark.parametrize("name", ["rq_kmeans", "no_such_kind"])
-def test_a_trainer_is_loaded_ahead_and_what_is_wrong_is_told_later(name: str) -> None:
-    code = (
-        "import sys, threading\n"
-        "from drq_spark.train.registry import load_ahead\n"
-        "sys.stderr = sys.stdout\n"
-        f"load_ahead({name!r})\n"
-        "[thread.join() for thread in threading.enumerate() if thread.name == 'load_ahead']\n"
-        "print('torch' in sys.modules)"
-    )
-    assert run(code) == str(name == "rq_kmeans")
-
-
 def test_absent_gpu_is_a_setup_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SetupError, match=r"^train\.device is cuda but torch sees no GPU: .*$"):
