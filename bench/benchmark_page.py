@@ -49,6 +49,7 @@ def benches(catalogue: str, rows: Sequence[int]) -> tuple[Bench, ...]:
     sizes = [str(size) for size in rows]
     return (
         Bench("kernel", "Codes beside the bare matrix product and FAISS", ("assign_kernel.py", "128", "256")),
+        Bench("assign", "The assign step beside the scan alone and a pandas_udf", ("assign_step.py",)),
         Bench("training", "Training beside FAISS", ("training_ratio.py", catalogue)),
         Bench("small", "A run on 5,000 items", ("small_data.py", "--runs", "2")),
         Bench("run", "A run, step by step", ("scale.py", "--rows", *sizes)),
