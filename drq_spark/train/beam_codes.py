@@ -36,11 +36,16 @@ class Layer:
 
 def beam_codes(rows: Tensor, layers: Sequence[Layer], width: int) -> I32:
     """Codes int32 [n, L] of the cheapest path of each row of float32 [n, d] under a beam of `width` >= 1."""
+    codes = np.empty((len(rows), len(layers)), np.int32)
     books = [_Book.of(layers[: level + 1], rows.device) for level in range(len(layers))]
     widest = max(rows.shape[1], width * max(len(layer.codewords) for layer in layers))
-    tiles = row_blocks(len(rows), widest, _TILE_ELEMENTS)
-    codes = list(in_tiles(lambda tile: _search(rows[tile], books, width), tiles, rows.device))
-    return np.asarray(torch.cat(codes).cpu().numpy(), np.int32)
+
+    def search(tile: slice) -> None:
+        codes[tile] = _search(rows[tile], books, width).cpu().numpy()
+
+    for _ in in_tiles(search, row_blocks(len(rows), widest, _TILE_ELEMENTS), rows.device):
+        pass
+    return codes
 
 
 @dataclass(frozen=True)

@@ -38,15 +38,16 @@ def books_bytes(rows: int, dim: int, config: Config) -> int:
     A float32 copy of the fit rows lives on the device (counted here even for a GPU): the residual of the level in work,
     later the standardized latents that the beam refines the books on. Of the books there are five copies at once while
     they are refined (those they began with, without noise, with noise, solved, the noise), and four in the solution,
-    with three matrices of all codewords by all where it is at once. A round takes a copy of half of the rows at most,
-    and the products of the codewords of each two levels.
+    with three matrices of all codewords by all where it is at once. An iteration of k-means or a round of the beam has
+    a copy of half of the rows at most, made beside that of the one before, and a round has the products of the
+    codewords of each two levels.
     """
     sizes = config.tokenizer.codebook_sizes
     books = sum(sizes) * dim * (5 * _FLOAT32 + 4 * _FLOAT64)
-    of_round = rows // 2 * dim + sum(before * size for before, size in combinations(sizes, 2))
-    refined = of_round * _FLOAT32 if config.tokenizer.beam_width > 1 else 0
+    crossed = sum(before * size for before, size in combinations(sizes, 2)) if config.tokenizer.beam_width > 1 else 0
+    parts = (3 * rows // 4 * dim + crossed) * _FLOAT32
     solved = 3 * sum(sizes) ** 2 * _FLOAT64 if sum(sizes) <= MOST_AT_ONCE else 0
-    return rows * dim * _FLOAT32 + _codes_bytes(rows, len(sizes)) + books + refined + solved + _TILES
+    return rows * dim * _FLOAT32 + _codes_bytes(rows, len(sizes)) + books + parts + solved + _TILES
 
 
 def _codes_bytes(rows: int, levels: int) -> int:

@@ -19,12 +19,14 @@ _TILE_ELEMENTS = 2**20  # scores, or numbers of a tile of rows, handled at a tim
 
 def assign(rows: Tensor, codewords: Tensor, price: Tensor | None = None) -> Tensor:
     """argmin_k ||r - c_k||^2 + b_k: float32 [n, d], [K, d] -> int64 [n]."""
-    added = offset(codewords, price)
+    codes, added = torch.empty(len(rows), dtype=torch.int64, device=rows.device), offset(codewords, price)
 
-    def nearest(tile: slice) -> Tensor:
-        return lowest(scores(rows[tile], codewords, added), 1)[1][:, 0]
+    def decide(tile: slice) -> None:
+        codes[tile] = lowest(scores(rows[tile], codewords, added), 1)[1][:, 0]
 
-    return torch.cat(list(in_tiles(nearest, tiles(rows, len(codewords)), rows.device)))
+    for _ in in_tiles(decide, tiles(rows, len(codewords)), rows.device):
+        pass
+    return codes
 
 
 def sum_by_code(rows: Tensor, codes: Tensor, size: int) -> tuple[Tensor, Tensor]:

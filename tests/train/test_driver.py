@@ -64,7 +64,7 @@ def test_memory_is_bounded_by_the_container_too(monkeypatch: pytest.MonkeyPatch)
     for has, allowed in ((16 * 10**9, 3.0), (2 * 10**9, 1.5)):
         monkeypatch.setattr(driver, "memory_limit", lambda has=has: has)
         assert driver.memory_allowed(config) == allowed
-    with pytest.raises(ConfigError, match=r"needs 2\.\d+ GB .* 1.50 GB is three quarters of what this machine or"):
+    with pytest.raises(ConfigError, match=r"needs 3\.\d+ GB .* 1.50 GB is three quarters of what this machine or"):
         driver.check_memory(trainer("rq_kmeans"), 1_000_000, 256, config)
 
 
