@@ -114,7 +114,7 @@ def unstable(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
         f"The codewords of {where(levels)} lie closer together than the smallest change moves an embedding: after "
         "the next training of the embedding model most codes there will be others.",
         "Far fewer codes on these levels, or embeddings that move less from version to version.",
-        "tokenizer.codes takes one number a level; --embeddings-after measures how far embeddings really move.",
+        "tokenizer.codes takes one number a level; measure.embeddings_after measures how far embeddings really move.",
         tuple(numbers[level] for level in levels),
     )  # fmt: skip
 

@@ -108,6 +108,6 @@ def behaviour(seen: Evidence, found: Sequence[Advice]) -> Advice | None:
         Rule.BEHAVIOUR, (), ITEMS,
         "The codes keep what items look like, but not which of them users take one after the other.",
         "Let the codes learn from behaviour; a further level keeps more of both.",
-        "Give --events to drq or drq_vae_cl; tokenizer.levels.",
+        "Give events to drq or drq_vae_cl (events.path); tokenizer.levels.",
         tuple(numbers),
     )  # fmt: skip
