@@ -11,7 +11,7 @@ START_ROWS_PER_CODE = 64  # rows that the books of an end-to-end tokenizer start
 MOST_AT_ONCE = 4096  # codewords of all levels whose joint solution is at once: of more, sweeps cost less than the cube
 _FLOAT32, _FLOAT64 = 4, 8
 _PAIR = 16  # two int64
-_TILES = 120 * 2**20  # blocks and tiles in work at a time; measured, does not grow with the sample
+_TILES = 200 * 2**20  # blocks and tiles in work at a time, of two threads; measured, does not grow with the sample
 _ROW_AND_LEVEL = 24  # codes, and the one-hot matrix of the refit
 _ROW_AND_PAIR = 12  # of levels: their sparse counts, at most
 
