@@ -20,13 +20,15 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+os.environ.pop("OPENBLAS_CORETYPE", None)  # BLAS chooses its kernel by the processor, here and in the benches
+import numpy as np
 from threadpoolctl import threadpool_info
 
 from drq_spark.local.java import find_java
 from drq_spark.machine_memory import memory_limit
 
 _FOLDER = Path(__file__).parent
-_LIBRARIES = ("numpy", "torch", "numba", "faiss-cpu", "pyarrow", "pyspark", "delta-spark")
+_LIBRARIES = ("torch", "numba", "faiss-cpu", "pyarrow", "pyspark", "delta-spark")
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def _machine() -> Iterator[str]:
     yield f"- Python {platform.python_version()}, {java.splitlines()[0]}, {libraries}"
     blas = {f"{found['prefix']} {found['version']}, kernel {found['architecture']}" for found in threadpool_info()
             if found["user_api"] == "blas"}  # fmt: skip
-    yield f"- numpy's BLAS: {', '.join(sorted(blas))}"
+    yield f"- numpy {np.__version__} with {', '.join(sorted(blas))}"
 
 
 def _processor() -> str:
@@ -107,13 +109,10 @@ def _section(bench: Bench) -> tuple[str, int]:
     """Title, command and what it printed; and its exit code."""
     script, *arguments = bench.command
     start = time.monotonic()
-    # BLAS chooses its kernel by the processor, whatever the environment says
-    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
     done = subprocess.run(
         [sys.executable, str(_FOLDER / script), *arguments],
         capture_output=True,
         text=True,
-        env=environment,
         check=False,
     )
     shown = done.stdout if done.returncode == 0 else f"{done.stdout}\n{done.stderr}"
