@@ -22,7 +22,7 @@ _GONE = (
 _RAISED = r"drq_spark\.errors\.(?P<kind>\w+): (?P<says>[^\n]+)"  # by a Python worker, at the end of its traceback
 _EXTRAS = {
     "pyspark": "spark,delta", "py4j": "spark,delta", "delta": "delta", "pandas": "report", "scipy": "report",
-    "jinja2": "report", "matplotlib": "report", "torch": "train",
+    "jinja2": "report", "threadpoolctl": "report", "matplotlib": "report", "torch": "train",
 }  # fmt: skip
 """The extra that brings a package."""
 _FILE = re.compile(r"(?:reading file|[Ff]ile) '?((?:[a-z][\w+.-]*:)?/[^\s']*?)'?[.,]?(?:\s|$)")

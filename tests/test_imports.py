@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from drq_spark import outside_faults
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -156,6 +158,16 @@ def test_dependencies_and_extras_bring_what_they_say():
     whole = {package for name in extras if name != "dev" for package in brought(extras, name)}
     assert brought(extras, "all") == whole == {"pyspark", "delta-spark", "pandas", "scipy", "jinja2", "matplotlib",
                                                "torch", "threadpoolctl", "numba"}  # fmt: skip
+
+
+def test_a_package_that_is_missing_is_told_with_an_extra_that_brings_it():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    told = outside_faults._EXTRAS
+    known = {package.removesuffix("-spark") for package in brought(extras, "all")}
+    assert set(told) - {"py4j"} == known - {"numba"}  # numpy does where numba is missing, and py4j comes with pyspark
+    for package in set(told) - {"py4j"}:
+        bring = set().union(*(brought(extras, extra) for extra in told[package].split(",")))
+        assert package in {name.removesuffix("-spark") for name in bring}
 
 
 def brought(extras: dict[str, list[str]], name: str) -> set[str]:
