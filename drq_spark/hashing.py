@@ -51,6 +51,11 @@ def within_share(purpose: str, seed: int, share: float) -> Column:
     return uniform(item_key(purpose, seed)) < share
 
 
+def lowest_share(purpose: str, seed: int, share: float) -> Column:
+    """Whether the `item_key` of a row with column item_id is among so large a share of all keys, the lowest ones."""
+    return item_key(purpose, seed) < F.lit(min(2**63 - 1, int(share * 2.0**64) - 2**63))
+
+
 def pair_key(seed: int) -> Column:
     """Key (bigint, uniform from 0 to 2^63 - 1) of a row with columns user, position, item_id, next_item_id."""
     hashed = F.xxhash64(F.lit("pair"), "user", "position", _text("item_id"), _text("next_item_id"), F.lit(seed))

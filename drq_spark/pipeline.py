@@ -22,6 +22,7 @@ from drq_spark.inputs.identity import differing, fingerprint_of
 from drq_spark.inputs.items import Catalogue, read_catalogue
 from drq_spark.inputs.pinning import pin
 from drq_spark.lease import Lease, begun_anew
+from drq_spark.measure.foreseen import foreseen
 from drq_spark.measure.run_subject import known_of, subject_of
 from drq_spark.measure.step import measured
 from drq_spark.outcome import Outcome, judged, outcome_of
@@ -200,7 +201,7 @@ def assign(run: Run, catalogue: Catalogue) -> None:
         if run.state.carries_over:
             assign_changes(run, catalogue)
         else:
-            assign_all(run, catalogue)
+            assign_all(run, catalogue, foreseen(run.config, catalogue))
         run.check_rows()
         run.refuse_changed_inputs()
 

@@ -68,6 +68,7 @@ class Run:
         self._lease = lease or Lease(store)
         self._begun_here, self._written = begun_here, set[str]()
         self._figures: tuple[MetricRow, ...] | None = None
+        self.kept_embeddings: DataFrame | None = None
         self._staging = Staging(store.staging(self._lease.owner))
 
     @property
@@ -112,6 +113,7 @@ class Run:
         finally:
             self.store.clear_staging(self._lease.owner)
             self.staging.kept_once.clear()  # what it kept is gone
+            self.kept_embeddings = None
 
     def hold(self) -> None:
         """Be the only run that writes into the tables until `tidied` ends; what dead ones left in staging goes.

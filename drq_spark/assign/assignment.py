@@ -28,12 +28,14 @@ class Assignment:
         rows: item_id, codes, sid, margin, residual_norm, exposure, embedding_hash, moved_from of every item with a SID.
         quarantined: item_id, reason of every other row.
         totals: Sums over the rows.
+        kept: item_id, embedding (array<float>) of the wanted items; None where none was wanted.
         encoded_squared_error: `totals.squared_error` before items were moved apart; None where none was.
     """
 
     rows: DataFrame
     quarantined: DataFrame
     totals: Totals
+    kept: DataFrame | None = None
     encoded_squared_error: float | None = None
 
     def moved(self, rows: DataFrame, change: F64) -> Assignment:
@@ -72,26 +74,39 @@ class Assignment:
 
 
 def assign_items(
-    catalogue: Catalogue, tokenizer: Tokenizer, staging: Staging, device: Literal["cpu", "gpu"] = "cpu"
+    catalogue: Catalogue,
+    tokenizer: Tokenizer,
+    staging: Staging,
+    device: Literal["cpu", "gpu"] = "cpu",
+    marked: DataFrame | None = None,
 ) -> Assignment:
     """Encode all items of the catalogue on a device of the executors; what comes out is kept in `staging`.
 
     The embeddings cross into Python once; codes, reasons and the sums behind the fidelity figures come out of the same
-    pass.
+    pass, and so do the embeddings of wanted items.
+
+    Args:
+        catalogue: The items.
+        tokenizer: What encodes them.
+        staging: Folder for what comes out.
+        device: What multiplies.
+        marked: The rows of the catalogue with `wanted` (boolean, not NULL); None where no item is wanted.
     """
     spark = catalogue.df.sparkSession
     shipped = ship(spark, replace(tokenizer))  # a copy without what the driver has cached
-    items = catalogue.df.select("item_id", "embedding", "exposure", "embedding_hash")
+    every = catalogue.df.withColumn("wanted", F.lit(False)) if marked is None else marked
+    items = every.select("item_id", "embedding", "exposure", "embedding_hash", "wanted")
     schema = spark_schema(assigned_schema(arrow_type(items, "item_id")))
     assigned = items.mapInArrow(assigner(OnGpu(shipped) if device == "gpu" else shipped), schema)
     staged = staging.keep(assigned, "assigned")
     set_aside = staging.keep(catalogue.quarantined, "quarantined")
     faulty = staged.where("reason IS NOT NULL").select("item_id", "reason")
-    rows = staged.where("reason IS NULL AND totals IS NULL").drop("reason", "totals")
+    rows = staged.where("reason IS NULL AND totals IS NULL").drop("reason", "embedding", "totals")
     return Assignment(
         rows=rows.withColumn("moved_from", F.lit(None).cast("bigint")),
         quarantined=set_aside.unionByName(faulty),
         totals=_sum_totals(staged, tokenizer),
+        kept=None if marked is None else staged.where("embedding IS NOT NULL").select("item_id", "embedding"),
     )
 
 

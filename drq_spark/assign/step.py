@@ -20,9 +20,16 @@ from drq_spark.schemas import ASSIGNMENT_TOTALS, CURRENT_SIDS, NIGHT_SIDS, SID_Q
 from drq_spark.sids_of_run import changed_by
 
 
-def assign_all(run: Run, catalogue: Catalogue) -> None:
-    """Encode every item."""
-    done, numbered = _assigned(run, catalogue)
+def assign_all(run: Run, catalogue: Catalogue, marked: DataFrame | None) -> None:
+    """Encode every item, and leave the run the embeddings of those that figures are going to draw.
+
+    Args:
+        run: The run.
+        catalogue: Its items.
+        marked: See `assignment.assign_items`.
+    """
+    done, numbered = _assigned(run, catalogue, marked)
+    run.kept_embeddings = done.kept
     run.write(SIDS, numbered)
     run.write(SID_QUARANTINE, done.quarantined)
     run.write(ASSIGNMENT_TOTALS, done.totals_table())
@@ -57,10 +64,10 @@ def assign_changes(run: Run, catalogue: Catalogue) -> None:
     run.write(SID_QUARANTINE, done.quarantined)
 
 
-def _assigned(run: Run, catalogue: Catalogue) -> tuple[Assignment, DataFrame]:
+def _assigned(run: Run, catalogue: Catalogue, marked: DataFrame | None = None) -> tuple[Assignment, DataFrame]:
     """What was encoded, and its rows with exposure and suffix, after what the policy does with items of one SID."""
     settings, tokenizer = run.config.collisions, run.tokenizer()
-    done = assign_items(catalogue, tokenizer, run.staging, run.config.assign.device)
+    done = assign_items(catalogue, tokenizer, run.staging, run.config.assign.device, marked)
     run.watcher.note(_encoded_by(done.totals))
     done = replace(done, rows=exposed(done.rows, catalogue.events, run.config))
     if settings.policy == "none":

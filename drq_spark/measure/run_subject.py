@@ -52,6 +52,7 @@ def subject_of(run: Run, catalogue: Catalogue) -> Subject:
         account=None if events is None else events.account,
         attributes=read_attributes(run.spark, run.config, run.state.id_type),
         after=read_after(run.spark, run.config, run.state.id_type),
+        picked=run.kept_embeddings,
     )
     most = MOST_ITEMS + sum(_most(subject).values())
     if not run.state.carries_over or run.state.rows_in <= 2 * most:

@@ -15,17 +15,18 @@ from drq_spark.measure.behaviour.event_figures import event_figures
 from drq_spark.measure.behaviour.judged import Chosen, choose
 from drq_spark.measure.behaviour.retrieval import judges, retrieval
 from drq_spark.measure.capacity.sid_capacity import whole_sid_capacity
-from drq_spark.measure.capacity.sigma import MOST_ITEMS, items_of_scales, scales
-from drq_spark.measure.collisions.bucket_spread import bucket_spread, items_of_spread
+from drq_spark.measure.capacity.sigma import items_of_scales, scales
+from drq_spark.measure.collisions.bucket_spread import SharedSids, bucket_spread, members_of, shared_sids
 from drq_spark.measure.collisions.largest_sids import largest_sids
 from drq_spark.measure.collisions.moved_apart import moved_apart
 from drq_spark.measure.collisions.sid_counts import bucket_sums, sid_counts
 from drq_spark.measure.figures import Aggregates, AssignmentTotals, Churn, all_figures
+from drq_spark.measure.foreseen import most_drawn
 from drq_spark.measure.information.attribute_gains import attribute_gains
 from drq_spark.measure.information.prefix_usage import prefix_sums, shorter_prefixes
 from drq_spark.measure.perturbation.flips import perturbation, perturbed_items, share_of_items
 from drq_spark.measure.perturbation.items_at_risk import items_at_risk
-from drq_spark.measure.picked_items import with_picked
+from drq_spark.measure.picked_items import has_picked, with_picked
 from drq_spark.measure.subject import Subject
 from drq_spark.measure.usage.code_usage import usage_table
 from drq_spark.measure.usage.segments import segment_thresholds, usage_by_segment
@@ -106,6 +107,8 @@ class _Work:
     thresholds: Thresholds | None
     per_sid: DataFrame
     judged: Chosen | None = None
+    shared: SharedSids | None = None
+    members: DataFrame | None = None  # sid, embedding of the chosen items of shared SIDs
 
     def __init__(self, subject: Subject, known: Known, keep: Keep, quick: bool) -> None:
         self.subject, self.known, self.keep, self.quick = subject, known, keep, quick
@@ -117,20 +120,33 @@ class _Work:
         self.per_sid = self.subject.staging.keep(sid_counts(self.subject.sids, self.thresholds), "per_sid")
 
     def draw(self) -> None:
-        """Draw the items of all later parts, and read the embeddings of all of them in one pass."""
-        subject, settings = self.subject, self.subject.config.measure
-        most = MOST_ITEMS + settings.overlap_items + settings.perturbed_items + settings.neighbour_queries
-        most += 3 * max(settings.ranked_pairs, settings.scored_pairs) if subject.pairs is not None else 0
-        if subject.items is None or self.known.rows_in <= 2 * most:
+        """Draw the items of all later parts; their embeddings are at hand, or read in one pass for all.
+
+        Which items stand for shared SIDs is not known before there are SIDs: the scan that ranks brings their
+        embeddings along, where there is one and they are not picked out here.
+        """
+        subject, config = self.subject, self.subject.config
+        if subject.items is None:
             return
-        chosen = [*items_of_scales(subject), *items_of_spread(subject, self.per_sid)]
+        self.shared = shared_sids(subject, self.per_sid)
+        few = self.known.rows_in <= 2 * most_drawn(config, pairs=subject.pairs is not None)
+        if few and subject.picked is None:
+            return
+        chosen = items_of_scales(subject)
         if subject.encodes:
             chosen.append(perturbed_items(subject, share_of_items(subject)))
         if judges(subject):
             self.judged = choose(subject)
             chosen.append(self.judged.ids(subject))
-        if chosen:
-            self.subject = with_picked(subject, chosen)
+        if has_picked(subject, chosen):
+            return
+        if self.shared is not None:
+            chosen.append(self.shared.members)
+        if not chosen:
+            return
+        self.subject = with_picked(subject, chosen)
+        if self.shared is not None and self.subject.drawn_from is not None:
+            self.members = members_of(self.subject.drawn_from, self.shared)
 
     def sigma(self) -> None:
         """Measure what every later part takes for noise."""
@@ -164,7 +180,10 @@ class _Work:
 
     def spread(self) -> None:
         """Measure how far apart the items of a SID lie."""
-        self.figures += bucket_spread(self.subject, self.per_sid, self.known.mean_centred_square)
+        if self.shared is None or self.subject.items is None:
+            return
+        vectors = members_of(self.subject.items, self.shared) if self.members is None else self.members
+        self.figures += bucket_spread(self.subject, self.shared, vectors, self.known.mean_centred_square)
 
     def perturbation(self) -> None:
         """Count which codes flip under noise, and find the items that are the likeliest to."""
@@ -181,7 +200,10 @@ class _Work:
 
     def ranks(self) -> None:
         """Measure neighbours, and what users do."""
-        self.figures += retrieval(self.subject, self.judged)
+        wanted = self.shared.members if self.shared is not None and self.members is None else None
+        found = retrieval(self.subject, self.judged, wanted)
+        self.figures += found.figures
+        self.members = found.vectors if self.members is None else self.members
 
     def attributes(self) -> None:
         """Measure what attributes tell of the codes."""
@@ -196,10 +218,10 @@ _PARTS: Sequence[tuple[str, Callable[[_Work], None]]] = (
     ("sigma", _Work.sigma),
     ("use and collisions", _Work.use_and_collisions),
     ("capacity of SIDs", _Work.capacity),
-    ("spread inside SIDs", _Work.spread),
     ("perturbation", _Work.perturbation),
     ("events", _Work.events),
     ("ranks", _Work.ranks),
+    ("spread inside SIDs", _Work.spread),
     ("attributes", _Work.attributes),
 )
 _QUICK = {"SIDs", "sigma", "use and collisions", "capacity of SIDs", "events"}

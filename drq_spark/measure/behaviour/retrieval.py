@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
+from pyspark.sql import DataFrame
 
 from drq_spark.arrays import I64
 from drq_spark.errors import ConsistencyError
@@ -32,7 +34,20 @@ def _is_searched(subject: Subject) -> bool:
     return subject.rebuilds and subject.items is not None
 
 
-def retrieval(subject: Subject, chosen: Chosen | None = None) -> list[MetricRow]:
+@dataclass(frozen=True)
+class Retrieved:
+    """Figures of search, and what the scan of the items has left on its way.
+
+    Attributes:
+        figures: Rows of the metrics table.
+        vectors: sid, embedding of the items whose embeddings were wanted; None where the items were not scanned.
+    """
+
+    figures: list[MetricRow]
+    vectors: DataFrame | None = None
+
+
+def retrieval(subject: Subject, chosen: Chosen | None = None, wanted: DataFrame | None = None) -> Retrieved:
     """Neighbour recall, hit rates and retention, and the AUC of embeddings and SIDs, with standard errors.
 
     The embeddings are scanned once to compare every item with the judged ones, which another scan picks out unless the
@@ -42,17 +57,18 @@ def retrieval(subject: Subject, chosen: Chosen | None = None) -> list[MetricRow]
     Args:
         subject: What is measured.
         chosen: What is judged, where it was chosen before.
+        wanted: item_id, sid of items whose embeddings the scan shall leave on its way.
 
     Raises:
         ConsistencyError: a tokenizer gave the SIDs, and the items with a usable embedding are not those with a SID.
     """
     if not judges(subject):
-        return []
+        return Retrieved([])
     judged, searched = judged_of(subject, chosen or choose(subject)), _is_searched(subject)
     settings = subject.config.measure
     pairs = judged.pairs[: settings.ranked_pairs] if searched else judged.pairs[:0]
     queries = judged.items[: settings.neighbour_queries] if searched else judged.items[:0]
-    by_item = _ask_items(subject, judged, pairs, queries)
+    by_item = _ask_items(subject, judged, pairs, queries, wanted)
     by_sid = _ask_sids(subject, judged, pairs, queries)
     figures: dict[Metric, Estimate] = {}
     if by_item is not None and by_sid is not None:
@@ -62,13 +78,17 @@ def retrieval(subject: Subject, chosen: Chosen | None = None) -> list[MetricRow]
     figures |= separation(judged, settings.scored_pairs, _scores(subject, judged, by_item, by_sid), subject.config.seed)
     if subject.pairs is not None:
         figures[Metric.BEHAVIOUR_PAIRS] = Estimate(float(judged.all_pairs), float("nan"))
-    return [_row(metric, estimate) for metric, estimate in figures.items() if isfinite(estimate.value)]
+    rows = [_row(metric, estimate) for metric, estimate in figures.items() if isfinite(estimate.value)]
+    return Retrieved(rows, None if by_item is None else by_item.vectors)
 
 
-def _ask_items(subject: Subject, judged: Judged, pairs: I64, queries: I64) -> ItemAnswers | None:
+def _ask_items(
+    subject: Subject, judged: Judged, pairs: I64, queries: I64, wanted: DataFrame | None
+) -> ItemAnswers | None:
     if subject.items is None or judged.x is None:
         return None
-    return scan_items(subject, subject.items, _questions(judged.x.__getitem__, pairs, queries), judged.x.shape[1])
+    questions = _questions(judged.x.__getitem__, pairs, queries)
+    return scan_items(subject, subject.items, questions, judged.x.shape[1], wanted)
 
 
 def _ask_sids(subject: Subject, judged: Judged, pairs: I64, queries: I64) -> SidAnswers | None:

@@ -26,6 +26,7 @@ from drq_spark.measure.behaviour.scans_worker import (
     item_scanner,
     items_schema,
     merger,
+    scanned_schema,
     sid_scanner,
     sids_schema,
 )
@@ -48,6 +49,7 @@ class ItemAnswers:
         better: float64 [P], items with a higher cosine to the query of the pair than its target.
         ties: float64 [P], items with the same one, target included and query left out.
         nearest: Per query the ids of the 201 best items, the best first, itself among them where it is one of them.
+        vectors: sid, embedding (array<float>) of the items whose embeddings were wanted; None where none were.
     """
 
     items: int
@@ -55,6 +57,7 @@ class ItemAnswers:
     better: F64
     ties: F64
     nearest: Sequence[pa.Array]
+    vectors: DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -79,18 +82,40 @@ class SidAnswers:
         return int(self.usage[0].sum())
 
 
-def scan_items(subject: Subject, items: DataFrame, questions: Questions, dim: int) -> ItemAnswers:
-    """One pass over the embeddings; a task leaves a few megabytes, whatever the number of items."""
-    shipped = ship(subject.spark, questions)
-    key = item_key("query", subject.config.seed).alias("key")
-    keyed = items.select("item_id", key, "embedding").coalesce(_MOST_TASKS)
-    scanner = item_scanner(shipped, dim, normalization(subject))
-    schema = spark_schema(items_schema(arrow_type(items, "item_id")))
-    found = _merged(keyed.mapInArrow(scanner, schema), schema, len(questions.query), items=True)
+def scan_items(
+    subject: Subject, items: DataFrame, questions: Questions, dim: int, wanted: DataFrame | None = None
+) -> ItemAnswers:
+    """One pass over the embeddings; a task leaves a few megabytes, whatever the number of items.
+
+    Args:
+        subject: What is measured.
+        items: item_id, embedding.
+        questions: What is asked of every item.
+        dim: D.
+        wanted: item_id, sid of some items whose embeddings the pass shall leave on its way.
+    """
+    id_type = arrow_type(items, "item_id")
+    scanner = item_scanner(ship(subject.spark, questions), dim, normalization(subject))
+    scanned = _asked(subject, items, wanted).mapInArrow(scanner, spark_schema(scanned_schema(id_type)))
+    if wanted is not None:
+        scanned = subject.staging.keep(scanned, "scanned_items")  # read twice: for its answers, and for the embeddings
+    schema = items_schema(id_type)
+    answers = scanned.where("query IS NOT NULL").select(*schema.names)
+    found = _merged(answers, spark_schema(schema), len(questions.query), items=True)
     better, ties, more = _sums(found, questions, 1 + dim)
     ids = found["item_id"].combine_chunks()
     nearest = [ids[row].values for row in _places(found, len(questions.query))]
-    return ItemAnswers(int(more[0]), more[1:], better, ties, nearest)
+    vectors = None if wanted is None else scanned.where("sid IS NOT NULL").select("sid", "embedding")
+    return ItemAnswers(int(more[0]), more[1:], better, ties, nearest, vectors)
+
+
+def _asked(subject: Subject, items: DataFrame, wanted: DataFrame | None) -> DataFrame:
+    """What `scans_worker.item_scanner` takes; sid is NULL for items whose embeddings nobody wants."""
+    key = item_key("query", subject.config.seed).alias("key")
+    keyed = items.select("item_id", key, "embedding").coalesce(_MOST_TASKS)
+    if wanted is None:
+        return keyed.withColumn("sid", F.lit(None).cast("bigint"))
+    return keyed.join(F.broadcast(wanted.select("item_id", "sid")), "item_id", "left")
 
 
 def scan_sids(subject: Subject, tokenizer: Tokenizer, questions: Questions) -> SidAnswers:

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from drq_spark.arrays import F64
+from drq_spark.arrays import F32, F64
 from drq_spark.formulas import ranking
-from drq_spark.inputs.embeddings import read_embeddings
+from drq_spark.inputs.embeddings import list_column, read_embeddings
 from drq_spark.ship import Shipped
 from drq_spark.tokenizer.keys import keys_to_codes
 from drq_spark.tokenizer.model import Normalize, Tokenizer, normalized
@@ -45,8 +45,14 @@ class Questions:
 
 
 def items_schema(id_type: pa.DataType) -> pa.Schema:
-    """What a scan of the items leaves: a row of sums, and a row of candidates a query."""
+    """What a scan of the items tells: a row of sums, and a row of candidates a query."""
     return _schema({"score": pa.float64(), "key": pa.int64(), "item_id": id_type, "sums": pa.float64()})
+
+
+def scanned_schema(id_type: pa.DataType) -> pa.Schema:
+    """What a scan of the items leaves: rows of `items_schema`, and sid and embedding of wanted items."""
+    vectors = {"sid": pa.int64(), "embedding": pa.list_(pa.float32())}
+    return pa.schema([*items_schema(id_type), *pa.schema(vectors)])
 
 
 def sids_schema() -> pa.Schema:
@@ -166,9 +172,10 @@ class Scan:
 
 
 def item_scanner(shipped: Shipped[Questions], dim: int, normalize: Normalize) -> Callable[[Batches], Batches]:
-    """For mapInArrow: (item_id, key, embedding) -> `items_schema`; rows without a usable embedding are left out.
+    """For mapInArrow: (item_id, key, embedding, sid) -> `scanned_schema`; rows without a usable embedding are left out.
 
-    The further sums are the number of items and the sum of their prepared embeddings [D].
+    The further sums are the number of items and the sum of their prepared embeddings [D]. Embeddings of items whose sid
+    is not NULL are left as they came.
     """
 
     def scan(batches: Batches) -> Batches:
@@ -178,13 +185,14 @@ def item_scanner(shipped: Shipped[Questions], dim: int, normalize: Normalize) ->
         for batch in batches:
             found = read_embeddings(batch.column("embedding"), dim, normalize)
             usable, id_type = pa.array(found.usable), batch.schema.field("item_id").type
-            ids, keys = batch.column("item_id").filter(usable), batch.column("key").filter(usable)
+            ids, keys, sids = (batch.column(name).filter(usable) for name in ("item_id", "key", "sid"))
             for block in state.blocks(len(found.x)):
                 x = normalized(found.x[block], normalize)
                 state.more += np.concatenate([[len(x)], x.sum(axis=0, dtype=np.float64)])
                 state.add(unit_rows(x), np.ones(len(x)), {"key": keys[block], "item_id": ids[block]})
+            yield from _vectors(sids, found.x, scanned_schema(id_type))
         if id_type is not None:
-            yield from _leave(state.sums(), candidates, items_schema(id_type))
+            yield from _leave(state.sums(), candidates, scanned_schema(id_type))
 
     return scan
 
@@ -236,6 +244,14 @@ def merger(queries: int, *, items: bool) -> Callable[[Batches], Batches]:
     return merge
 
 
+def _vectors(sids: pa.Array, x: F32, schema: pa.Schema) -> Batches:
+    """sid and embedding of the rows whose sid is known; x: float32 [n, D]."""
+    known = np.asarray(sids.is_valid())
+    if known.any():
+        vectors = list_column(x[known], np.ones(int(known.sum()), bool))
+        yield _filled({"sid": sids.drop_null(), "embedding": vectors}, schema)
+
+
 def _flat(batch: pa.RecordBatch) -> pa.Table:
     """One row per candidate, from one row per query."""
     lengths = pc.list_value_length(batch.column("score")).to_numpy()
@@ -256,6 +272,6 @@ def _leave(sums: F64 | None, candidates: Candidates, schema: pa.Schema) -> Batch
 
 def _filled(columns: dict[str, pa.Array], schema: pa.Schema) -> pa.RecordBatch:
     """A batch with NULL in the columns that are not given."""
-    rows = len(columns["query"])
+    rows = len(next(iter(columns.values())))
     every = [columns.get(field.name, pa.nulls(rows, field.type)).cast(field.type) for field in schema]
     return pa.RecordBatch.from_arrays(every, schema=schema)

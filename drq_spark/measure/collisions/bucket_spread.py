@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
@@ -21,42 +22,64 @@ from drq_spark.row_types import spark_schema
 _ORDER = ("key", "sid")
 
 
-def bucket_spread(subject: Subject, per_sid: DataFrame, mean_centred_square: float | None) -> list[MetricRow]:
-    """The row of `bucket_spread`; none without items, without shared SIDs, or where no item differs from another.
+@dataclass(frozen=True)
+class SharedSids:
+    """The shared SIDs that stand for all, and the items that stand for them.
 
-    About `measure.overlap_items` items of shared SIDs are chosen by hash. Their ids are broadcast into the items
-    table; their embeddings alone are shuffled, and a row per chosen SID reaches the driver.
+    Attributes:
+        sids: The SIDs: sid, items, key.
+        chosen: How they were chosen.
+        members: sid, item_id of the items whose embeddings are looked at.
+    """
+
+    sids: pa.Table
+    chosen: ChosenSids
+    members: DataFrame
+
+
+def shared_sids(subject: Subject, per_sid: DataFrame) -> SharedSids | None:
+    """About `measure.overlap_items` items of shared SIDs, chosen by hash; None where no SID is shared.
 
     Args:
         subject: What is measured.
         per_sid: Rows of `sid_counts`.
+    """
+    sids, chosen = _chosen_sids(subject, per_sid)
+    return SharedSids(sids, chosen, _members(subject, sids, chosen)) if chosen.count else None
+
+
+def members_of(items: DataFrame, shared: SharedSids) -> DataFrame:
+    """sid, embedding of the chosen items of a table (item_id, embedding); ids are broadcast, embeddings stay."""
+    return items.select("item_id", "embedding").join(F.broadcast(shared.members), "item_id").select("sid", "embedding")
+
+
+def bucket_spread(
+    subject: Subject, shared: SharedSids, vectors: DataFrame, mean_centred_square: float | None
+) -> list[MetricRow]:
+    """The row of `bucket_spread`; none where no item differs from another.
+
+    The embeddings of the chosen items are shuffled, and a row per chosen SID reaches the driver.
+
+    Args:
+        subject: What is measured; it has items.
+        shared: The chosen SIDs.
+        vectors: sid, embedding of their chosen items.
         mean_centred_square: Mean of ||x - mean||^2 over all items.
     """
-    if subject.items is None or subject.dim is None or not mean_centred_square:
+    if not mean_centred_square:
         return []
-    sids, chosen = _shared_sids(subject, per_sid)
-    if not chosen.count:
-        return []
-    assert subject.drawn_from is not None  # as there are items
-    members = F.broadcast(_members(subject, sids, chosen))
-    vectors = subject.drawn_from.select("item_id", "embedding").join(members, "item_id")
+    assert subject.dim is not None  # as there are items
     normalize = subject.config.items.normalize if subject.tokenizer is None else subject.tokenizer.normalize
-    by_sid = vectors.select("sid", "embedding").repartition("sid")
-    found = by_sid.mapInArrow(moments_of_sids(subject.dim, normalize), spark_schema(MOMENTS)).toArrow()
-    value, error = mean_square_within(_moments(found, sids, chosen))
+    work = moments_of_sids(subject.dim, normalize)
+    found = vectors.repartition("sid").mapInArrow(work, spark_schema(MOMENTS)).toArrow()
+    value, error = mean_square_within(_moments(found, shared.sids, shared.chosen))
     if not isfinite(value):
         return []
     scaled = None if error is None else error / mean_centred_square
     return [MetricRow(Metric.BUCKET_SPREAD.value, 0, "items", None, value / mean_centred_square, scaled)]
 
 
-def items_of_spread(subject: Subject, per_sid: DataFrame) -> list[DataFrame]:
-    """sid and item_id of the items whose embeddings `bucket_spread` reads, where there are any."""
-    sids, chosen = _shared_sids(subject, per_sid)
-    return [_members(subject, sids, chosen)] if chosen.count else []
-
-
-def _shared_sids(subject: Subject, per_sid: DataFrame) -> tuple[pa.Table, ChosenSids]:
+def _chosen_sids(subject: Subject, per_sid: DataFrame) -> tuple[pa.Table, ChosenSids]:
     """The chosen SIDs (sid, items, key), and which of their items stand for them."""
     most, seed = subject.config.measure.overlap_items, subject.config.seed
     shared = per_sid.where("items > 1").select("sid", "items", bucket_key(seed).alias("key"))
