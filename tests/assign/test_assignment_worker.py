@@ -23,15 +23,18 @@ BAD = {"null": None, "wrong_dimension": [1.0], "not_finite": [math.nan] * 6, "ze
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-def batch_of(embeddings: list, ids: pa.Array | None = None, kind: pa.DataType | None = None) -> pa.RecordBatch:
+def batch_of(
+    embeddings: list, ids: pa.Array | None = None, kind: pa.DataType | None = None, wanted: tuple[int, ...] = ()
+) -> pa.RecordBatch:
     n = len(embeddings)
     columns = [
         pa.array([f"item {i}" for i in range(n)]) if ids is None else ids,
         pa.array(embeddings, kind or pa.list_(pa.float32())),
         pa.array([None if i % 3 == 1 else i / 2 for i in range(n)], pa.float64()),
         pa.array([(-1) ** i * i * 2**40 for i in range(n)], pa.int64()),
+        pa.array([i in wanted for i in range(n)], pa.bool_()),
     ]
-    return pa.RecordBatch.from_arrays(columns, names=["item_id", "embedding", "exposure", "embedding_hash"])
+    return pa.RecordBatch.from_arrays(columns, names=["item_id", "embedding", "exposure", "embedding_hash", "wanted"])
 
 
 @pytest.mark.parametrize(("name", "id_type"), [("string", pa.string()), ("bigint", pa.int64()), ("int", pa.int32())])
@@ -39,7 +42,7 @@ def test_batches_have_the_types_that_spark_is_told(name, id_type):
     """mapInArrow casts nothing: what it is told must be what comes."""
     declared = (
         f"item_id:{name},reason:string,codes:array<int>,sid:bigint,margin:array<float>,residual_norm:float,"
-        "exposure:double,embedding_hash:bigint,totals:array<double>"
+        "exposure:double,embedding_hash:bigint,embedding:array<float>,totals:array<double>"
     )
     assert spark_schema(assigned_schema(id_type)).simpleString() == f"struct<{declared}>"
     ids = pa.array([1, 2] if name != "string" else ["a", "b"], id_type)
@@ -142,6 +145,15 @@ def test_binary_embeddings_get_the_same_sids():
     x = rows(20)
     packed = batch_of([row.astype("<f4").tobytes() for row in x], kind=pa.binary())
     assert assign_batch(packed, plain())[0].equals(assign_batch(batch_of(x.tolist()), plain())[0])
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float64())])
+def test_embeddings_of_wanted_rows_go_out_as_they_came(kind):
+    x = rows(8).tolist()
+    mixed = [None, x[1], [math.nan] * 6, x[3], x[4], x[5], [1.0], x[7]]
+    out, _ = assign_batch(batch_of(mixed, kind=kind, wanted=(0, 1, 2, 4, 7)), plain(normalize="l2"))
+    assert out.column("embedding").to_pylist() == [None, x[1], None, None, x[4], None, None, x[7]]
+    assert assign_batch(batch_of(mixed), plain())[0].column("embedding").null_count == 8
 
 
 def test_slices_of_a_batch_are_batches():

@@ -102,7 +102,8 @@ def batches_of(tokenizer: Tokenizer, n: int) -> list[pa.RecordBatch]:
     x = rows(n, tokenizer.dim)
     embeddings = pa.array([None, *x[1:].tolist()], pa.list_(pa.float32()))
     columns = [pa.array(range(n)), embeddings, pa.nulls(n, pa.float64()), pa.array(range(n))]
-    whole = pa.RecordBatch.from_arrays(columns, names=["item_id", "embedding", "exposure", "embedding_hash"])
+    columns.append(pa.array([False] * n))
+    whole = pa.RecordBatch.from_arrays(columns, names=["item_id", "embedding", "exposure", "embedding_hash", "wanted"])
     return [whole.slice(0, n // 3), whole.slice(n // 3)]
 
 

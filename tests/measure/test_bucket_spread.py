@@ -15,7 +15,7 @@ from drq_spark.config import Config, Items, Measure
 from drq_spark.formulas import within_buckets as spread
 from drq_spark.formulas.within_buckets import Moments, choose_sids, mean_square_within
 from drq_spark.measure.collisions import bucket_spread_worker as spread_worker
-from drq_spark.measure.collisions.bucket_spread import bucket_spread
+from drq_spark.measure.collisions.bucket_spread import bucket_spread, members_of, shared_sids
 from drq_spark.measure.collisions.bucket_spread_worker import grouped_moments, moments_of_sids
 from drq_spark.measure.collisions.sid_counts import sid_counts
 from drq_spark.measure.subject import Subject
@@ -152,7 +152,8 @@ def subject(spark, made, x, partitions=1, *, normalize="none", tokenizer=True, b
 
 
 def measured(chosen, mean=1.0):
-    return bucket_spread(chosen, sid_counts(chosen.sids, None), mean)
+    shared = shared_sids(chosen, sid_counts(chosen.sids, None))
+    return [] if shared is None else bucket_spread(chosen, shared, members_of(chosen.items, shared), mean)
 
 
 class TestSpark:
@@ -194,10 +195,9 @@ class TestSpark:
         keys = np.array(made.keys)[good].tolist()
         assert measured(subject(spark, made, x, 3, tokenizer=False))[0].value == pytest.approx(by_loops(keys, x[good]))
 
-    def test_there_is_no_figure_without_items_shared_sids_or_anything_that_varies(self, spark):
+    def test_there_is_no_figure_without_shared_sids_or_anything_that_varies(self, spark):
         made, x = catalogue()
         chosen = subject(spark, made, x)
-        assert measured(replace(chosen, items=None)) == []
         assert measured(chosen, None) == measured(chosen, 0.0) == []
         alone = Made(np.array([[k // 9, k % 9] for k in range(90)]), (10, 9), (None,) * 90, tuple(range(90)))
         assert measured(subject(spark, alone, x[:90])) == []

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from measure.subjects import items_frame, sids_frame, subject_of
 from pyspark.sql import functions as F
 from tokenizer.samples import plain
 
-from drq_spark.measure import step
+from drq_spark.measure import foreseen
 from drq_spark.measure.capacity import sigma
 from drq_spark.measure.step import Known, measured
 from drq_spark.schemas import METRICS
 
 ITEMS = 600
+FEW = 400  # as many rows are not worth a copy of what is drawn
 SETTINGS = {
     "etas": [0.5], "rhos": [0.3], "headline_eta": 0.5, "perturbed_items": 100, "overlap_items": 100,
     "neighbour_queries": 5, "ranked_pairs": 20, "scored_pairs": 30,
@@ -23,7 +26,7 @@ SETTINGS = {
 @pytest.fixture
 def world(spark, tmp_path, monkeypatch):
     """What is measured, with pairs, rows without a usable embedding, and a second version of some items."""
-    for module in (step, sigma):
+    for module in (foreseen, sigma):
         monkeypatch.setattr(module, "MOST_ITEMS", 50)
     random, tokenizer = np.random.default_rng(3), plain()
     x = random.normal(size=(ITEMS, tokenizer.dim)).astype(np.float32).round(1)
@@ -60,8 +63,18 @@ def figures_of(subject, rows_in: int):
     return sorted(map(repr, tables[METRICS].collect()))
 
 
+def test_figures_are_the_same_where_the_assignment_kept_the_embeddings(world, tmp_path):
+    """They are read again where one that is drawn is not among them."""
+    read = figures_of(world("read"), FEW)
+    for name, missing in (("all", None), ("fewer", sigma.items_of_scales(world("drawn"))[0].first().item_id)):
+        subject = world(name)
+        kept = subject.items.where(f"item_id < 'i{ITEMS:04d}' AND item_id <> '{missing}'")
+        assert figures_of(replace(subject, picked=kept), 100 * ITEMS) == read
+        assert (tmp_path / name / "picked_items").exists() is (missing is not None)
+
+
 def test_figures_are_the_same(spark, world, tmp_path):
-    read, picked = (figures_of(world(name), rows) for name, rows in (("read", ITEMS), ("picked", 100 * ITEMS)))
+    read, picked = (figures_of(world(name), rows) for name, rows in (("read", FEW), ("picked", 100 * ITEMS)))
     assert picked == read
     for name in ("bucket_spread", "flip_rate", "sigma", "neighbour_recall_20", "auc_raw_popularity"):
         assert any(f"metric='{name}'" in row for row in read)

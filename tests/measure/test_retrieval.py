@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from drq_spark.errors import ConsistencyError
 from drq_spark.inputs.consecutive import with_following
 from drq_spark.measure.behaviour import judged
-from drq_spark.measure.behaviour.retrieval import retrieval
+from drq_spark.measure.behaviour.retrieval import Retrieved, retrieval
 from drq_spark.measure.subject import Subject
 from drq_spark.metrics import Metric
 from drq_spark.staging import Staging
@@ -259,11 +259,24 @@ class TestFigures:
 
     @pytest.mark.parametrize("partitions", [1, 3, 7])
     def test_are_those_of_dense_matrices(self, spark, strings, reference, tmp_path, partitions):
-        assert_same(figures_of(retrieval(subject(spark, strings, tmp_path, partitions))), reference)
+        assert_same(figures_of(retrieval(subject(spark, strings, tmp_path, partitions)).figures), reference)
 
     def test_of_numbers_and_embeddings_of_unit_length(self, spark, tmp_path):
         given = world(numbers=True, normalize="l2")
-        assert_same(figures_of(retrieval(subject(spark, given, tmp_path, 3))), Reference(spark, given).figures())
+        assert_same(
+            figures_of(retrieval(subject(spark, given, tmp_path, 3)).figures), Reference(spark, given).figures()
+        )
+
+    @pytest.mark.parametrize("partitions", [1, 7])
+    def test_embeddings_that_somebody_wants_come_along(self, spark, strings, reference, tmp_path, partitions):
+        given = subject(spark, strings, tmp_path, partitions)
+        wanted = given.sids.where("item_id < 'item-040'").select("sid", "item_id")
+        found = retrieval(given, wanted=wanted)
+        assert_same(figures_of(found.figures), reference)
+        rows = sorted((row.sid, row.embedding) for row in found.vectors.collect())
+        joined = given.items.join(wanted, "item_id").collect()
+        assert rows == sorted((row.sid, row.embedding) for row in joined)
+        assert len(rows) == 40
 
     def test_every_name_is_one_of_the_metrics(self, reference):
         assert set(reference) <= {metric.value for metric in Metric}
@@ -271,35 +284,38 @@ class TestFigures:
 
 class TestParts:
     def test_without_events_the_neighbours_are_left(self, spark, strings, reference, tmp_path):
-        found = figures_of(retrieval(subject(spark, strings, tmp_path, 3, pairs=None)))
+        found = figures_of(retrieval(subject(spark, strings, tmp_path, 3, pairs=None)).figures)
         assert_same(found, {name: value for name, value in reference.items() if name.startswith("neighbour")})
 
     def test_without_a_tokenizer_embeddings_and_prefixes_are_left(self, spark, strings, reference, tmp_path):
         kept = ("auc_raw", "auc_prefix", "behaviour_pairs")
-        found = figures_of(retrieval(subject(spark, strings, tmp_path, 3, tokenizer=None)))
+        found = figures_of(retrieval(subject(spark, strings, tmp_path, 3, tokenizer=None)).figures)
         assert_same(found, {name: value for name, value in reference.items() if name.startswith(kept)})
 
     def test_without_items_the_sids_are_left(self, spark, strings, reference, tmp_path):
         kept = ("auc_sum", "auc_concatenation", "auc_prefix", "behaviour_pairs")
-        found = figures_of(retrieval(subject(spark, strings, tmp_path, items=None, dim=None)))
+        found = figures_of(retrieval(subject(spark, strings, tmp_path, items=None, dim=None)).figures)
         assert_same(found, {name: value for name, value in reference.items() if name.startswith(kept)})
 
     def test_without_all_of_them_nothing_is(self, spark, strings, tmp_path):
-        assert retrieval(subject(spark, strings, tmp_path, tokenizer=None, pairs=None)) == []
-        assert retrieval(subject(spark, strings, tmp_path, items=None, pairs=None)) == []
+        nothing = Retrieved([], None)
+        assert retrieval(subject(spark, strings, tmp_path, tokenizer=None, pairs=None)) == nothing
+        assert retrieval(subject(spark, strings, tmp_path, items=None, pairs=None)) == nothing
 
     def test_a_catalogue_too_small_for_k_has_no_figure_of_k(self, spark, tmp_path):
         small = world(rows=60)
-        found = figures_of(retrieval(subject(spark, small, tmp_path)))
+        found = figures_of(retrieval(subject(spark, small, tmp_path)).figures)
         assert not [name for name in found if name.endswith("_200")]
         assert {"neighbour_recall_20", "retention_20"} <= set(found)
         tiny = World(small.ids[:20], small.x[:20], small.tokenizer, small.codes[:20], small.events, small.settings)
-        assert not [name for name in figures_of(retrieval(subject(spark, tiny, tmp_path))) if name.endswith("_20")]
+        assert not [
+            name for name in figures_of(retrieval(subject(spark, tiny, tmp_path)).figures) if name.endswith("_20")
+        ]
 
     def test_no_pair_has_no_figure_but_its_number(self, spark, strings, tmp_path):
         lonely = strings.events[:1]
         given = World(strings.ids, strings.x, strings.tokenizer, strings.codes, lonely, strings.settings)
-        found = figures_of(retrieval(subject(spark, given, tmp_path)))
+        found = figures_of(retrieval(subject(spark, given, tmp_path)).figures)
         assert found.pop("behaviour_pairs") == (0.0, None)
         assert set(found) == {"neighbour_recall_20", "neighbour_recall_200"}
 
@@ -318,7 +334,7 @@ tables = [spark.read.parquet(f"{folder}/{name}") for name in ("sids", "items", "
 config = Config.model_validate_json(settings)
 subject = Subject(tables[0], tokenizer.codebook_sizes, "string", config, Staging(f"{folder}/staging"),
     tokenizer, 6, tables[1], tables[2])
-print(json.dumps({row.metric: (row.value, row.standard_error) for row in retrieval(subject)}))
+print(json.dumps({row.metric: (row.value, row.standard_error) for row in retrieval(subject).figures}))
 """
 
 

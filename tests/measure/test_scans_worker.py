@@ -15,6 +15,7 @@ from drq_spark.measure.behaviour.scans_worker import (
     item_scanner,
     items_schema,
     merger,
+    scanned_schema,
     sid_scanner,
     sids_schema,
 )
@@ -34,16 +35,18 @@ def embeddings():
     return x
 
 
-def item_batches(x, sizes):
-    """Batches of these sizes; an unusable row in each."""
+def item_batches(x, sizes, wanted=()):
+    """Batches of these sizes; an unusable row in each. Rows of x that are wanted have a sid, ten times their number."""
     start = 0
     for size in sizes:
         part = slice(start, start + size)
         rows = [*x[part].tolist(), None]
         ids = [f"item {number}" for number in range(len(x))[part]] + ["bad"]
         keys = [*((np.arange(len(x))[part] * 7919) % 1009).tolist(), 0]
+        sids = [*(10 * number if number in wanted else None for number in range(len(x))[part]), 7 if wanted else None]
         columns = [pa.array(ids), pa.array(keys, pa.int64()), pa.array(rows, pa.list_(pa.float32()))]
-        yield pa.RecordBatch.from_arrays(columns, names=["item_id", "key", "embedding"])
+        columns.append(pa.array(sids, pa.int64()))
+        yield pa.RecordBatch.from_arrays(columns, names=["item_id", "key", "embedding", "sid"])
         start += size
 
 
@@ -55,9 +58,14 @@ def questions(vectors):
 def answers(batches):
     """Sums, and per query the lists of the other columns."""
     table = pa.Table.from_batches(list(batches))
-    rows = table.to_pylist()
+    rows = table.filter(table["query"].is_valid()).to_pylist()
     [sums] = [row["sums"] for row in rows if row["query"] == SUMS]
     return np.array(sums), {row.pop("query"): row for row in rows if row["query"] != SUMS}
+
+
+def of_answers(batches):
+    """What is merged of the rows that a scan leaves."""
+    return [batch.select(items_schema(TEXT).names) for batch in batches]
 
 
 def counts(vectors, weight, asked):
@@ -99,18 +107,34 @@ class TestItems:
         scan = item_scanner(Shipped(asked), DIM, "none")
         self.check(answers(scan(item_batches(x, [150, 0, 249, 1]))), x, asked)
 
+    def test_embeddings_of_wanted_items_are_left_as_they_came(self):
+        x, wanted = embeddings(), {0, 31, 32, 300, 399}
+        asked = questions(x)
+        batches = list(item_scanner(Shipped(asked), DIM, "l2")(item_batches(x, [150, 0, 249, 1], wanted)))
+        of_items = [row for batch in batches for row in batch.to_pylist() if row["query"] is None]
+        zeros = {number for number in wanted if not x[number].any()}  # of no use where a direction is needed
+        assert zeros == {300}
+        assert {row["sid"]: row["embedding"] for row in of_items} == {
+            10 * number: x[number].tolist() for number in wanted - zeros
+        }
+        assert len(of_items) == len(wanted - zeros)
+        usual = [batch for batch in item_scanner(Shipped(asked), DIM, "l2")(item_batches(x, [150, 0, 249, 1]))]
+        assert [row for batch in batches for row in batch.to_pylist() if row["query"] is not None] == [
+            row for batch in usual for row in batch.to_pylist()
+        ]
+
     def test_of_several_tasks_merged(self):
         x = embeddings()
         asked = questions(x)
         scan = item_scanner(Shipped(asked), DIM, "none")
-        parts = [batch for rows in (x[:10], x[10:200], x[200:]) for batch in scan(renamed(rows, x))]
+        parts = [batch for rows in (x[:10], x[10:200], x[200:]) for batch in of_answers(scan(renamed(rows, x)))]
         self.check(answers(merger(len(asked.query), items=True)(iter(parts))), x, asked)
 
     def test_rows_of_one_query_alone_are_merged(self):
         x = embeddings()
         asked = questions(x)
         whole = pa.Table.from_batches(list(item_scanner(Shipped(asked), DIM, "none")(item_batches(x, [400]))))
-        own = whole.filter(pa.compute.equal(whole["query"], 7))
+        own = whole.filter(pa.compute.equal(whole["query"], 7)).select(items_schema(TEXT).names)
         [merged] = merger(len(asked.query), items=True)(iter(own.to_batches()))
         assert merged.to_pylist() == own.to_pylist()
 
@@ -158,8 +182,10 @@ def test_nothing_comes_of_no_batches():
 def test_batches_have_the_types_that_spark_is_told(form):
     tokenizer, x = plain(DIM), embeddings()
     if form == "items":
-        scanned, schema = item_scanner(Shipped(questions(x)), DIM, "none")(item_batches(x, [400])), items_schema(TEXT)
+        scanned, schema = item_scanner(Shipped(questions(x)), DIM, "none")(item_batches(x, [400])), scanned_schema(TEXT)
         declared = "query:int,score:array<double>,key:array<bigint>,item_id:array<string>,sums:array<double>"
+        assert spark_schema(items_schema(TEXT)).simpleString() == f"struct<{declared}>"
+        declared += ",sid:bigint,embedding:array<float>"
     else:
         batch = pa.RecordBatch.from_arrays([pa.array([0, 1]), pa.array([2, 3])], names=["sid", "items"])
         scanned, schema = sid_scanner(Shipped((questions(x), tokenizer)))(iter([batch])), sids_schema()

@@ -20,10 +20,10 @@ PARTS = (
     "sigma",
     "use and collisions",
     "capacity of SIDs",
-    "spread inside SIDs",
     "perturbation",
     "events",
     "ranks",
+    "spread inside SIDs",
     "attributes",
 )
 QUICK = ("SIDs", "sigma", "use and collisions", "capacity of SIDs", "events")
