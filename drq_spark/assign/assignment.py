@@ -99,12 +99,13 @@ def assign_items(
     schema = spark_schema(assigned_schema(arrow_type(items, "item_id")))
     assigned = items.mapInArrow(assigner(OnGpu(shipped) if device == "gpu" else shipped), schema)
     staged = staging.keep(assigned, "assigned")
-    set_aside = staging.keep(catalogue.quarantined, "quarantined")
-    faulty = staged.where("reason IS NOT NULL").select("item_id", "reason")
+    quarantined = staged.where("reason IS NOT NULL").select("item_id", "reason")
+    if catalogue.profile.set_aside:  # else a job for nothing
+        quarantined = quarantined.unionByName(staging.keep(catalogue.quarantined, "quarantined"))
     rows = staged.where("reason IS NULL AND totals IS NULL").drop("reason", "embedding", "totals")
     return Assignment(
         rows=rows.withColumn("moved_from", F.lit(None).cast("bigint")),
-        quarantined=set_aside.unionByName(faulty),
+        quarantined=quarantined,
         totals=_sum_totals(staged, tokenizer),
         kept=None if marked is None else staged.where("embedding IS NOT NULL").select("item_id", "embedding"),
     )

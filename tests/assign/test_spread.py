@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def spread_by_spark(spark, tmp_path):
         df = spark.createDataFrame(list(data), SCHEMA).repartition(partitions)
         staging = Staging(str(tmp_path))
         empty = df.select("item_id").limit(0).selectExpr("item_id", "'' AS reason")
-        done = assign_items(Catalogue(df, empty, None, None, ()), TOKENIZER, staging)
+        done = assign_items(Catalogue(df, empty, "string", SimpleNamespace(set_aside={})), TOKENIZER, staging)
         known = spark.createDataFrame(places, PLACES) if places else None
         return spread(done, df, known, TOKENIZER, settings, staging)
 
