@@ -102,12 +102,12 @@ def assign_items(
     quarantined = staged.where("reason IS NOT NULL").select("item_id", "reason")
     if catalogue.profile.set_aside:  # else a job for nothing
         quarantined = quarantined.unionByName(staging.keep(catalogue.quarantined, "quarantined"))
-    rows = staged.where("reason IS NULL AND totals IS NULL").drop("reason", "embedding", "totals")
+    rows = staged.where("reason IS NULL AND totals IS NULL").drop("reason", "kept", "embedding", "totals")
     return Assignment(
         rows=rows.withColumn("moved_from", F.lit(None).cast("bigint")),
         quarantined=quarantined,
         totals=_sum_totals(staged, tokenizer),
-        kept=None if marked is None else staged.where("embedding IS NOT NULL").select("item_id", "embedding"),
+        kept=None if marked is None else staged.where("kept").select("item_id", "embedding"),
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from drq_spark.arrays import F64
 from drq_spark.blocks import row_blocks
-from drq_spark.inputs.embeddings import Embeddings, list_column, read_embeddings
+from drq_spark.inputs.embeddings import list_column, read_embeddings
 from drq_spark.tokenizer.model import Tokenizer
 
 _BLOCK_ELEMENTS = 2**20  # float64 numbers per array while a block of rows is encoded and decoded
@@ -121,8 +121,8 @@ class Source(Protocol):
 def assigner(shipped: Source) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """For mapInArrow: (item_id, embedding, exposure, embedding_hash, wanted) -> `assigned_schema`, one row per row.
 
-    Rows without a usable embedding get a reason instead of a SID. Those of wanted rows (boolean, not NULL) go out as
-    they came. The last row of a task is no item's: it has the totals of all its rows, and nothing else.
+    Rows without a usable embedding get a reason instead of a SID. Usable ones of wanted rows (boolean, not NULL) are
+    kept: they go out as they came. The last row of a task is no item's: it has the totals of all its rows alone.
     """
 
     def assign(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -152,6 +152,7 @@ def assign_batch(batch: pa.RecordBatch, tokenizer: Tokenizer) -> tuple[pa.Record
     result = assign_rows(found.x, tokenizer)
     schema = assigned_schema(batch.schema.field("item_id").type)
     place = np.cumsum(found.usable) - 1
+    kept = found.usable & np.asarray(batch.column("wanted"))
     columns = [
         batch.column("item_id"),
         found.reason,
@@ -161,17 +162,12 @@ def assign_batch(batch: pa.RecordBatch, tokenizer: Tokenizer) -> tuple[pa.Record
         pa.array(_at_usable(result.residual_norm, place), mask=~found.usable),
         batch.column("exposure"),
         batch.column("embedding_hash"),
-        _kept(found, batch.column("wanted")),
+        pa.array(kept),
+        list_column(found.x[kept[found.usable]], kept),
         pa.nulls(batch.num_rows, schema.field("totals").type),
     ]
     rows = pa.RecordBatch.from_arrays(columns, schema=schema)  # casts a column of another type where no value is lost
     return rows, result.totals
-
-
-def _kept(found: Embeddings, wanted: pa.BooleanArray) -> pa.ListArray:
-    """The usable embeddings of wanted rows, NULL elsewhere."""
-    chosen = found.usable & np.asarray(wanted)
-    return list_column(found.x[chosen[found.usable]], chosen)
 
 
 def assign_rows(x: NDArray[np.float32], tokenizer: Tokenizer) -> Assigned:
@@ -228,6 +224,7 @@ def assigned_schema(id_type: pa.DataType) -> pa.Schema:
             "residual_norm": pa.float32(),
             "exposure": pa.float64(),
             "embedding_hash": pa.int64(),
+            "kept": pa.bool_(),
             "embedding": pa.list_(pa.float32()),
             "totals": pa.list_(pa.float64()),
         }

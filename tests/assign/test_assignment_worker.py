@@ -42,7 +42,7 @@ def test_batches_have_the_types_that_spark_is_told(name, id_type):
     """mapInArrow casts nothing: what it is told must be what comes."""
     declared = (
         f"item_id:{name},reason:string,codes:array<int>,sid:bigint,margin:array<float>,residual_norm:float,"
-        "exposure:double,embedding_hash:bigint,embedding:array<float>,totals:array<double>"
+        "exposure:double,embedding_hash:bigint,kept:boolean,embedding:array<float>,totals:array<double>"
     )
     assert spark_schema(assigned_schema(id_type)).simpleString() == f"struct<{declared}>"
     ids = pa.array([1, 2] if name != "string" else ["a", "b"], id_type)
@@ -153,6 +153,7 @@ def test_embeddings_of_wanted_rows_go_out_as_they_came(kind):
     mixed = [None, x[1], [math.nan] * 6, x[3], x[4], x[5], [1.0], x[7]]
     out, _ = assign_batch(batch_of(mixed, kind=kind, wanted=(0, 1, 2, 4, 7)), plain(normalize="l2"))
     assert out.column("embedding").to_pylist() == [None, x[1], None, None, x[4], None, None, x[7]]
+    assert out.column("kept").to_pylist() == [row is not None for row in out.column("embedding").to_pylist()]
     assert assign_batch(batch_of(mixed), plain())[0].column("embedding").null_count == 8
 
 
