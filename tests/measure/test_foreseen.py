@@ -20,7 +20,7 @@ from drq_spark.measure.subject import Subject
 from drq_spark.staging import Staging
 
 ITEMS, BAD = 6000, 180
-MEASURE = {"perturbed_items": 300, "neighbour_queries": 40, "ranked_pairs": 30, "scored_pairs": 60}
+MEASURE = {"perturbed_items": 300, "neighbour_queries": 5, "ranked_pairs": 30, "scored_pairs": 60}
 
 
 @pytest.fixture(params=[False, True], ids=["alone", "events"])
