@@ -20,8 +20,10 @@ from drq_spark.config import load_config
 from drq_spark.refine.corpus_sums import SUMS, CorpusSums, Question, Steps, TaskSums, merged
 from drq_spark.refine.solution import solved_books, solved_tables
 from drq_spark.sample.values import Sample
+from drq_spark.train.contract import TrainingData
 from drq_spark.train.driver import train_tokenizer
 from drq_spark.train.evaluation import encoded, reconstruction_error
+from drq_spark.train.residual import repriced
 
 
 def sums_of(x, tokenizer, steps):
@@ -74,9 +76,14 @@ def main() -> None:
                 sums = sums_of(seen, tokenizer, steps)
                 settled = solved_tables(tokenizer, sums)
                 tokenizer = solved_books(settled, sums)
+                if tokenizer.prices is not None:
+                    tokenizer = repriced(tokenizer, TrainingData(fitted_on, 0, "bench"), config, sums.items, number)
                 spent = time.process_time() - start
                 error, unique, even = figures(settled, x, unseen, mean)
-                print(f"seed {seed} pass {number:3} unseen {error:.4f} unique {unique:.4f} even {even} {spent:.0f} s")
+                print(
+                    f"seed {seed} pass {number:3} unseen {error:.4f} unique {unique:.4f} even {even} {spent:.0f} s",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ class Train(Section):
     )
     refine: Annotated[Natural, LATER] = Field(
         0,
-        description="Passes over the whole catalogue after the fit: the first solves what codes are decoded to for all items, later ones the books too, where codes have no prices (rq_kmeans); each costs what an assignment does, and one that betters the error of unseen items no more is the last",
+        description="Passes over the whole catalogue after the fit: the first solves what codes are decoded to for all items, later ones the books too, with the prices of their codes; each costs what an assignment does, and one that betters the error of unseen items no more is the last",
     )
     kmeans: KMeans = KMeans()
     drq: Drq = Drq()

@@ -20,6 +20,7 @@ from drq_spark.ship import ship
 from drq_spark.tokenizer import Tokenizer
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.evaluation import reconstruction_error
+from drq_spark.train.residual import repriced
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def refined(run: Run, catalogue: Catalogue, tokenizer: Tokenizer, judge: Judge) 
     """The tokenizer after `train.refine` passes; fewer where one of them betters the unseen error no more.
 
     The first pass solves the tables for the books that were fitted, every later one for books that were solved for the
-    codes of the pass before. Books with prices stay, so that there the first pass is all.
+    codes of the pass before. Prices are learned for their books, and under others they leave most codes unused: where
+    there are some, they take a step on the sample after the books have moved.
 
     Raises:
         ConfigError: the tokenizer has no tables: its encoder was trained together with its books.
@@ -74,10 +76,9 @@ def refined(run: Run, catalogue: Catalogue, tokenizer: Tokenizer, judge: Judge) 
         if error >= errors[-1]:
             break
         errors.append(error)
-        tokenizer = settled
-        if tokenizer.prices is not None:
-            break  # prices are solved for their books: others under the same prices leave most codes unused
-        asked = solved_books(settled, sums)
+        tokenizer, asked = settled, solved_books(settled, sums)
+        if asked.prices is not None:
+            asked = repriced(asked, judge.data, run.config, sums.items, done)
     told = {"passes": len(errors) - 1, "held_out_relative_mse": errors}
     run.watcher.note(f"refined on the whole catalogue: unseen relative MSE {errors[0]:.4f} -> {errors[-1]:.4f}")
     return replace(tokenizer, training={**tokenizer.training, "refined": told})

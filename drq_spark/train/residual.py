@@ -29,7 +29,7 @@ from drq_spark.tokenizer import Tokenizer
 from drq_spark.tokenizer.latent_unit import effective_rms
 from drq_spark.train.apart import policy_codes, solved_apart
 from drq_spark.train.beam_codes import Layer
-from drq_spark.train.beam_refinement import refine
+from drq_spark.train.beam_refinement import priced, refine
 from drq_spark.train.collapse import collapse_warnings
 from drq_spark.train.contract import TrainingData
 from drq_spark.train.decode_tables import decode_tables
@@ -183,6 +183,30 @@ def warm_books(
     stream = random_stream(config.seed, BOOKS_STREAM, len(layers) + 1)
     warm = warm_layers(rows[:], layers, start.codes, start.pull, config, balance, stream, progress)
     return rows.books(warm, priced=balance.dial > 0)
+
+
+def repriced(tokenizer: Tokenizer, data: TrainingData, config: Config, items: int, turn: int) -> Tokenizer:
+    """The tokenizer with prices for its books, which are not those that its prices were learned for.
+
+    It takes the price step of a round of `beam_refinement` on the fit rows of a sample.
+
+    Args:
+        tokenizer: It has prices.
+        data: The sample.
+        config: Balance, seed and device, those that it was fitted with.
+        items: How many items the books were solved for.
+        turn: Another number takes other rows, where the sample has more than measure use.
+    """
+    z = np.empty((len(data.fit), tokenizer.latent_dim), np.float32)
+    for block in row_blocks(len(z), max(data.fit.shape[1], z.shape[1])):
+        z[block] = tokenizer.latent(data.fit[block])
+    rows, use = _Standardized(z, choose_device(config)), _row_use(data, config)
+    balance = Balance(config.tokenizer.kept_balance, None if use is None else torch.from_numpy(use))
+    layers = rows.layers(tokenizer.codebooks, tokenizer.prices, tokenizer.weights)
+    stream = random_stream(config.seed, BOOKS_STREAM, len(layers) + 2, turn)
+    codes = tokenizer.encode_latent(z).codes
+    settled = priced(rows[:], codes, layers, items, balance, stream, turn=turn)
+    return replace(tokenizer, prices=rows.books(settled, priced=True).prices)
 
 
 class _Standardized:
