@@ -155,12 +155,14 @@ def test_further_rounds_of_one_leave_the_rows_of_the_other(spark: SparkSession, 
 
 
 def test_bad_items_of_pairs_are_no_bad_rows_of_the_sample(spark: SparkSession, tmp_path: Path) -> None:
-    """Every fifth item is bad, and nearly all that users saw."""
+    """Every twentieth item is bad; users saw all of those and a few others."""
     good = plain(ITEMS, DIM)
-    rows = replace(good, embeddings=tuple(BAD if n % 5 == 0 else e for n, e in enumerate(good.embeddings)))
-    seen = [*np.random.default_rng(5).choice(rows.ids[::5], 200), *rows.ids[1:41:2]]
-    what = given(spark, tmp_path, rows, seen, "items.max_bad_share=0.35", "sample.size=60", "events.holdout=0.1")
-    assert together(what) == apart(what)
+    rows = replace(good, embeddings=tuple(BAD if n % 20 == 0 else e for n, e in enumerate(good.embeddings)))
+    seen = np.random.default_rng(5).choice(rows.ids[::20], 200).tolist() + seen_items(rows.taken(range(115)), 200)
+    what = given(spark, tmp_path, rows, seen, "items.max_bad_share=0.15", FEW)
+    found = together(what)
+    assert what.readings() == 1
+    assert found == apart(what)
 
 
 def test_a_refused_sample_is_told_before_events_without_pairs(spark: SparkSession, tmp_path: Path) -> None:
