@@ -10,9 +10,9 @@ from pyspark.sql import functions as F
 
 from drq_spark.config import Config
 from drq_spark.errors import ConsistencyError, InputRefused
-from drq_spark.hashing import item_key, key_bucket, last_bucket, sample_key
-from drq_spark.inputs.embeddings import checked_rows
+from drq_spark.hashing import item_key, last_bucket
 from drq_spark.inputs.items import Catalogue
+from drq_spark.sample.candidate_rows import CandidateRows, look_at
 from drq_spark.staging import Staging
 
 _SPARE = 1.1  # candidates beyond the sample size, so that a few bad rows need no second pass
@@ -29,20 +29,40 @@ def draw_sample(catalogue: Catalogue, config: Config, staging: Staging) -> DataF
         InputRefused: too many bad rows, or fewer valid rows than codes.
         ConsistencyError: the table does not hold what it held when its profile was made.
     """
-    wanted, share, before = config.sample.size, 1.0, None
+    return sample_among(first_candidates(catalogue, config, staging), catalogue, config, staging)
+
+
+def first_candidates(
+    catalogue: Catalogue, config: Config, staging: Staging, items: DataFrame | None = None
+) -> CandidateRows:
+    """What a sample is drawn from where few rows are bad, and further `items` (item_id, each once) by the way."""
+    return look_at(catalogue, config, staging, "candidates", limit=_limit(catalogue, config, 1.0), items=items)
+
+
+def sample_among(first: CandidateRows, catalogue: Catalogue, config: Config, staging: Staging) -> DataFrame:
+    """`draw_sample` from its first candidates; where too few of them are usable, more are read.
+
+    Raises:
+        InputRefused, ConsistencyError: as `draw_sample`.
+    """
+    wanted, seen = config.sample.size, first
     while True:
-        limit = last_bucket(catalogue.profile.key_histogram, ceil(wanted / share * _SPARE))
-        _check_more(limit, before)
-        before = limit
-        candidates = _candidates(catalogue, config, limit, staging)
+        candidates = seen.rows.where("by_key").drop("by_key")
         counts = {row.reason: row["count"] for row in candidates.groupBy("reason").count().collect()}
-        valid, seen = counts.pop(None, 0), sum(counts.values())
-        if valid >= wanted or limit == max(catalogue.profile.key_histogram):
+        valid, bad = counts.pop(None, 0), sum(counts.values())
+        if valid >= wanted or seen.whole:
             break
-        share = max(valid, 1) / max(valid + seen, 1)
+        limit = _limit(catalogue, config, max(valid, 1) / max(valid + bad, 1))
+        _check_more(limit, seen.limit)
+        seen = look_at(catalogue, config, staging, "more_candidates", limit=limit)
     _check_enough(valid, counts, catalogue, config)
     drawn = _lowest(candidates.where("reason IS NULL").drop("reason"), valid, wanted)
     return drawn.withColumn("split_key", item_key("split", config.seed))
+
+
+def _limit(catalogue: Catalogue, config: Config, share: float) -> int:
+    """Bucket of sample keys up to which the sample lies, where this share of the items is usable."""
+    return last_bucket(catalogue.profile.key_histogram, ceil(config.sample.size / share * _SPARE))
 
 
 def _check_more(limit: int, before: int | None) -> None:
@@ -56,16 +76,6 @@ def _check_more(limit: int, before: int | None) -> None:
         raise ConsistencyError(
             "items table: fewer rows than when it was first read; did the input change while the run went on?"
         )
-
-
-def _candidates(catalogue: Catalogue, config: Config, limit: int, staging: Staging) -> DataFrame:
-    keyed = catalogue.df.withColumn("sample_key", sample_key(config.seed, config.sample.exposure_power))
-    if limit < max(catalogue.profile.key_histogram):
-        keyed = keyed.where(key_bucket(F.col("sample_key")) <= limit)
-    near = keyed.select("item_id", "sample_key", "exposure", "embedding")
-    schema = f"item_id {catalogue.id_type}, sample_key double, exposure double, reason string, embedding array<float>"
-    check = checked_rows(catalogue.profile.dim, config.items.normalize)
-    return staging.keep(near.mapInArrow(check, schema), "candidates")
 
 
 def _check_enough(valid: int, bad: dict[str, int], catalogue: Catalogue, config: Config) -> None:

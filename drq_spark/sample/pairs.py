@@ -24,11 +24,11 @@ from drq_spark.config import Config
 from drq_spark.errors import InputRefused
 from drq_spark.hashing import item_key
 from drq_spark.inputs.consecutive import between
-from drq_spark.inputs.embeddings import checked_rows
 from drq_spark.inputs.event_account import EventAccount, why_no_pair
 from drq_spark.inputs.events import Events
 from drq_spark.inputs.items import Catalogue
 from drq_spark.rows import one_row
+from drq_spark.sample.candidate_rows import CandidateRows, look_at
 from drq_spark.staging import Staging
 
 _SPARE = 1.2  # candidates beyond the bounds, so that a few bad rows need no second round
@@ -49,10 +49,61 @@ class BehaviourDraw:
     pairs: DataFrame
 
 
-def draw_behaviour(catalogue: Catalogue, events: Events, config: Config, staging: Staging) -> BehaviourDraw:
+@dataclass(frozen=True)
+class PairSearch:
+    """All pairs of consecutive items of the catalogue, and how many are wanted.
+
+    Attributes:
+        pairs: item_id, next_item_id, pair_key, held_out.
+        totals: How many pairs there are to train (False) and held out (True); a kind without any is left out.
+        bounds: How many of either kind may be drawn.
+        size: How many items may be in them.
+        ids: How many items there are.
+    """
+
+    pairs: DataFrame
+    totals: Mapping[bool, int]
+    bounds: Mapping[bool, int]
+    size: int
+    ids: int
+
+
+@dataclass(frozen=True)
+class NearPairs:
+    """All pairs below some key, whether their items are usable or not: no embedding has been read.
+
+    Attributes:
+        search: What they are of.
+        spare: How many times as many as wanted they are, at most.
+        pairs: Columns as in `PairSearch`.
+        whole: Whether there are no more.
+    """
+
+    search: PairSearch
+    spare: float
+    pairs: DataFrame
+    whole: bool
+
+    def items(self) -> DataFrame:
+        """The items in them: item_id, each once."""
+        return _first_keys(self.pairs).select("item_id")
+
+
+def near_pairs(catalogue: Catalogue, events: Events, config: Config) -> NearPairs:
+    """What pairs are drawn from where few items are bad; only thin rows are read."""
+    pairs = events.pairs().drop("user_key")
+    bounds = {False: config.events.max_pairs, True: int(config.events.max_pairs * config.events.holdout)}
+    return _candidates(PairSearch(pairs, _count(pairs), bounds, config.sample.size, catalogue.profile.ids), _SPARE)
+
+
+def draw_behaviour(
+    near: NearPairs, seen: CandidateRows, catalogue: Catalogue, events: Events, config: Config, staging: Staging
+) -> BehaviourDraw:
     """Draw the pairs and their items; every shuffle is on ids and keys, embeddings are read for candidates only.
 
     Args:
+        near: The pairs to draw from first; where too few have usable items, more are looked at.
+        seen: Their items, and any others.
         catalogue: The items.
         events: The events of the run.
         config: Settings of the run.
@@ -61,20 +112,19 @@ def draw_behaviour(catalogue: Catalogue, events: Events, config: Config, staging
     Raises:
         InputRefused: no pair is left to train on.
     """
-    pairs = events.pairs().drop("user_key")
-    totals = _count(pairs)
-    bounds = {False: config.events.max_pairs, True: int(config.events.max_pairs * config.events.holdout)}
-    ids, size, spare = catalogue.profile.ids, config.sample.size, _SPARE
+    search = near.search
     while True:
-        near, whole = _candidates(pairs, totals, bounds, size, ids, spare)
-        items = _usable(near, catalogue, config, staging)
-        known = staging.keep(between(near, items), "usable_pairs")
+        items = _usable(seen, config)
+        known = staging.keep(between(near.pairs, items), "usable_pairs")
         found = _count(known)
-        drawn = _bounded(known, found, bounds)
-        limit = _first_beyond(_first_keys(drawn), size, ids)
-        if whole or limit is not None or all(found.get(kind, 0) >= bounds[kind] for kind in totals):
+        drawn = _bounded(known, found, search.bounds)
+        limit = _first_beyond(_first_keys(drawn), search.size, search.ids)
+        full = all(found.get(kind, 0) >= search.bounds[kind] for kind in search.totals)
+        if near.whole or limit is not None or full:
             break
-        spare *= _MORE
+        near = _candidates(search, near.spare * _MORE)
+        if not seen.whole:
+            seen = look_at(catalogue, config, staging, "pair_items", items=near.items())
     _check_enough(found, events.account, config)
     kept = drawn if limit is None else drawn.where(F.col("pair_key") < limit)
     touched = F.broadcast(_first_keys(kept).select("item_id"))
@@ -86,28 +136,20 @@ def _count(pairs: DataFrame) -> dict[bool, int]:
     return {row.held_out: row["count"] for row in pairs.groupBy("held_out").count().collect()}
 
 
-def _candidates(
-    pairs: DataFrame, totals: Mapping[bool, int], bounds: Mapping[bool, int], size: int, ids: int, spare: float
-) -> tuple[DataFrame, bool]:
-    """All pairs below some key, `spare` times as many as the bounds and the size want; and whether there are no more.
-
-    `ids` is how many items there are.
-    """
-    share = max((spare * bounds[kind] / total for kind, total in totals.items()), default=1.0)
-    near = pairs if share >= 1 else pairs.where(F.col("pair_key") < int(share * _KEYS))
-    limit = _first_beyond(_first_keys(near), int(spare * size), ids)
-    return (near, share >= 1) if limit is None else (near.where(F.col("pair_key") < limit), False)
+def _candidates(search: PairSearch, spare: float) -> NearPairs:
+    """All pairs below some key, `spare` times as many as the bounds and the size want."""
+    share = max((spare * search.bounds[kind] / total for kind, total in search.totals.items()), default=1.0)
+    near = search.pairs if share >= 1 else search.pairs.where(F.col("pair_key") < int(share * _KEYS))
+    limit = _first_beyond(_first_keys(near), int(spare * search.size), search.ids)
+    if limit is None:
+        return NearPairs(search, spare, near, share >= 1)
+    return NearPairs(search, spare, near.where(F.col("pair_key") < limit), False)
 
 
-def _usable(pairs: DataFrame, catalogue: Catalogue, config: Config, staging: Staging) -> DataFrame:
-    """Items of the pairs with a usable embedding, by the check that the sample has: item_id, split_key, embedding."""
-    touched = F.broadcast(_first_keys(pairs).select("item_id"))
-    rows = catalogue.df.select("item_id", "embedding").join(touched, "item_id", "left_semi")
-    schema = f"item_id {catalogue.id_type}, reason string, embedding array<float>"
-    check = checked_rows(catalogue.profile.dim, config.items.normalize)
-    checked = staging.keep(rows.mapInArrow(check, schema), "pair_items")
+def _usable(seen: CandidateRows, config: Config) -> DataFrame:
+    """Items with a usable embedding, by the check that the sample has: item_id, split_key, embedding."""
     key = item_key("split", config.seed).alias("split_key")
-    return checked.where("reason IS NULL").select("item_id", key, "embedding")
+    return seen.rows.where("reason IS NULL").select("item_id", key, "embedding")
 
 
 def _bounded(pairs: DataFrame, found: Mapping[bool, int], bounds: Mapping[bool, int]) -> DataFrame:

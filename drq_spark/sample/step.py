@@ -15,9 +15,9 @@ from drq_spark.inputs.events import Events, with_exposure
 from drq_spark.inputs.items import Catalogue
 from drq_spark.local.compiled_queries import compiled_queries
 from drq_spark.runs import Run
-from drq_spark.sample.draw import draw_sample
+from drq_spark.sample.draw import draw_sample, first_candidates, sample_among
 from drq_spark.sample.load import load_behaviour, load_sample
-from drq_spark.sample.pairs import BehaviourDraw, draw_behaviour
+from drq_spark.sample.pairs import BehaviourDraw, draw_behaviour, near_pairs
 from drq_spark.sample.values import Sample, with_behaviour
 from drq_spark.schemas import BEHAVIOUR_ITEMS, BEHAVIOUR_PAIRS, SAMPLE, Table
 from drq_spark.staging import Staging
@@ -43,7 +43,7 @@ def draw(run: Run, catalogue: Catalogue) -> SampleDraw:
 def drawn(
     catalogue: Catalogue, config: Config, staging: Staging, tell: Callable[[Events], None] | None = None
 ) -> SampleDraw:
-    """Draw the sample, and pairs where training asks for them.
+    """Draw the sample, and pairs where training asks for them: one reading of the embeddings where few rows are bad.
 
     Where nothing else is known, an item is exposed as often as it has events. `tell` is given the events, where there
     are any, before pairs are drawn.
@@ -51,25 +51,23 @@ def drawn(
     Raises:
         InputRefused: too many bad rows, fewer valid ones than codes, or no pairs.
     """
-    items = draw_sample(catalogue, config, staging)
-    if catalogue.events is None:
-        return SampleDraw(items, None)
-    with compiled_queries(items.sparkSession):
+    events = catalogue.events
+    if events is None:
+        return SampleDraw(draw_sample(catalogue, config, staging), None)
+    spark = catalogue.df.sparkSession
+    with compiled_queries(spark):
+        near = near_pairs(catalogue, events, config) if config.trains_on_events else None
+        first = first_candidates(catalogue, config, staging, None if near is None else near.items())
+    items = sample_among(first, catalogue, config, staging)
+    with compiled_queries(spark):
         if tell is not None:
-            tell(catalogue.events)
-        return _with_events(catalogue, catalogue.events, items, config, staging)
-
-
-def _with_events(
-    catalogue: Catalogue, events: Events, items: DataFrame, config: Config, staging: Staging
-) -> SampleDraw:
-    """The items with the exposure that events tell, and pairs where training asks for them."""
-    if config.items.exposure is None:
-        counted = with_exposure(items.select("item_id"), events)  # ids alone are shuffled, no embeddings
-        items = items.drop("exposure").join(F.broadcast(counted), "item_id")
-    if not config.trains_on_events:
-        return SampleDraw(items, None)
-    return SampleDraw(items, draw_behaviour(catalogue, events, config, staging))
+            tell(events)
+        if config.items.exposure is None:
+            counted = with_exposure(items.select("item_id"), events)  # ids alone are shuffled, no embeddings
+            items = items.drop("exposure").join(F.broadcast(counted), "item_id")
+        if near is None:
+            return SampleDraw(items, None)
+        return SampleDraw(items, draw_behaviour(near, first, catalogue, events, config, staging))
 
 
 def tell_account(run: Run, events: Events | None) -> None:

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from drq_spark.errors import ConsistencyError, InputRefused
 from drq_spark.inputs.items import read_catalogue
 from drq_spark.sample import draw
+from drq_spark.sample.candidate_rows import CandidateRows
 from drq_spark.sample.draw import draw_sample
 from drq_spark.sample.load import load_sample
 from drq_spark.staging import Staging
@@ -56,12 +57,29 @@ def size_that_ends_in_a_bucket(histogram):
     raise AssertionError("no bucket is large enough")
 
 
+def count_rounds(monkeypatch, rounds):
+    """Let every look at candidates append the last bucket of their keys."""
+    look = draw.look_at
+
+    def counted(*given, limit, items=None):
+        rounds.append(limit)
+        return look(*given, limit=limit, items=items)
+
+    monkeypatch.setattr(draw, "look_at", counted)
+
+
 @dataclass
 class Counted:
     """Stands in for candidates, of which the draw asks counts by reason."""
 
     valid: int
     bad: int
+
+    def where(self, _):
+        return self
+
+    def drop(self, _):
+        return self
 
     def groupBy(self, _):
         return self
@@ -87,8 +105,7 @@ class TestRows:
 
     def test_more_bad_rows_than_the_spare_ones_cost_another_round_and_no_row(self, spark, drawn, monkeypatch):
         rows, rounds = plain(1000, DIM), []
-        look = draw._candidates
-        monkeypatch.setattr(draw, "_candidates", lambda *given: rounds.append(given[2]) or look(*given))
+        count_rounds(monkeypatch, rounds)
         good = [item for number, item in enumerate(rows.ids) if number % 5 > 1]
         for number in range(len(rows)):
             if number % 5 <= 1:
@@ -101,8 +118,8 @@ class TestRows:
     def test_a_catalogue_without_bad_rows_is_looked_at_once(self, spark, drawn, tmp_path, monkeypatch):
         """Even where the last items that are needed share a bucket of the histogram: that bucket counts whole."""
         rows, rounds = plain(1000, DIM), []
-        items, look = write(rows, tmp_path / "both"), draw._candidates
-        monkeypatch.setattr(draw, "_candidates", lambda *given: rounds.append(given[2]) or look(*given))
+        items = write(rows, tmp_path / "both")
+        count_rounds(monkeypatch, rounds)
         size = size_that_ends_in_a_bucket(read_catalogue(spark, config(items)).profile.key_histogram)
         assert (
             drawn(rows, f"sample.size={size}", "sample.holdout=0", path=items) == expected_order(spark, rows.ids)[:size]
@@ -121,7 +138,9 @@ class TestRows:
     def test_a_table_that_goes_on_shrinking_ends_the_search(self, monkeypatch, rounds):
         """Counts (valid, bad) of rounds that find fewer candidates than the histogram says; what follows repeats."""
         left = iter([*rounds, *rounds * 20])
-        monkeypatch.setattr(draw, "_candidates", lambda *_: Counted(*next(left)))
+        monkeypatch.setattr(
+            draw, "look_at", lambda *_, limit, items=None: CandidateRows(Counted(*next(left)), limit, limit == 99)
+        )
         profile = SimpleNamespace(key_histogram={bucket: 100 for bucket in range(100)})
         with pytest.raises(ConsistencyError, match="did the input change"):
             draw.draw_sample(SimpleNamespace(profile=profile), config("items", "sample.size=100"), None)

@@ -21,8 +21,9 @@ from drq_spark.inputs.events import events_of
 from drq_spark.inputs.items import read_catalogue
 from drq_spark.sample import load
 from drq_spark.sample import pairs as draw_of_pairs
+from drq_spark.sample.draw import first_candidates
 from drq_spark.sample.load import load_behaviour
-from drq_spark.sample.pairs import draw_behaviour
+from drq_spark.sample.pairs import draw_behaviour, near_pairs
 from drq_spark.sample.values import Sample, with_behaviour
 from drq_spark.staging import Staging
 
@@ -77,8 +78,10 @@ def drawn(spark, items, events, staging, *settings, partitions=1):
     chosen = config("behaviour_items", "events.path=behaviour_events", *settings)
     catalogue = read_catalogue(spark, chosen)
     kept = Staging(str(staging))
-    log = read_event_log(spark, chosen, catalogue.id_type)
-    return draw_behaviour(catalogue, events_of(log, catalogue.df, chosen, kept), chosen, kept)
+    log = events_of(read_event_log(spark, chosen, catalogue.id_type), catalogue.df, chosen, kept)
+    near = near_pairs(catalogue, log, chosen)
+    seen = first_candidates(catalogue, chosen, kept, near.items())
+    return draw_behaviour(near, seen, catalogue, log, chosen, kept)
 
 
 def all_pairs(spark, events, usable, *, holdout, seed=0):
