@@ -35,7 +35,7 @@ from drq_spark.train.contract import TrainingData
 from drq_spark.train.decode_tables import decode_tables
 from drq_spark.train.evaluation import sample_figures
 from drq_spark.train.kmeans import fit_codebook, require_rows, standardize
-from drq_spark.train.latents import Latents
+from drq_spark.train.latents import Latents, latents_of
 from drq_spark.train.nearest import sum_by_code
 from drq_spark.train.prices import Balance
 from drq_spark.train.runtime import choose_device, random_stream
@@ -197,9 +197,7 @@ def repriced(tokenizer: Tokenizer, data: TrainingData, config: Config, items: in
         items: How many items the books were solved for.
         turn: Another number takes other rows, where the sample has more than measure use.
     """
-    z = np.empty((len(data.fit), tokenizer.latent_dim), np.float32)
-    for block in row_blocks(len(z), max(data.fit.shape[1], z.shape[1])):
-        z[block] = tokenizer.latent(data.fit[block])
+    z = data.fit if tokenizer.encoder is None else latents_of(tokenizer.encoder, data.fit)
     rows, use = _Standardized(z, choose_device(config)), _row_use(data, config)
     balance = Balance(config.tokenizer.kept_balance, None if use is None else torch.from_numpy(use))
     layers = rows.layers(tokenizer.codebooks, tokenizer.prices, tokenizer.weights)
