@@ -28,6 +28,7 @@ from drq_spark.measure.step import measured
 from drq_spark.outcome import Outcome, judged, outcome_of
 from drq_spark.progress import SILENT, Watcher
 from drq_spark.prospect import prospect
+from drq_spark.refine.hint import refinement_hint
 from drq_spark.report.step import write_report
 from drq_spark.run_state import taken_up
 from drq_spark.runs import Run
@@ -179,6 +180,8 @@ def train(run: Run, catalogue: Catalogue | None = None) -> None:
             from drq_spark.refine.step import Judge, refined  # solves with torch, which no other step needs
 
             tokenizer = refined(run, catalogue or catalogue_of(run), tokenizer, Judge.of(keys, data))
+        elif hint := refinement_hint(tokenizer, run.state.rows_in):
+            run.watcher.note(hint)
         folder = save_tokenizer(tokenizer, run.store.tokenizers)
         run.state = replace(run.state, tokenizer_id=tokenizer_id(tokenizer))
         run.watcher.note(f"tokenizer in {folder}")
