@@ -9,11 +9,12 @@ which suits integers best. Figures are of rows that the fit has not seen; beams 
 
 - products: what one tile of 1,024 rows and one book take, G multiply-adds/s and the ratio to sgemm;
 - candidates: how many extensions are within the bound of the cheapest (greedy codes), of the second (greedy margins),
-  of the fourth (beam), or of the fifth: mean, 90th percentile, and the share of rows that need no second look;
+  of the fourth (beam), or of the fifth, where bases are float32's: mean, 90th percentile, and the share of rows that
+  need no second look;
 - whole searches: `now`, us a row and the share of the products; and how many times as fast others are. `alone`: the
   compiled search with these products and this bound, all else as it is, measured, its codes and margins compared to the
   bit. `looked up`: an estimate; the search without its products, and in their place the narrow ones and a pass that
-  multiplies all candidates again in float32, each measured.
+  multiplies all candidates and bases again in float32, each measured.
 """
 
 from __future__ import annotations
@@ -71,10 +72,11 @@ class NarrowSearch(FastSearch):
     def __init__(self, levels, width: int, form: Form) -> None:
         super().__init__(levels, width, NarrowProducts(form=form))
         self._usual = form.usual_loss(levels[0].codewords.shape[1])
-        made, carried = [], 0.0
+        made, self._own, carried = [], [], 0.0
         for ranking in self._tables.levels:
             product = NarrowProduct(ranking.operand, form)
             costs = self._usual * product.longest + (1 + self._usual) * product.lost_of_codes
+            self._own.append(ranking.bound + np.array([0.0, costs, 0.0]))
             carried = costs + (carried if width > 1 else 0.0)
             made.append(ranking._replace(bound=ranking.bound + np.array([0.0, carried, 0.0])))
         self._tables = replace(self._tables, levels=tuple(made))
@@ -87,11 +89,11 @@ class NarrowSearch(FastSearch):
         return products
 
     def errors(self, index: int, zeta: F32) -> F64:
-        """Bound on the errors of the scores of a level, [n], of what is multiplied there, [n, d]."""
+        """Bound on the errors of a level's scores, [n], where bases are float32's; of what is multiplied, [n, d]."""
         norm = np.linalg.norm(zeta.astype(np.float64), axis=1) * 1.000001
         lost = self._blocks[index][0].product.narrowed(zeta)[2]
         norm *= np.maximum(1, lost / np.maximum(self._usual * norm, 1e-30))
-        bound = self._tables.levels[index].bound
+        bound = self._own[index]
         return bound[0] + bound[1] * norm + bound[2] * norm * norm
 
 
@@ -119,13 +121,13 @@ def inner(b, x, y, vectors):
 
 
 @numba.njit(nogil=True)
-def look_up(scores, limit, wanted, rows, book, found, out):
-    """Find the scores up to the limit of their row; where they are more than wanted, multiply these codewords anew."""
+def look_up(scores, limit, certain, rows, book, found, out):
+    """Find the scores up to the limit of their row; where they are more than `certain`, multiply the codewords anew."""
     scores_at, rows_at, book_at, found_at = scores.ctypes.data, rows.ctypes.data, book.ctypes.data, found.ctypes.data
     many, line, dim = scores.shape[1], rows.shape[1] * 4, rows.shape[1]
     for i in range(len(scores)):
         hits = not_above(scores_at + i * many * 4, many // 16, limit[i], found_at)
-        if hits > wanted:
+        if hits > certain:
             for h in range(hits):
                 out[h] = inner(rows_at + i * line, book_at + (found[h] % len(book)) * line, dim // 16)
 
@@ -224,7 +226,8 @@ def candidates(case: Case, width: int, rival: int, form: Form, rounds: int) -> t
         scores, highest = placed(cost - least[:, None]), (limit - least).astype(np.float32)
         found, out = np.empty(scores.shape[1] + 16, np.int32), np.empty(scores.shape[1] + 16, np.float32)
         book = placed(case.levels[index].codewords)
-        way = partial(look_up, scores, highest, wanted, multiplied, book, found, out)
+        certain = wanted if width == 1 or index == LEVELS - 1 else 0  # what is kept is a base, and looked up as well
+        way = partial(look_up, scores, highest, certain, multiplied, book, found, out)
         seconds += best_of({"": way}, rounds)[""] / PROBED
     return cells, seconds
 
