@@ -66,10 +66,11 @@ def figures_of(subject, rows_in: int):
 def test_figures_are_the_same_where_the_assignment_kept_the_embeddings(world, tmp_path):
     """They are read again where one that is drawn is not among them."""
     read = figures_of(world("read"), FEW)
-    for name, missing in (("all", None), ("fewer", sigma.items_of_scales(world("drawn"))[0].first().item_id)):
+    drawn = sigma.items_of_scales(world("drawn"))[0].first().item_id
+    for name, missing, rows in (("all", None, 100 * ITEMS), ("fewer", drawn, 100 * ITEMS), ("few", drawn, FEW)):
         subject = world(name)
         kept = subject.items.where(f"item_id < 'i{ITEMS:04d}' AND item_id <> '{missing}'")
-        assert figures_of(replace(subject, picked=kept), 100 * ITEMS) == read
+        assert figures_of(replace(subject, picked=kept), rows) == read
         assert (tmp_path / name / "picked_items").exists() is (missing is not None)
 
 
