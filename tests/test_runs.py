@@ -149,7 +149,7 @@ def test_a_night_that_lacks_a_figure_of_the_gate_says_how_to_have_it(mode, value
 
 @pytest.mark.parametrize("step", ["sample", "assign", "measure"])
 def test_a_step_that_reads_inputs_ends_by_looking_whether_they_have_changed(step, monkeypatch):
-    for name in ("draw", "write", "assign_all", "subject_of", "known_of", "measured"):
+    for name in ("draw", "write", "assign_all", "foreseen", "subject_of", "known_of", "measured"):
         monkeypatch.setattr(pipeline, name, MagicMock())
     run = MagicMock(state=state_of("run"), config=load_config())
     run.refuse_changed_inputs.side_effect = InputRefused("they have")
