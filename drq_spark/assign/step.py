@@ -20,7 +20,7 @@ from drq_spark.schemas import ASSIGNMENT_TOTALS, CURRENT_SIDS, NIGHT_SIDS, SID_Q
 from drq_spark.sids_of_run import changed_by
 
 
-def assign_all(run: Run, catalogue: Catalogue, marked: DataFrame | None) -> None:
+def assign_all(run: Run, catalogue: Catalogue, marked: DataFrame) -> None:
     """Encode every item, and leave the run the embeddings of those that figures are going to draw.
 
     Args:

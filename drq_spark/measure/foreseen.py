@@ -30,19 +30,22 @@ def most_drawn(config: Config, *, pairs: bool) -> int:
     return most + 3 * _most_pairs(config) if pairs else most
 
 
-def foreseen(config: Config, catalogue: Catalogue) -> DataFrame | None:
+def is_all(config: Config, rows: int) -> bool:
+    """Whether all of so many rows are foreseen."""
+    return rows <= _SPARE * config.measure.perturbed_items
+
+
+def foreseen(config: Config, catalogue: Catalogue) -> DataFrame:
     """The catalogue with a column `wanted`, true for the items that figures are going to draw, and some more.
 
-    None where keeping their embeddings is not worth it, for they are much of the catalogue.
+    Of a small catalogue that is all of it: even then it is read once for what would be several readings.
     """
     rows, settings, events = catalogue.profile.rows, config.measure, catalogue.events
-    if rows <= 2 * most_drawn(config, pairs=events is not None):
-        return None
     queries = max(settings.neighbour_queries, _most_pairs(config) if events is not None else 0)
     drawn = [
         _lowest(Ruler.INPUT.value, config, MOST_ITEMS, rows),
         _lowest("query", config, queries, rows),
-        within_share("perturbation", config.seed, min(1.0, _SPARE * settings.perturbed_items / rows)),
+        within_share("perturbation", config.seed, min(1.0, _SPARE * settings.perturbed_items / max(1, rows))),
     ]
     if settings.embeddings_after is not None:
         drawn.append(_lowest(Ruler.AFTER.value, config, MOST_ITEMS, rows))
@@ -59,7 +62,7 @@ def _most_pairs(config: Config) -> int:
 
 def _lowest(purpose: str, config: Config, count: int, rows: int) -> Column:
     """Whether an item may be among the `count` of the rows with the lowest keys for a purpose."""
-    return lowest_share(purpose, config.seed, min(1.0, _SPARE * (count + _DEVIATIONS * sqrt(count)) / rows))
+    return lowest_share(purpose, config.seed, min(1.0, _SPARE * (count + _DEVIATIONS * sqrt(count)) / max(1, rows)))
 
 
 def _ends(pairs: DataFrame, config: Config) -> DataFrame:

@@ -16,6 +16,7 @@ from drq_spark.measure.capacity.sigma import MOST_ITEMS, items_of_scales
 from drq_spark.measure.churn import churn_of
 from drq_spark.measure.drift import drift, new_sids, usage_at_training
 from drq_spark.measure.figures import AssignmentTotals
+from drq_spark.measure.foreseen import is_all
 from drq_spark.measure.item_sample import ItemSample, fitting, lowest_keys, mean_centred_square, sample_of
 from drq_spark.measure.picked_items import with_picked
 from drq_spark.measure.sampled_fidelity import sampled_fidelity
@@ -38,7 +39,8 @@ def subject_of(run: Run, catalogue: Catalogue) -> Subject:
         InputRefused: attributes or the second version of the embeddings cannot be used.
     """
     tokenizer = run.tokenizer()
-    events = catalogue.events
+    events, kept = catalogue.events, run.kept_embeddings
+    whole = kept is not None and is_all(run.config, run.state.rows_in)
     subject = Subject(
         sids=_sids(run, catalogue),
         codebook_sizes=tokenizer.codebook_sizes,
@@ -47,12 +49,12 @@ def subject_of(run: Run, catalogue: Catalogue) -> Subject:
         staging=run.staging,
         tokenizer=tokenizer,
         dim=run.state.dim,
-        items=catalogue.df,
+        items=kept if whole else catalogue.df,
         pairs=None if events is None else events.pairs(),
         account=None if events is None else events.account,
         attributes=read_attributes(run.spark, run.config, run.state.id_type),
         after=read_after(run.spark, run.config, run.state.id_type),
-        picked=run.kept_embeddings,
+        picked=None if whole else kept,
     )
     most = MOST_ITEMS + sum(_most(subject).values())
     if not run.state.carries_over or run.state.rows_in <= 2 * most:

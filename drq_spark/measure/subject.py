@@ -26,7 +26,7 @@ class Subject:
             is None without codebooks; see `encodes` and `rebuilds`.
         dim: Length D of the embeddings, None without items.
         items: item_id, embedding (of a kind that `inputs.embeddings` reads, as in `inputs.items.Catalogue`),
-            with the rows that have no usable embedding still in it; None where SIDs come without embeddings.
+            some of them perhaps of no use; None where SIDs come without embeddings.
         pairs: item_id, next_item_id, pair_key, user_key, held_out of consecutive events, see `inputs.events.Events`;
             None without events.
         account: What has become of every event; None without events.

@@ -49,6 +49,13 @@ class TestWorker:
             assert (rows, square) == (len(own), pytest.approx(sum(away), rel=1e-12))
             assert fourth == pytest.approx(sum(d * d for d in away), rel=1e-12)
 
+    def test_the_order_of_rows_changes_no_bit(self):
+        random = np.random.default_rng(4)
+        sid, x = random.integers(4, size=90), random.normal(size=(90, DIM)).astype(np.float32)
+        order = random.permutation(90)
+        for part, other in zip(grouped_moments(sid[order], x[order]), grouped_moments(sid, x), strict=True):
+            assert part.tolist() == other.tolist()
+
     def test_blocks_leave_no_mark(self, monkeypatch):
         random = np.random.default_rng(3)
         sid, x = random.integers(4, size=50), random.normal(size=(50, DIM)).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from drq_spark.inputs.items import Catalogue
 from drq_spark.measure import foreseen as module
 from drq_spark.measure.behaviour.judged import choose
 from drq_spark.measure.capacity import sigma
-from drq_spark.measure.foreseen import foreseen, most_drawn
+from drq_spark.measure.foreseen import foreseen
 from drq_spark.measure.perturbation.flips import perturbed_items, share_of_items
 from drq_spark.measure.subject import Subject
 from drq_spark.staging import Staging
@@ -67,8 +68,7 @@ def test_it_has_all_that_is_drawn_and_not_much_more(world):
     assert marked.count() == ITEMS
 
 
-def test_of_a_catalogue_that_is_hardly_larger_than_what_is_drawn_nothing_is_kept(world):
+def test_of_a_catalogue_that_is_smaller_than_what_is_drawn_it_is_all(world):
     catalogue, subject = world
-    most = most_drawn(subject.config, pairs=catalogue.events is not None)
-    assert foreseen(subject.config, Catalogue(catalogue.df, catalogue.quarantined, "string",
-        SimpleNamespace(rows=2 * most), events=catalogue.events)) is None  # fmt: skip
+    few = replace(catalogue, profile=SimpleNamespace(rows=MEASURE["perturbed_items"]))
+    assert foreseen(subject.config, few).where("NOT wanted").isEmpty()

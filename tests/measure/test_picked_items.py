@@ -74,6 +74,11 @@ def test_figures_are_the_same_where_the_assignment_kept_the_embeddings(world, tm
         assert (tmp_path / name / "picked_items").exists() is (missing is not None)
 
 
+def test_figures_are_the_same_of_the_usable_embeddings_alone(world):
+    read, subject = figures_of(world("read"), FEW), world("usable")
+    assert figures_of(replace(subject, items=subject.items.where(f"item_id < 'i{ITEMS:04d}'")), FEW) == read
+
+
 def test_figures_are_the_same(spark, world, tmp_path):
     read, picked = (figures_of(world(name), rows) for name, rows in (("read", FEW), ("picked", 100 * ITEMS)))
     assert picked == read

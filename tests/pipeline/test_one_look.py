@@ -51,7 +51,7 @@ def _counting(file: Path):
     return F.udf(count, "array<float>").asNondeterministic()
 
 
-def test_a_run_reads_the_embeddings_three_times(begun):
+def test_a_run_reads_the_embeddings_three_times_and_a_small_catalogue_twice(begun):
     """Figures are the same however their embeddings are read: `measure/test_picked_items.py`."""
     run, catalogue, read = begun
 
@@ -68,6 +68,12 @@ def test_a_run_reads_the_embeddings_three_times(begun):
         assert readings() == 3
         assert run.kept_embeddings is not None
         assert ITEMS / 10 < run.kept_embeddings.count() < ITEMS / 2
+        more = run.config.measure.model_copy(update={"perturbed_items": ITEMS})  # as many as there are: all are kept
+        run.config = run.config.model_copy(update={"measure": more})
+        pipeline.assign(run, catalogue)
+        pipeline.measure(run, catalogue)
+        assert readings() == 4
+        assert run.kept_embeddings.count() == ITEMS
     assert run.kept_embeddings is None
     names = {row.metric for row in run.figures()}
     assert {"bucket_spread", "sigma", "flip_rate", "neighbour_recall_20", "auc_raw_uniform"} <= names
