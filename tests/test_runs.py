@@ -160,6 +160,22 @@ def test_a_step_that_reads_inputs_ends_by_looking_whether_they_have_changed(step
     assert done[-1] == "refuse_changed_inputs"
 
 
+@pytest.mark.parametrize(("refine", "told"), [(0, ["take more passes"]), (2, [])])
+def test_training_says_what_passes_would_gain_where_none_are_asked_for(refine, told, monkeypatch):
+    fitted = MagicMock(training={})
+    for name, value in (("load", MagicMock()), ("split", MagicMock()), ("fit_tokenizer", lambda *_: fitted)):
+        monkeypatch.setattr(pipeline, name, value)
+    for name in ("save_tokenizer", "tokenizer_id"):
+        monkeypatch.setattr(pipeline, name, lambda *_: "t")
+    monkeypatch.setattr(pipeline, "refinement_hint", lambda tokenizer, items: "take more passes")
+    monkeypatch.setattr("drq_spark.refine.step.Judge", MagicMock())
+    monkeypatch.setattr("drq_spark.refine.step.refined", lambda run, catalogue, tokenizer, judge: tokenizer)
+    run = MagicMock(state=state_of("run"), config=load_config(options={"train.refine": refine}))
+    pipeline.train(run, MagicMock())
+    notes = [call.args[0] for call in run.watcher.note.call_args_list]
+    assert [note for note in notes if "passes" in note] == told
+
+
 def test_a_run_that_readers_do_not_follow_may_be_done_again(spark, followed):
     other = run_of(spark, followed.store.out, "other")
     other.refuse_followed()

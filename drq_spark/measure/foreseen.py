@@ -41,11 +41,13 @@ def foreseen(config: Config, catalogue: Catalogue) -> DataFrame:
     Of a small catalogue that is all of it: even then it is read once for what would be several readings.
     """
     rows, settings, events = catalogue.profile.rows, config.measure, catalogue.events
+    if is_all(config, rows):
+        return catalogue.df.withColumn("wanted", F.lit(True))
     queries = max(settings.neighbour_queries, _most_pairs(config) if events is not None else 0)
     drawn = [
         _lowest(Ruler.INPUT.value, config, MOST_ITEMS, rows),
         _lowest("query", config, queries, rows),
-        within_share("perturbation", config.seed, min(1.0, _SPARE * settings.perturbed_items / max(1, rows))),
+        within_share("perturbation", config.seed, _SPARE * settings.perturbed_items / rows),
     ]
     if settings.embeddings_after is not None:
         drawn.append(_lowest(Ruler.AFTER.value, config, MOST_ITEMS, rows))
@@ -62,7 +64,7 @@ def _most_pairs(config: Config) -> int:
 
 def _lowest(purpose: str, config: Config, count: int, rows: int) -> Column:
     """Whether an item may be among the `count` of the rows with the lowest keys for a purpose."""
-    return lowest_share(purpose, config.seed, min(1.0, _SPARE * (count + _DEVIATIONS * sqrt(count)) / max(1, rows)))
+    return lowest_share(purpose, config.seed, min(1.0, _SPARE * (count + _DEVIATIONS * sqrt(count)) / rows))
 
 
 def _ends(pairs: DataFrame, config: Config) -> DataFrame:

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from drq_spark.arrays import I64
+from drq_spark.config import Config
 from drq_spark.errors import ConfigError
 from drq_spark.hashing import item_key
 from drq_spark.inputs.items import Catalogue
@@ -66,7 +67,10 @@ def refined(run: Run, catalogue: Catalogue, tokenizer: Tokenizer, judge: Judge) 
         )
     steps = Steps.of(_largest(tokenizer, judge.data), tokenizer.latent_dim, catalogue.profile.ids)
     errors, passes, asked = [judge.error(tokenizer)], run.config.train.refine, tokenizer
+    sums: CorpusSums | None = None
     for done in range(1, passes + 1):
+        if sums is not None:
+            asked = _with_other_books(tokenizer, sums, judge.data, run.config, done - 1)
         sums = corpus_sums(_items(run, catalogue, judge.last_key), asked, steps)
         if not sums.items:
             break
@@ -76,12 +80,18 @@ def refined(run: Run, catalogue: Catalogue, tokenizer: Tokenizer, judge: Judge) 
         if error >= errors[-1]:
             break
         errors.append(error)
-        tokenizer, asked = settled, solved_books(settled, sums)
-        if asked.prices is not None:
-            asked = repriced(asked, judge.data, run.config, sums.items, done)
+        tokenizer = settled
     told = {"passes": len(errors) - 1, "held_out_relative_mse": errors}
     run.watcher.note(f"refined on the whole catalogue: unseen relative MSE {errors[0]:.4f} -> {errors[-1]:.4f}")
     return replace(tokenizer, training={**tokenizer.training, "refined": told})
+
+
+def _with_other_books(
+    tokenizer: Tokenizer, sums: CorpusSums, data: TrainingData, config: Config, turn: int
+) -> Tokenizer:
+    """The tokenizer with books for the codes that were summed up, and prices for these books."""
+    solved = solved_books(tokenizer, sums)
+    return solved if solved.prices is None else repriced(solved, data, config, sums.items, turn)
 
 
 def corpus_sums(items: DataFrame, tokenizer: Tokenizer, steps: Steps) -> CorpusSums:

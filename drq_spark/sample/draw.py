@@ -13,6 +13,7 @@ from drq_spark.errors import ConsistencyError, InputRefused
 from drq_spark.hashing import item_key, last_bucket
 from drq_spark.inputs.items import Catalogue
 from drq_spark.sample.candidate_rows import CandidateRows, look_at
+from drq_spark.schemas import Reason
 from drq_spark.staging import Staging
 
 _SPARE = 1.1  # candidates beyond the sample size, so that a few bad rows need no second pass
@@ -84,8 +85,7 @@ def _check_enough(valid: int, bad: dict[str, int], catalogue: Catalogue, config:
     if sum(bad.values()) > config.items.max_bad_share * total:
         raise InputRefused(
             f"items table: {sum(bad.values()):,} of {total:,} rows looked at have no usable embedding ({reasons}), "
-            f"more than items.max_bad_share = {config.items.max_bad_share:g}; "
-            f"is {config.items.embedding!r} the right column?"
+            f"more than items.max_bad_share = {config.items.max_bad_share:g}; {_doubt(bad, config)}"
         )
     drawn = min(valid, config.sample.size)
     fitted = drawn - int(drawn * config.sample.holdout)
@@ -96,6 +96,13 @@ def _check_enough(valid: int, bad: dict[str, int], catalogue: Catalogue, config:
             f"items table: a sample of {drawn:,} valid rows leaves {fitted:,} to fit {largest:,} codes a level "
             f"({whole}): lower tokenizer.codes or sample.holdout, raise sample.size, or bring more items"
         )
+
+
+def _doubt(bad: Mapping[str, int], config: Config) -> str:
+    """What may be wrong where so many rows are bad."""
+    if config.items.dim is not None and max(bad, key=lambda reason: bad[reason]) == Reason.WRONG_DIMENSION.value:
+        return f"is items.dim = {config.items.dim} their length? The most frequent one is taken without it"
+    return f"is {config.items.embedding!r} the right column?"
 
 
 def _counted(bad: Mapping[str, int]) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, datetime, timezone
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from pipeline.catalogues import plain, write
 from pipeline.direct import config
-from pyspark.sql import functions as F
+from pipeline.readings import counting
 
 from drq_spark import pipeline
 from drq_spark.measure import foreseen
@@ -38,17 +37,8 @@ def begun(spark, tmp_path, monkeypatch):
         write(rows, tmp_path / "items", 3), f"events.path={tmp_path}/events", f"store.out={tmp_path}/out", *FEW
     )
     run, catalogue = pipeline.begin(spark, chosen, date(2026, 1, 1), datetime(2026, 1, 1, tzinfo=timezone.utc), SILENT)
-    counted = catalogue.df.withColumn("embedding", _counting(tmp_path / "read")("embedding"))
+    counted = catalogue.df.withColumn("embedding", counting(tmp_path / "read", "embedding"))
     return run, replace(catalogue, df=counted), tmp_path / "read"
-
-
-def _counting(file: Path):
-    def count(embedding):
-        with file.open("ab") as readings:
-            readings.write(b".")
-        return embedding
-
-    return F.udf(count, "array<float>").asNondeterministic()
 
 
 def test_a_run_reads_the_embeddings_three_times_and_a_small_catalogue_twice(begun):

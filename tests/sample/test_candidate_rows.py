@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from pipeline.catalogues import Rows, plain
 from pipeline.direct import config
+from pipeline.readings import counting
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -65,19 +66,8 @@ def given(
     log = read_event_log(spark, chosen, catalogue.id_type)
     events_read = events_of(log, catalogue.df, chosen, Staging(f"{folder}/events"))
     assert events_read is not None
-    counted = catalogue.df.withColumn("embedding", counting(folder / "read")("embedding"))
+    counted = catalogue.df.withColumn("embedding", counting(folder / "read", "embedding"))
     return Given(replace(catalogue, df=counted, events=events_read), events_read, chosen, folder)
-
-
-def counting(file: Path):
-    """A function of embeddings that changes none; Spark takes it for random, and so calls it once for each it reads."""
-
-    def count(embedding):
-        with file.open("ab") as readings:
-            readings.write(b".")
-        return embedding
-
-    return F.udf(count, "array<float>").asNondeterministic()
 
 
 def seen_items(rows: Rows, events: int = 600) -> list[str]:

@@ -191,6 +191,10 @@ class TestWeights:
 
 
 class TestRefusals:
+    def test_a_length_that_most_embeddings_have_not_is_doubted_not_their_column(self, spark, drawn):
+        with pytest.raises(InputRefused, match=r"301 wrong_dimension\), .*; is items.dim = 3 their length\?"):
+            drawn(plain(300, DIM).plus(["short"], [[1.0, 2.0]]), "items.dim=3")  # lengths 2 and 4: 3 may be another
+
     def test_more_bad_rows_than_allowed(self, drawn):
         rows = plain(100, DIM).plus([f"bad-{n}" for n in range(120)], [[float("inf")] * DIM] * 120)
         with pytest.raises(InputRefused, match=r"120 not_finite\), more than items.max_bad_share = 0.5"):
